@@ -148,23 +148,34 @@ CURVES: Mapping[str, tuple[str, Sequence[float]]] = {
 """By stage: its threshold, and five values."""
 
 
+OTHER_ENGINES: Mapping[str, Mapping[str, str]] = {"pii": {"engine": "presidio"}}
+"""By stage: a library in the place of its own rules. Its figures are told, and have no target."""
+
+
 def as_markdown(stages: Iterable[str] = FAULTS) -> str:
     """Two tables: the figures of the stages, and the curves of their thresholds."""
     wanted = list(stages)
     head = ("stage", "texts, faulty + clean", "development", "held out", "ok?", "a plain baseline, held out")
-    rows = [head, ("---",) * len(head), *(_row_of(name) for name in wanted)]
+    rows = [head, ("---",) * len(head), *(row for name in wanted for row in _rows_of(name))]
     curves = [("threshold", *(f"value {n}" for n in range(1, 6))), ("---",) * 6]
     curves += [_curve(name) for name in CURVES if name.partition(",")[0] in wanted]
     return "\n\n".join("\n".join(f"| {' | '.join(row)} |" for row in table) for table in (rows, curves))
 
 
-def _row_of(name: str) -> tuple[str, ...]:
+def _rows_of(name: str) -> Iterable[tuple[str, ...]]:
     said, plain = BASELINES[name]
-    drops = by_stage(name)
-    ours = figures(name, drops, held_out=False), figures(name, drops, held_out=True)
+    ours = _halves(name)
     texts = f"{len(_faulty(name))} + {len(_clean(name))}"
     ok = "yes" if all(half.ok for half in ours) else "NO"
-    return f"`{name}`", texts, str(ours[0]), str(ours[1]), ok, f"{figures(name, plain, held_out=True)} ({said})"
+    yield f"`{name}`", texts, str(ours[0]), str(ours[1]), ok, f"{figures(name, plain, held_out=True)} ({said})"
+    if other := OTHER_ENGINES.get(name):
+        theirs = _halves(name, **other)
+        yield f"`{name}`, `engine: {other['engine']}`", texts, str(theirs[0]), str(theirs[1]), "", ""
+
+
+def _halves(name: str, **settings: str) -> tuple[Figures, Figures]:
+    drops = by_stage(name, **settings)
+    return figures(name, drops, held_out=False), figures(name, drops, held_out=True)
 
 
 def _curve(name: str) -> tuple[str, ...]:

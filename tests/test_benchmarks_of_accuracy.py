@@ -6,7 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.accuracy import BASELINES, CURVES, LEAST_PRECISION, LEAST_RECALL, Figures, by_stage, figures, main
+from benchmarks.accuracy import (
+    BASELINES,
+    CURVES,
+    LEAST_PRECISION,
+    LEAST_RECALL,
+    OTHER_ENGINES,
+    Figures,
+    by_stage,
+    figures,
+    main,
+)
 from benchmarks.faults import FAULTS, clean_texts
 
 PAGE = Path(__file__).parent.parent / "docs/guides/filtering.md"
@@ -48,7 +58,7 @@ def test_the_page_has_the_tables_of_the_program(tmp_path: Path, capsys: pytest.C
     assert tables in PAGE.read_text(encoding="utf-8"), (
         "run: python -m benchmarks.accuracy --update docs/guides/filtering.md"
     )
-    assert len(tables.splitlines()) == 2 + len(FAULTS) + 1 + 2 + len(CURVES)
+    assert len(tables.splitlines()) == 2 + len(FAULTS) + len(OTHER_ENGINES) + 1 + 2 + len(CURVES)
 
 
 def test_what_is_decided_wrongly_is_shown_of_the_development_half_alone(capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,8 +16,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple, overload
 
+from datafast._util.tokenizer import load_tokenizer
 from datafast.datasets.documents import Document, Documents, ids_dimension, numbered
-from datafast.errors import ConfigError, MissingExtraError
 from datafast.plan.dimensions import Dimension
 from datafast.sources.spool import Spool
 
@@ -42,17 +42,7 @@ def token_counter(tokenizer: Path | None) -> CountTokens:
     """
     if tokenizer is None:
         return lambda text: -(-len(text) // _CHARS_PER_TOKEN)
-    try:
-        from tokenizers import Tokenizer
-    except ImportError:
-        raise MissingExtraError(
-            "tokenizer: It is read by tokenizers, which is not installed. Run: pip install 'datafast[documents]'"
-        ) from None
-    path = tokenizer / "tokenizer.json" if tokenizer.is_dir() else tokenizer
-    try:
-        found = Tokenizer.from_file(str(path))
-    except Exception as error:  # noqa: BLE001 - tokenizers raises nothing more particular
-        raise ConfigError(f"tokenizer: {path} is not a tokenizer.json: {error}. Give the file of a model.") from None
+    found = load_tokenizer(tokenizer)
     return lambda text: len(found.encode(text, add_special_tokens=False).ids)
 
 

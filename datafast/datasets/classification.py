@@ -129,7 +129,12 @@ class ClassificationDataset(FanOutDataset[ClassificationDatasetConfig, TextClass
     def plan(self, routes: Sequence[str]) -> GridPlan:
         config = self.config
         dimensions = [
-            Dimension("class", config.classes, identity=lambda text_class: [text_class.name, text_class.description]),
+            Dimension(
+                "class",
+                config.classes,
+                identity=lambda text_class: [text_class.name, text_class.description],
+                called="label",
+            ),
             Dimension("language", list(config.languages.items())),
         ]
         listed = any("labels_listing" in template.kind_names for template in config.prompt_expansion().templates)

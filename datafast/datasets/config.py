@@ -31,6 +31,7 @@ from datafast.personas.field import PersonaInput
 from datafast.plan.defaults import DefaultPrompts, Edition, PromptText, editions
 from datafast.plan.expansion import Expansion, ExpansionSpec, Strategy, clean_placeholders, resolve_strategy
 from datafast.plan.template import Template
+from datafast.quality.base import further_roles
 from datafast.quality.registry import AnyStage
 from datafast.sources.field import TextInput
 from datafast.store.paths import OutputPaths, UsedFile
@@ -202,6 +203,11 @@ class DatasetConfig(ConfigModel):
         return path
 
     @model_validator(mode="after")
+    def _stages_agree(self) -> DatasetConfig:
+        further_roles(self.quality)
+        return self
+
+    @model_validator(mode="after")
     def _can_be_written(self) -> DatasetConfig:
         try:
             self.model_dump_json()
@@ -219,8 +225,9 @@ class DatasetConfig(ConfigModel):
         return [Edition()]
 
     def further_roles(self) -> Sequence[FurtherRole]:
-        """The roles that this config asks beside those that `generate` is given providers for."""
-        return ()
+        """The roles that this config asks beside those that `generate` is given providers for: those of its stages. A kind with others adds
+        them."""
+        return further_roles(self.quality)
 
     def estimate_notes(self) -> Sequence[str]:
         """What an estimate cannot know with this config."""

@@ -26,6 +26,7 @@ from datafast.engine.job import Job
 from datafast.engine.pricing import pricing_of
 from datafast.engine.reorder import ReorderBuffer
 from datafast.engine.routes import Route, call_identities, labels_of
+from datafast.engine.row_stages import RowStages
 from datafast.engine.shares import Share
 from datafast.engine.stop import StopSignal
 from datafast.errors import ConfigError, ProviderError
@@ -59,6 +60,7 @@ class Parts:
     most_in_flight: int
     sender: Sender
     caller: Caller
+    stages: RowStages
     desk: Desk | None = None
     reorder: ReorderBuffer | None
     emit: Emitter
@@ -95,13 +97,16 @@ async def assembled(job: Job, stop: StopSignal) -> AsyncIterator[Parts]:
         made_for=job.made_for,
         located=job.located,
     )
-    with open_output(job.paths, job.plan, opening) as output:
+    with (
+        open_output(job.paths, job.plan, opening) as output,
+        contextlib.closing(RowStages(job.stages)) as stages,
+    ):
         decider.tell()
         admission = Admission(_most_in_flight(job), stop)
         emit = Emitter(job.on_event, stop, what=job.what)
         async with _open_endpoints(job, labels, output, admission, emit) as endpoints:
             stop.in_flight = lambda: {one.label: one.gate.in_flight for one in endpoints.values()}
-            parts = _parts(job, output, _shares(job, endpoints), admission, emit, stop)
+            parts = _parts(job, output, _shares(job, endpoints), stages, admission, emit, stop)
             open_batches = output.store.batches.open()
             if job.decide_only or (job.settings.mode != "batch" and not open_batches):
                 yield parts
@@ -127,7 +132,13 @@ def _chosen(job: Job) -> frozenset[int] | None:
 
 
 def _parts(
-    job: Job, output: OpenOutput, shares: list[Share], admission: Admission, emit: Emitter, stop: StopSignal
+    job: Job,
+    output: OpenOutput,
+    shares: list[Share],
+    stages: RowStages,
+    admission: Admission,
+    emit: Emitter,
+    stop: StopSignal,
 ) -> Parts:
     settings = job.settings
     sender = Sender(
@@ -148,6 +159,7 @@ def _parts(
         most_in_flight=admission.total,
         sender=sender,
         caller=caller,
+        stages=stages,
         reorder=reorder,
         emit=emit,
         stop=stop,

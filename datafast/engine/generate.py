@@ -148,7 +148,7 @@ class Generate:
         """
         call = self._call(role, _conversation(prompt, messages, system), response_model, tag)
         call.again = again + self._try
-        answer = await self._caller.answer(call, self._recorded_of(role).get(call.key, []))
+        answer = await self._answer(call)
         self._note(call)
         self._keep_thought(call, tag, part, None if row is None else (row,))
         if call.flaw is not None and isinstance(answer, str):
@@ -160,6 +160,9 @@ class Generate:
         endpoint = self._route.of(role)
         key = self._key(endpoint, role, conversation, schema, tag)
         return Call(key, role, conversation, schema, endpoint, self._record, self._waiting, self._elsewhere)
+
+    async def _answer(self, call: Call) -> BaseModel | str:
+        return await self._caller.answer(call, self._recorded_of(call.role).get(call.key, []))
 
     def _note(self, call: Call) -> None:
         """Keeps who has answered."""
@@ -386,7 +389,7 @@ class Generate:
             call = self._call(role, conversation, model, tag)
             call.again = number + self._try
             try:
-                reply: Any = await self._caller.answer(call, self._recorded_of(role).get(call.key, []))
+                reply: Any = await self._answer(call)
             except CallFailed as error:
                 if not came:
                     raise

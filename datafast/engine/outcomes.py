@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
 from datafast.engine.calls.endpoint import Endpoint
 from datafast.engine.generate import Generate
 from datafast.engine.reasoning import Thoughts, line_of
+from datafast.engine.row_stages import StageGenerate
 from datafast.engine.shares import Share, up
-from datafast.engine.stages import verdict_of
 from datafast.engine.stop import ItemPending
 from datafast.errors import CallFailed, OutputError
 from datafast.logger_config import logger
@@ -23,11 +23,14 @@ from datafast.store.records import FailureRow, FilteredRow
 if TYPE_CHECKING:
     from datafast.engine.assembly import Parts
     from datafast.engine.routes import Route
+    from datafast.engine.row_stages import Decided
     from datafast.store.records import ItemRecord, Recorded
 
     Replies = dict[bytes, list[Recorded]]
 
 __all__ = ["Outcome", "Outcomes", "failure_of"]
+
+T = TypeVar("T")
 
 
 class Outcome(NamedTuple):
@@ -49,6 +52,7 @@ class Outcomes:
         self._caller = parts.caller
         self._stop = parts.stop
         self._desk = parts.desk
+        self._stages = parts.stages
 
     async def best(self, item: WorkItem, record: ItemRecord, share: Share) -> Outcome | None:
         """The outcome on the first route that answers, or that with the most rows; None if the item stays pending.
@@ -122,34 +126,75 @@ class Outcomes:
     def _producing(
         self, item: WorkItem, record: ItemRecord, generate: Generate
     ) -> Coroutine[Any, Any, Sequence[BaseModel | CallFailed | None]]:
-        producing = self._job.produce(item, generate)
-        return producing if self._desk is None else self._desk.produce(record, producing)
+        return self._at_desk(record, self._job.produce(item, generate))
 
-    def decided(self, item: WorkItem, record: ItemRecord, outcome: Outcome, share: Share) -> Outcome:
-        """The outcome after stages have decided about rows that were not decided before."""
-        dropped: list[FilteredRow] = []
+    def _at_desk(self, record: ItemRecord, coroutine: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
+        """A coroutine that asks, as it is carried out where calls may go in batches."""
+        return coroutine if self._desk is None else self._desk.produce(record, coroutine)
+
+    async def decided(self, item: WorkItem, record: ItemRecord, outcome: Outcome, share: Share) -> Outcome | None:
+        """The outcome after stages have decided about rows that were not decided before; None if the item stays pending.
+
+        Raises:
+            ItemParked: a model that they ask answers in a batch.
+        """
         lines = {number: line for number, line in outcome.lines.items() if not record.filtered >> number & 1}
+        new = [number for number in lines if not record.decided >> number & 1]
+        outcome = outcome._replace(lines=lines)
+        if not new or not self._job.stages:
+            return outcome
+        rows: list[Any] = [outcome.rows[number] for number in new]  # each has a line, so it is a row
+        deciding = self._stages.decide(rows, item, self._asking(item, record, share) if self._stages.ask else None)
         try:
-            for number in [number for number in lines if not record.decided >> number & 1]:
-                row = outcome.rows[number]
-                assert isinstance(row, BaseModel)  # noqa: S101 - the others have no line
-                stage, verdict = verdict_of(self._job.stages, row, item)
-                if not verdict.keeps:
-                    line = lines.pop(number).removesuffix(b"\n")
-                    told = (stage, verdict.reason, line, time.time(), None, verdict.score)
-                    dropped.append(FilteredRow(record.id, number, *told))
-        except Exception as bug:  # noqa: BLE001 - as in produce()
-            logger.opt(exception=bug).error(f"{type(bug).__name__} in a stage: {bug}")
-            failed = CallFailed(
-                f"{type(bug).__name__}: {bug}",
-                category="stage_error",
-                provider=share.label,
-                role="",
-                attempts=0,
-                prompt="",
-            )
+            found = await (self._at_desk(record, deciding) if self._stages.ask else deciding)
+        except ItemPending:
+            return None
+        except CallFailed as failed:
             return Outcome({}, failed)
-        return outcome._replace(lines=lines, filtered=dropped)
+        except OutputError:
+            raise
+        except Exception as bug:  # noqa: BLE001 - as in produce()
+            return Outcome({}, _stage_error(bug, share))
+        return _applied(outcome, record, dict(zip(new, found, strict=True)))
+
+    def _asking(self, item: WorkItem, record: ItemRecord, share: Share) -> StageGenerate:
+        return StageGenerate(
+            caller=self._caller,
+            item=item,
+            record=record,
+            recorded=self._store.recorded_calls(record),
+            most_rows=item.most_rows,
+            route=share.routes[0],
+            waiting=share.on_wait,
+        )
+
+
+def _applied(outcome: Outcome, record: ItemRecord, found: Mapping[int, Decided]) -> Outcome:
+    """An outcome with what was decided about its rows, by number."""
+    lines, dropped, error = dict(outcome.lines), list[FilteredRow](), outcome.error
+    for number, said in found.items():
+        if isinstance(said, CallFailed):  # a row about which a stage could not decide is not written
+            del lines[number]
+            error = error or said
+            continue
+        stage, verdict = said
+        if not verdict.keeps:
+            line = lines.pop(number).removesuffix(b"\n")
+            told = (stage, verdict.reason, line, time.time(), None, verdict.score)
+            dropped.append(FilteredRow(record.id, number, *told))
+    return outcome._replace(lines=lines, error=error, filtered=dropped)
+
+
+def _stage_error(bug: Exception, share: Share) -> CallFailed:
+    logger.opt(exception=bug).error(f"{type(bug).__name__} in a stage: {bug}")
+    return CallFailed(
+        f"{type(bug).__name__}: {bug}",
+        category="stage_error",
+        provider=share.label,
+        role="",
+        attempts=0,
+        prompt="",
+    )
 
 
 def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -191,6 +191,8 @@ class _Run:
         calls_before = self._sender.tally.calls
         try:
             best = await self._outcomes.best(item, record, share)
+            if best is not None and best.lines and (self._job.stages or record.filtered):
+                best = await self._outcomes.decided(item, record, best, share)
         except ItemParked as parked:
             assert self._desk is not None  # noqa: S101 - nothing else parks
             if self._reorder is not None:
@@ -198,8 +200,6 @@ class _Run:
             self._desk.wait(parked, record, share)
             return
         replayed = calls_before == self._sender.tally.calls and not record.reopened
-        if best is not None and best.lines and (self._job.stages or record.filtered):
-            best = self._outcomes.decided(item, record, best, share)
         if best is None or (best.error and self._stop):
             if self._reorder is not None:
                 self._reorder.leave(item.position)

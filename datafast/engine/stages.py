@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import orjson
 
@@ -13,9 +13,10 @@ from datafast._util.plugins import blaming
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from datafast.engine.generate import Generate
     from datafast.plan.items import WorkItem
 
-__all__ = ["KEEP", "Decides", "Verdict", "drop", "settings_of", "verdict_of"]
+__all__ = ["KEEP", "Asks", "Decides", "Verdict", "asked_verdict", "drop", "settings_of", "verdict_of"]
 
 _MAX_REASON = 120  # it is counted and shown in tables
 
@@ -46,22 +47,44 @@ class Decides(Protocol):
     def settings(self) -> dict[str, Any]: ...
 
 
+@runtime_checkable
+class Asks(Decides, Protocol):
+    """What the engine needs of a stage that asks models: `ask` decides, in the place of `decide`."""
+
+    async def ask(self, row: BaseModel, item: WorkItem, generate: Generate) -> Verdict: ...
+
+
 def verdict_of(stages: Sequence[Decides], row: BaseModel, item: WorkItem) -> tuple[str, Verdict]:
-    """The first stage that drops a row, with its verdict; `KEEP` if none does.
+    """The first stage that drops a row, with its verdict; `KEEP` if none does. None of the stages asks a model.
 
     Raises:
         TypeError: a stage did not return a verdict.
         Exception: the error of a stage.
     """
     for stage in stages:
-        verdict = stage.decide(row, item)
-        if not (isinstance(verdict, Verdict) and isinstance(verdict.reason, str)):
-            raise TypeError(
-                f"The stage {stage.name!r} gave {verdict!r} as its verdict. Return KEEP, or drop(reason) with a text."
-            )
+        verdict = _checked(stage, stage.decide(row, item))
         if not verdict.keeps:
-            return stage.name, drop(_cut(verdict.reason), _number(stage, verdict.score))
+            return stage.name, verdict
     return "", KEEP
+
+
+async def asked_verdict(stage: Asks, row: BaseModel, item: WorkItem, generate: Generate) -> tuple[str, Verdict]:
+    """The same of a stage that asks models.
+
+    Raises:
+        CallFailed: no usable answer came.
+    """
+    verdict = _checked(stage, await stage.ask(row, item, generate))
+    return ("", KEEP) if verdict.keeps else (stage.name, verdict)
+
+
+def _checked(stage: Decides, verdict: object) -> Verdict:
+    """A stage's verdict as it is recorded."""
+    if not (isinstance(verdict, Verdict) and isinstance(verdict.reason, str)):
+        raise TypeError(
+            f"The stage {stage.name!r} gave {verdict!r} as its verdict. Return KEEP, or drop(reason) with a text."
+        )
+    return verdict if verdict.keeps else drop(_cut(verdict.reason), _number(stage, verdict.score))
 
 
 def settings_of(stages: Sequence[Decides]) -> str:

@@ -51,6 +51,7 @@ class Dimension:
         rows: the rows that an item asks for, by value, if they differ; `num_rows` is their sum over all values.
         period: given if the values go on with a drawn plan, one for each of its items: their number until they are about the
             same things again.
+        called: what users call it, if that is not its name.
     """
 
     def __init__(
@@ -65,8 +66,10 @@ class Dimension:
         rows: Callable[[Any], int] | None = None,
         num_rows: int | None = None,
         period: int | None = None,
+        called: str | None = None,
     ) -> None:
         self.name = name
+        self.called = called or name
         self.values = values
         self.rows = rows
         self.num_rows = num_rows

@@ -29,7 +29,7 @@ from datafast.plan.lattice import Lattice
 from datafast.plan.maker import Base
 from datafast.plan.strategies import Space
 
-__all__ = ["DrawnPlan"]
+__all__ = ["Draw", "DrawnPlan", "draw_of"]
 
 
 class DrawnPlan(GridPlan):
@@ -49,7 +49,7 @@ class DrawnPlan(GridPlan):
         self._num_rows = num_rows
         self._seed = seed
         super().__init__(kind, dimensions, seed=seed, **parts)
-        self._draw = _draw_of(self.dimensions, self._expansion, self.num_routes, seed=seed)
+        self._draw = draw_of(self.dimensions, self._expansion, self.num_routes, seed=seed)
 
     @property
     def radices(self) -> tuple[int, ...]:
@@ -77,8 +77,8 @@ class DrawnPlan(GridPlan):
         if not 0 <= position < self.num_items:
             raise IndexError(position)
         base, variant = self._at(position)
-        rows = min(self._rows_per_item, self._num_rows - position * self._rows_per_item)
-        return self._maker.item(position, base, variant, position % self.num_routes, rows, position)
+        route, number = position % self.num_routes, self._number_at(position)
+        return self._maker.item(position, base, variant, route, self._rows_at(position), number)
 
     def keys(self) -> Iterator[bytes]:
         """All keys in plan order."""
@@ -88,9 +88,16 @@ class DrawnPlan(GridPlan):
             asked = maker.asked(variant)
             content = maker.content(base, asked)
             if maker.pairings:
-                content, more_state, _ = maker.paired(content, parts, asked, position)
+                content, more_state, _ = maker.paired(content, parts, asked, self._number_at(position))
                 state += more_state
             yield maker.key(content, state, position % self.num_routes)
+
+    def _rows_at(self, position: int) -> int:
+        return min(self._rows_per_item, self._num_rows - position * self._rows_per_item)
+
+    def _number_at(self, position: int) -> int:
+        """The number of the draw whose item stands at a position."""
+        return position
 
     def _at(self, position: int) -> tuple[Base, Variant]:
         places, which = self._draw.at(position)
@@ -108,15 +115,25 @@ class _Which(NamedTuple):
     again: int
 
 
-class _Draw(Protocol):
+class Draw(Protocol):
+    """An endless sequence of what items are made of."""
+
     def at(self, number: int) -> tuple[Sequence[int], _Which]:
         """The place in each dimension, and the variant, of draw `number`. The route is `number` modulo their number."""
 
     def variant(self, which: _Which, base: bytes) -> Variant: ...
 
 
-def _draw_of(dimensions: Sequence[Dimension], expansion: Expansion, routes: int, *, seed: int) -> _Draw:
-    bases = _Bases(dimensions, routes)
+def draw_of(
+    dimensions: Sequence[Dimension],
+    expansion: Expansion,
+    routes: int,
+    *,
+    seed: int,
+    sizes: Sequence[int] | None = None,
+) -> Draw:
+    """The draw from all combinations. `sizes`: how many values of each dimension it is from, if not from all."""
+    bases = _Bases(dimensions, routes, sizes)
     if expansion.spec.strategy == "combinatorial":
         return _FromCombinations(bases, expansion.spaces, seed)
     return _FromPicks(bases, expansion, seed)
@@ -125,9 +142,10 @@ def _draw_of(dimensions: Sequence[Dimension], expansion: Expansion, routes: int,
 class _Bases:
     """The axes of base combinations in a lattice: the routes and a dimension with a period lead, the sizes of the others follow."""
 
-    def __init__(self, dimensions: Sequence[Dimension], routes: int) -> None:
+    def __init__(self, dimensions: Sequence[Dimension], routes: int, sizes: Sequence[int] | None) -> None:
         self.leading = [routes, *(dimension.period for dimension in dimensions if dimension.period)]
-        self.sizes = [1 if dimension.period else len(dimension) for dimension in dimensions]
+        counts = [len(dimension) for dimension in dimensions] if sizes is None else sizes
+        self.sizes = [1 if one.period else count for one, count in zip(dimensions, counts, strict=True)]
         self.endless = len(self.leading) > 1
         """Whether base combinations never come again, because one of the dimensions goes on."""
 

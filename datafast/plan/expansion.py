@@ -13,6 +13,7 @@ built, and never cut.
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Mapping, Sequence
 from math import prod
@@ -98,6 +99,16 @@ class Expansion:
         if not 0 <= i < self.size:
             raise IndexError(f"Expansion {i} is not among the {self.size}.")
         return self._chooser.pick(i, base)
+
+    def with_values(self, chosen: Mapping[str, str]) -> Expansion:
+        """The expansions with these values of some placeholders, from the templates that use all of them."""
+        if not chosen:
+            return self
+        made = copy.copy(self)
+        spaces = [space.with_values(chosen) for space in self.spaces if chosen.keys() <= set(space.names)]
+        made._chooser = CHOOSERS[self.spec.strategy](spaces, self.spec, "expansion")
+        made.size = made._chooser.size
+        return made
 
     def endless(self, i: int, base: bytes) -> Variant:
         """`pick` without an end: after the last expansion all come again, under the next repeat numbers.

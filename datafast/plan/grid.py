@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from typing import Any
@@ -132,6 +132,11 @@ class GridPlan:
         if counting is None or not len(counting):
             return self.num_items * self._rows_per_item
         return self.num_items // len(counting) * (counting.num_rows or 0)
+
+    @property
+    def ends(self) -> Collection[int]:
+        """The positions of items that may ask for fewer rows than the others."""
+        return (self.num_items - 1,) if self.num_items else ()
 
     def num_items_of(self, route: int) -> int:
         """Number of items on a route."""

@@ -6,7 +6,7 @@ See `datafast.plan.grid` for what keys guarantee.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -90,7 +90,8 @@ class Plan(Protocol):
     `radices` are the sizes of the axes that a position counts through, slowest first; there are none if every beginning of the plan
     shows all sorts of items. `key_version` is the version of its keys. `former` are plans of the same shape whose items have, at each
     position, the key, content and texts of an earlier version; plans whose items are the same are left out. `counted` says which
-    rows the `num_rows` of its config counts, if it has one: all, or those of each combination.
+    rows the `num_rows` of its config counts, if it has one: all, or those of each combination. `ends` are the positions of items that may
+    ask for fewer rows than the others.
     """
 
     counted: Counted
@@ -107,6 +108,8 @@ class Plan(Protocol):
     def key_version(self) -> str: ...
     @property
     def former(self) -> Sequence[Plan]: ...
+    @property
+    def ends(self) -> Collection[int]: ...
     def __len__(self) -> int: ...
     def __getitem__(self, position: int) -> WorkItem: ...
     def keys(self) -> Iterator[bytes]: ...

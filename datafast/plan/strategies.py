@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import accumulate
@@ -84,6 +84,14 @@ class Space:
     copies: int
     names: tuple[str, ...]
     lists: tuple[_ValueList, ...]
+
+    def with_values(self, chosen: Mapping[str, str]) -> Space:
+        """The same with only these values of some of its names."""
+        lists = [
+            _ValueList(tuple(value for value in values.values if chosen.get(name, value) == value))
+            for name, values in zip(self.names, self.lists, strict=True)
+        ]
+        return replace(self, lists=tuple(lists))
 
     def sizes(self, *, distinct: bool) -> list[int]:
         return [len(values.distinct if distinct else values.values) for values in self.lists]

@@ -10,6 +10,15 @@ A stage is one small class:
 
 It is found by its name through an entry point of the group `datafast.stages`, or through `register`.
 
+A stage that asks models derives from `ModelStage`:
+
+    class Polite(ModelStage):
+        stage: Literal["polite"] = "polite"
+
+        async def ask(self, row: BaseModel, item: WorkItem, generate: Generate) -> Verdict:
+            answers = await generate.gather(*(generate(role, f"Is this polite? {row.text}", YesOrNo) for role in self.roles))
+            return KEEP if all(answer.yes for answer in answers) else drop("impolite")
+
 Guarantee: a dropped row is recorded with the reason, counts as `filtered`, and is not paid for again. Settings of stages are in no
 key; where they change, all recorded rows are decided about anew, at no cost. Limits: a verdict may depend only on the row and its
 item, so that the same stages always keep the same rows.
@@ -18,21 +27,38 @@ item, so that the same stages always keep the same rows.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from enum import Enum
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
+import orjson
+from pydantic import BaseModel, Field
 
 from datafast._util.config_model import ConfigModel, NonBlank
 from datafast._util.notify import did_you_mean
+from datafast.engine.routes import FurtherRole
 from datafast.engine.stages import KEEP, Verdict, drop
 from datafast.errors import ConfigError
+from datafast.llms.spec import ProviderSpec, named_provider
 
 if TYPE_CHECKING:
+    from datafast.engine.generate import Generate
+    from datafast.llms.provider import LLMProvider
     from datafast.plan.items import WorkItem
 
-__all__ = ["KEEP", "NonBlank", "Stage", "TextStage", "Verdict", "drop", "texts_in", "texts_of"]
+__all__ = [
+    "KEEP",
+    "ModelStage",
+    "NonBlank",
+    "Stage",
+    "TextStage",
+    "Verdict",
+    "drop",
+    "further_roles",
+    "texts_in",
+    "texts_of",
+]
 
 _ABOUT_THE_ROW = frozenset({"uuid", "language", "label", "metadata", "role", "tool_call_id", "tools"})
 _MODEL_ID = "model_id"
@@ -74,6 +100,60 @@ class TextStage(Stage):
     def texts(self, row: BaseModel) -> list[str]:
         """The texts of a row that are looked at."""
         return list(texts_of(row, self.field))
+
+
+class ModelStage(Stage):
+    """Base of stages that ask models. Their calls are recorded with the item of the row, and paid for once."""
+
+    providers: list[ProviderSpec] = Field(min_length=1)
+    """Who is asked: one or several providers, as under `providers` of a config."""
+
+    @property
+    def roles(self) -> list[str]:
+        """The role in which each provider is asked."""
+        return [_role(self.stage, named_provider(provider)) for provider in self.providers]
+
+    @abstractmethod
+    async def ask(self, row: BaseModel, item: WorkItem, generate: Generate) -> Verdict:
+        """Says whether a row is written, as `decide` does, by what `generate` answers in the stage's `roles`. The same question about a
+        row is asked once, whatever other stages there are.
+
+        Raises:
+            CallFailed: no usable answer came. The row has failed then, and is not written.
+        """
+
+    def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
+        """It does not decide without asking."""
+        raise TypeError(f"The stage {self.stage!r} asks models. Use ask().")
+
+
+def further_roles(stages: Sequence[Stage]) -> list[FurtherRole]:
+    """The roles that the stages of a config ask.
+
+    Raises:
+        ValueError: two of them ask what counts as the same model, with other options.
+    """
+    found: dict[str, FurtherRole] = {}
+    for number, stage in enumerate(stages):
+        if not isinstance(stage, ModelStage):
+            continue
+        for place, (role, provider) in enumerate(zip(stage.roles, stage.providers, strict=True)):
+            known = found.setdefault(role, FurtherRole(role, provider, role, ("quality", number, "providers", place)))
+            if not named_provider(provider).agrees_with(named_provider(known.provider)):
+                raise ValueError(
+                    f"quality[{number}].providers[{place}]: {named_provider(provider).label} is named before, with other options. Give "
+                    f"both the same ones, or this one a name of its own (name: ...)."
+                )
+    return list(found.values())
+
+
+def _role(stage: str, provider: LLMProvider) -> str:
+    """The role in which a stage asks a provider: the same wherever both stand, so that calls are found again."""
+    plain = {"provider": provider.provider_name, "model_id": provider.model_id, "name": provider.name}
+    told = {name: value for name, value in orjson.loads(provider.identity).items() if plain.get(name) != value}
+    mark = orjson.dumps(told, option=orjson.OPT_SORT_KEYS)
+    apart = f" {blake2b(mark, digest_size=3).hexdigest()}" if told else ""
+    return f"{stage} {provider.name or provider.label}{apart}"
 
 
 def texts_of(row: BaseModel, field: str | None = None) -> Iterator[str]:

@@ -3,28 +3,35 @@
 quality:
   - {stage: pii}
   - {stage: pii, kinds: [email, phone]}
+  - {stage: pii, engine: presidio, model: models/en_core_web_sm, kinds: [person, email, phone]}
 
-Found by patterns, with the checksums of cards (Luhn, ISO/IEC 7812-1) and bank accounts (modulo 97, ISO 13616). Limits: names and postal
-addresses are not looked for. What is reserved for examples is no person's: domains of RFC 2606 and RFC 6761, addresses of RFC 5737,
+Found by patterns, with the checksums of cards (Luhn, ISO/IEC 7812-1) and bank accounts (modulo 97, ISO 13616), or by Presidio, which also
+finds names where it has a model. Limits: postal addresses are not looked for, and Presidio knows no keys, so those are found by patterns
+in any case. For patterns, what is reserved for examples is no person's: domains of RFC 2606 and RFC 6761, addresses of RFC 5737,
 numbers with 555-01.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, PrivateAttr, ValidationInfo, model_validator
 
+from datafast._util.config_model import Accepts, UserPath, default_of
 from datafast.quality.base import KEEP, TextStage, Verdict, drop
 
 if TYPE_CHECKING:
     from datafast.plan.items import WorkItem
+    from datafast.quality.presidio import Presidio
 
 __all__ = ["PiiKind", "PiiStage"]
 
-PiiKind = Literal["email", "phone", "card", "iban", "us_ssn", "ip", "key"]
+PiiKind = Literal["email", "phone", "card", "iban", "us_ssn", "ip", "key", "person", "location"]
+
+_LEAST_SCORE = 0.4
 
 _EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@((?:[a-z0-9-]{1,63}\.)+[a-z]{2,24})\b", re.IGNORECASE)
 _SPELLED = re.compile(
@@ -73,15 +80,76 @@ class PiiStage(TextStage):
     """Drops rows with data of persons."""
 
     kinds: list[PiiKind] = Field(default=["email", "phone", "card", "iban", "us_ssn", "ip", "key"], min_length=1)
-    """What is looked for."""
+    """What is looked for. person and location, which are names, need the engine presidio and a model."""
+    engine: Literal["patterns", "presidio"] = "patterns"
+    """What finds it: patterns, or Presidio, which needs the extra `pii`."""
+    model: Accepts[UserPath | None, str | Path | None] = default_of(None)
+    """For presidio: the folder of a spaCy model, to find names by."""
+    min_score: float = Field(default=_LEAST_SCORE, ge=0, le=1)
+    """For presidio: how sure it has to be."""
+
+    _folder: Path | None = PrivateAttr(default=None)
+    _presidio: Presidio | None = PrivateAttr(default=None)
+
+    @model_validator(mode="after")
+    def _by_engine(self, info: ValidationInfo) -> PiiStage:
+        self._folder = (info.context or {}).get("folder", self._folder)
+        self._presidio = None
+        named = [kind for kind in self.kinds if kind not in _FINDERS]
+        if self.engine == "patterns":
+            if self.model is not None or self.min_score != _LEAST_SCORE:
+                field = "min_score" if self.model is None else "model"
+                raise ValueError(f"{field}: It is for the engine presidio alone. Write engine: presidio.")
+            if named:
+                raise ValueError(f"kinds: Patterns do not find names ({', '.join(named)}). Write engine: presidio.")
+        elif named and self.model is None:
+            raise ValueError(
+                f"model: Names ({', '.join(named)}) need a spaCy model. Give the folder of one, like en_core_web_sm."
+            )
+        return self
+
+    def check(self, row_model: type[BaseModel]) -> None:
+        super().check(row_model)
+        if self.engine == "presidio":
+            _ = self.presidio
+
+    def settings(self) -> dict[str, Any]:
+        if self.model is None:
+            return super().settings()
+        from datafast.quality.presidio import model_digest
+
+        return {**super().settings(), "model": model_digest(self._at(self.model))}
 
     def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
         texts = self.texts(row)
+        if self.engine == "presidio":
+            return self._by_presidio(texts)
         with_numbers = [text for text in texts if _NUMBERS.search(text)]
         for kind in self.kinds:
             if any(_FINDERS[kind](text) for text in (with_numbers if kind in _OF_NUMBERS else texts)):
                 return drop(_NAMES[kind])
         return KEEP
+
+    def _by_presidio(self, texts: Sequence[str]) -> Verdict:
+        if "key" in self.kinds and any(map(_has_key, texts)):
+            return drop(_NAMES["key"])
+        found = [one for text in texts if (one := self.presidio.found(text, self.min_score)) is not None]
+        if not found:
+            return KEEP
+        kind, score = max(found, key=lambda one: one[1])
+        return drop(_NAMES[kind], round(score, 3))
+
+    @property
+    def presidio(self) -> Presidio:
+        """The library, made when it is first used. Raises ConfigError if it or its model is not there."""
+        if self._presidio is None:
+            from datafast.quality.presidio import Presidio
+
+            self._presidio = Presidio(self.kinds, None if self.model is None else self._at(self.model))
+        return self._presidio
+
+    def _at(self, path: Path) -> Path:
+        return (self._folder or Path()) / path
 
 
 def _has_email(text: str) -> bool:
@@ -152,4 +220,6 @@ _NAMES = {
     "us_ssn": "a social security number",
     "ip": "the address of a computer",
     "key": "a secret key",
+    "person": "the name of a person",
+    "location": "the name of a place",
 }

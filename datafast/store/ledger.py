@@ -263,10 +263,11 @@ class Ledger:
     def set_state(self, item_ids: Iterable[int], state: ItemState) -> None:
         self._db.executemany("UPDATE items SET state = ? WHERE id = ?", [(state, item_id) for item_id in item_ids])
 
-    def items_unlike(self, num_rows: int, *, position: int) -> list[ItemRecord]:
-        """Items of the plan that ask for another number of rows, and the one at a position."""
-        query = "SELECT * FROM items WHERE state != 3 AND (num_rows != ? OR position = ?)"
-        return [item_from(row) for row in self._db.execute(query, (num_rows, position))]
+    def items_unlike(self, num_rows: int, *, positions: Collection[int] = ()) -> list[ItemRecord]:
+        """Items of the plan that ask for another number of rows, and those at these positions."""
+        at_them = "position IN (SELECT value FROM json_each(?))"
+        query = f"SELECT * FROM items WHERE state != 3 AND (num_rows != ? OR {at_them})"  # noqa: S608 - our own text
+        return [item_from(row) for row in self._db.execute(query, (num_rows, orjson.dumps(sorted(positions)).decode()))]
 
     def resize(self, item: ItemRecord, num_rows: int) -> None:
         """Changes how many rows an item asks for. It is opened again if it lacks some or has failed.

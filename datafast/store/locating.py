@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from datafast._util.bitmap import PositionSet
@@ -49,12 +49,10 @@ class Located:
         position = self.positions[item_id] if item_id < len(self.positions) else -1
         return position if position >= 0 else None
 
-    def item_at(self, position: int) -> int | None:
-        """The id of the item at a position."""
-        try:
-            return self.positions.index(position)
-        except ValueError:
-            return None
+    def items_at(self, positions: Collection[int]) -> Iterator[int]:
+        """The ids of the items at these positions."""
+        chosen = frozenset(positions)
+        return (item_id for item_id, position in enumerate(self.positions) if position in chosen)
 
 
 def locate(ledger: Ledger, plan: Plan, former: Sequence[Plan]) -> Located:

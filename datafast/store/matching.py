@@ -144,14 +144,9 @@ def _find(ledger: Ledger, plan: Plan, found: Comparison) -> None:
     located = found.located = locate(ledger, plan, found.former)
     stale = set(ledger.ids_of(ItemState.STALE))
     found.leaving = {item_id: 0 for item_id in located.absent if item_id not in stale}
-    end = len(plan) - 1
-    unlike = [item.id for item in ledger.items_unlike(plan[end].most_rows, position=-1)] if len(plan) else []
-    unclear = {located.item_at(end), *unlike, *stale, *ledger.ids_of(ItemState.OPEN)} - {None}
-    positions = {
-        item_id: position
-        for item_id in unclear
-        if item_id is not None and (position := located.position_of(item_id)) is not None
-    }
+    unlike = [item.id for item in ledger.items_unlike(plan[len(plan) - 1].most_rows)] if len(plan) else []
+    unclear = {*located.items_at(plan.ends), *unlike, *stale, *ledger.ids_of(ItemState.OPEN)}
+    positions = {item_id: position for item_id in unclear if (position := located.position_of(item_id)) is not None}
     found.settled = PositionSet(
         position for item_id, position in enumerate(located.positions) if position >= 0 and item_id not in positions
     )
@@ -222,12 +217,11 @@ def _move_to_new_plan(ledger: Ledger, plan: Plan, located: Located) -> None:
 def _fit(ledger: Ledger, plan: Plan) -> None:
     """Gives the items that ask for more or fewer rows than before their new number.
 
-    Only the last item of a plan may ask for fewer rows than an item can, so only those that differ are looked at.
+    Only the ends of a plan may ask for fewer rows than an item can, so only they and those that differ are looked at.
     """
     if not len(plan):
         return
-    last = len(plan) - 1
-    for item in ledger.items_unlike(plan[last].most_rows, position=last):
+    for item in ledger.items_unlike(plan[len(plan) - 1].most_rows, positions=plan.ends):
         if (rows := plan[item.position].num_rows) != item.num_rows:
             ledger.resize(item, rows)
 

@@ -131,8 +131,8 @@ def test_rows_of_settled_items_are_added_up_without_those_that_are_left_out(ledg
 
 def test_items_that_ask_for_another_number_of_rows_are_found_and_the_last_one(ledger: Ledger) -> None:
     put(ledger, [item(1), item(2, num_rows=3), item(3, num_rows=2, state=STALE), item(4)])
-    assert [found.id for found in ledger.items_unlike(4, position=-1)] == [2]
-    assert [found.id for found in ledger.items_unlike(4, position=40)] == [2, 4]
+    assert [found.id for found in ledger.items_unlike(4)] == [2]
+    assert [found.id for found in ledger.items_unlike(4, positions=[40])] == [2, 4]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,224 @@
+"""A plan that grows by rounds, each of which draws so many rows of each stratum.
+
+A stratum is what has certain values of dimensions or placeholders: a language, a class and a topic, a tone. It has a draw of its own
+from everything that has these values, in the order of `datafast.plan.drawn`. So a stratum that lacks rows is drawn further, and
+the others are left alone. Without strata there is one, of everything; its draw is that of `num_rows`.
+
+Guarantees: a further round leaves the positions of the items before it as they are. Which item a draw is depends on its number alone, so
+the same draws are made in whatever rounds. Within a round, strata take turns, and each is spread evenly over the routes.
+Cost: besides that of `drawn`, ten bytes an item where there are several strata, and a second for a million items.
+"""
+
+from __future__ import annotations
+
+import copy
+from array import array
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from datafast.plan.dimensions import Dimension
+from datafast.plan.drawn import Draw, DrawnPlan, draw_of
+from datafast.plan.expansion import Expansion, Variant
+from datafast.plan.grid import GridPlan
+from datafast.plan.items import digest, shown_value
+from datafast.plan.maker import Base
+
+__all__ = ["Layout", "StratifiedPlan", "fields_of", "label_of"]
+
+_MOST_VALUES = 10_000
+"""Values of a dimension by which strata may be. There may be more documents than anybody would name."""
+
+
+def label_of(field: str, value: object) -> str:
+    """What a value of a dimension is called in targets: a code for languages, else its name."""
+    return str(value[0]) if field == "language" and isinstance(value, tuple) else shown_value(value)
+
+
+def fields_of(dimensions: Sequence[Dimension], placeholders: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """By what strata may be: the dimensions whose values have names, and placeholders; each with the values."""
+    found = {
+        dimension.called: list(dict.fromkeys(label_of(dimension.name, value) for value in dimension.values))
+        for dimension in dimensions
+        if not dimension.period and 0 < len(dimension) <= _MOST_VALUES and _is_named(dimension.values[0])
+    }
+    return found | {name: list(dict.fromkeys(values)) for name, values in placeholders.items() if name not in found}
+
+
+def _is_named(value: object) -> bool:
+    return isinstance(value, str | tuple) or isinstance(getattr(value, "name", None), str)
+
+
+class _Stratum:
+    """The draw of one stratum, and where its values stand in each dimension; None for all of them."""
+
+    def __init__(
+        self,
+        chosen: Mapping[str, str],
+        dimensions: Sequence[Dimension],
+        expansion: Expansion,
+        routes: int,
+        *,
+        seed: int,
+    ) -> None:
+        called = {dimension.called for dimension in dimensions}
+        self.places = [_places(dimension, chosen.get(dimension.called)) for dimension in dimensions]
+        sizes = [len(one) if own is None else len(own) for one, own in zip(dimensions, self.places, strict=True)]
+        filled = expansion.with_values({name: value for name, value in chosen.items() if name not in called})
+        self.draw: Draw = draw_of(dimensions, filled, routes, seed=seed, sizes=sizes)
+
+
+def _places(dimension: Dimension, label: str | None) -> list[int] | None:
+    if label is None:
+        return None
+    return [place for place, value in enumerate(dimension.values) if label_of(dimension.name, value) == label]
+
+
+class Layout(NamedTuple):
+    """Where the items of several rounds stand. Without `strata` there is one stratum, whose draws are in order.
+
+    Attributes:
+        num_items: in all.
+        rows: the rows of items that ask for fewer than the others, by position.
+        strata: the stratum of each item; `numbers`: of each, the number of the draw of its stratum.
+        starts: the position of the first item of each round.
+    """
+
+    num_items: int
+    rows: Mapping[int, int]
+    strata: array[int] | None
+    numbers: array[int] | None
+    starts: Sequence[int]
+
+    def stratum_at(self, position: int) -> int:
+        return 0 if self.strata is None else self.strata[position]
+
+    def number_at(self, position: int) -> int:
+        return position if self.numbers is None else self.numbers[position]
+
+
+def lay_out(rounds: Sequence[Sequence[int]], *, strata: int, routes: int, rows_per_item: int) -> Layout:
+    """Lays out rounds of so many rows of each stratum."""
+    several = strata > 1
+    of_items, numbers = array("H" if strata < 2**16 else "L"), array("Q")
+    drawn = [[0] * routes for _ in range(strata)]
+    starts: list[int] = []
+    rows: dict[int, int] = {}
+    size = 0
+    for wanted in rounds:
+        starts.append(size)
+        counts = [-(-number // rows_per_item) for number in wanted]
+        last = [-1] * strata
+        if several:
+            for position, stratum in enumerate(_in_turn(counts, first=size % routes, routes=routes), start=size):
+                own, route = drawn[stratum], position % routes
+                of_items.append(stratum)
+                numbers.append(own[route] * routes + route)
+                own[route] += 1
+                last[stratum] = position
+        size += sum(counts)
+        for stratum, number in enumerate(wanted):
+            if rest := number % rows_per_item:
+                rows[last[stratum] if several else size - 1] = rest
+    return Layout(size, rows, of_items if several else None, numbers if several else None, starts)
+
+
+def _in_turn(counts: Sequence[int], *, first: int, routes: int) -> Iterator[int]:
+    """The strata of the items of a round: as many of each as it says, evenly mixed on each route.
+
+    Args:
+        first: the route of the first item.
+    """
+    total = sum(counts)
+    queues = []
+    for turn in range(routes):
+        begin, keyed = 0, []
+        for stratum, count in enumerate(counts):
+            # One after the other, the items of a stratum would go round the routes; so many of them fall to this one.
+            own = len(range(begin + (turn - begin) % routes, begin + count, routes))
+            keyed += [((number + 0.5) / own, stratum) for number in range(own)]
+            begin += count
+        queues.append([stratum for _, stratum in sorted(keyed)])
+    for number in range(total):
+        yield queues[number % routes][number // routes]
+
+
+class StratifiedPlan(DrawnPlan):
+    """A plan of rounds; see the module.
+
+    Args:
+        strata: the values of each, by what they are called; none of a plan that has only one stratum.
+        rounds: the rows of each stratum that each round draws.
+        **parts: see `DrawnPlan`.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        dimensions: Sequence[Dimension],
+        *,
+        strata: Sequence[Mapping[str, str]],
+        rounds: Sequence[Sequence[int]],
+        routes: Sequence[str],
+        rows_per_item: int = 1,
+        **parts: Any,
+    ) -> None:
+        self.strata = tuple(strata)
+        self._set_rounds(rounds, routes=len(routes), rows_per_item=rows_per_item)
+        num_rows = sum(map(sum, self.rounds))
+        super().__init__(kind, dimensions, num_rows=num_rows, routes=routes, rows_per_item=rows_per_item, **parts)
+        self._of_strata = [
+            _Stratum(chosen, self.dimensions, self._expansion, self.num_routes, seed=self._seed) for chosen in strata
+        ]
+
+    def _set_rounds(self, rounds: Sequence[Sequence[int]], *, routes: int, rows_per_item: int) -> None:
+        self.rounds = tuple(tuple(wanted) for wanted in rounds)
+        self.layout = lay_out(self.rounds, strata=len(self.strata), routes=routes, rows_per_item=rows_per_item)
+
+    def grown(self, rounds: Sequence[Sequence[int]]) -> StratifiedPlan:
+        """The plan of these rounds."""
+        plan = copy.copy(self)
+        for cached in ("fingerprint", "former"):
+            plan.__dict__.pop(cached, None)
+        plan._set_rounds(rounds, routes=self.num_routes, rows_per_item=self._rows_per_item)
+        plan._num_rows = sum(map(sum, plan.rounds))
+        return plan
+
+    @property
+    def num_items(self) -> int:
+        return self.layout.num_items
+
+    @property
+    def ends(self) -> Collection[int]:
+        return self.layout.rows.keys()
+
+    def num_rows_of(self, route: int) -> int:
+        short = [position for position in self.ends if position % self.num_routes == route]
+        cut_off = sum(self._rows_per_item - self.layout.rows[position] for position in short)
+        return self.num_items_of(route) * self._rows_per_item - cut_off
+
+    @cached_property
+    def fingerprint(self) -> bytes:
+        strata = [f"{name}={value}" for chosen in self.strata for name, value in (*chosen.items(), ("", ""))]
+        return digest(super().fingerprint, *strata, *map(str, self.rounds))
+
+    @cached_property
+    def former(self) -> tuple[GridPlan, ...]:
+        return tuple(plan.grown(self.rounds) for plan in super().former if isinstance(plan, StratifiedPlan))
+
+    def _rows_at(self, position: int) -> int:
+        return self.layout.rows.get(position, self._rows_per_item)
+
+    def _number_at(self, position: int) -> int:
+        return self.layout.number_at(position)
+
+    def _at(self, position: int) -> tuple[Base, Variant]:
+        stratum = self._of_strata[self.layout.stratum_at(position)]
+        number = self.layout.number_at(position)
+        drawn, which = stratum.draw.at(number)
+        places = [
+            number if dimension.period else place if own is None else own[place]
+            for dimension, place, own in zip(self.dimensions, drawn, stratum.places, strict=True)
+        ]
+        base = self._maker.base(places)
+        return base, stratum.draw.variant(which, base[0])
