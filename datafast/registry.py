@@ -79,6 +79,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "check": "datafast.quality.check:CheckStage",
         "contamination": "datafast.quality.contamination:ContaminationStage",
         "echo": "datafast.quality.echo:EchoStage",
+        "judge": "datafast.quality.judge:JudgeStage",
         "keep_if": "datafast.quality.keep_if:KeepIfStage",
         "language": "datafast.quality.language:LanguageStage",
         "length": "datafast.quality.length:LengthStage",

@@ -20,7 +20,7 @@ from datafast.datasets.inputs import origins, sources_of
 from datafast.datasets.pairing import NAMES, given, paired
 from datafast.datasets.row import with_reasoning
 from datafast.engine.generate import Generate
-from datafast.engine.job import Produce
+from datafast.engine.job import Produce, asking
 from datafast.engine.preparation import Preparation
 from datafast.engine.routes import Route, route_identities
 from datafast.engine.stages import Decides
@@ -34,6 +34,7 @@ from datafast.plan.expansion import Expansion
 from datafast.plan.grid import Dimension, GridPlan
 from datafast.plan.items import Counted, Plan, WorkItem
 from datafast.plan.pairing import Pairing
+from datafast.quality.base import ModelStage
 from datafast.store.failures import FailedItems, values_of
 from datafast.store.paths import OutputPaths, UsedFile, refuse_shared
 from datafast.store.reader import LedgerReader
@@ -117,12 +118,14 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         """The stages that decide about rows: those of the config, after those that the kind has of its own."""
         return self.config.quality
 
-    def stage_problems(self) -> Iterator[tuple[int, ConfigError]]:
-        """The stages that cannot decide about such rows, by number, and why."""
+    def stage_problems(self, routes: Sequence[Route[LLMProvider]] = ()) -> Iterator[tuple[int, ConfigError]]:
+        """The stages that cannot decide about such rows, by number, and why. `routes`: who writes them, where that is known."""
         for number, stage in enumerate(self.config.quality):
             try:
                 with blaming(stage, "check()"):
                     stage.check(self.row_model)
+                if isinstance(stage, ModelStage):
+                    stage.check_writers([[provider.label for provider in route.own] for route in routes])
             except ConfigError as error:
                 yield number, error
 
@@ -139,6 +142,11 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         from datafast.judging.candidates import Candidates
 
         return Candidates(config.best_of_n, self.produce, self.row_model, keep_repeats=config.keep_repeats)
+
+    @property
+    def asking(self) -> Produce:
+        """The same, with what the stages ask about its rows: for counting and showing calls."""
+        return asking(self.producer, self.stages)
 
     @property
     def counted_before(self) -> Counted | None:

@@ -272,7 +272,7 @@ class Generation:
         _ = self._dataset.written_model  # raises if rows have no place for reasoning, before anything is paid for
         _ = self._dataset.producer  # likewise
         self._dataset.config.remark_on([provider for route in self._routes for provider in route.own])
-        for number, error in self._dataset.stage_problems():
+        for number, error in self._dataset.stage_problems(self._routes):
             raise ConfigError(f"quality[{number}]: {error}", key="quality")
 
     def _preparations(self) -> Sequence[Preparation]:

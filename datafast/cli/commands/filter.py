@@ -135,6 +135,7 @@ def _tell(decides: RowFilter, output: Path, dropped: Path | None, *, as_json: bo
                 "kept": decides.kept,
                 "filtered": decides.dropped.total(),
                 "filtered_by_stage": counts,
+                "changed_by_stage": dict(decides.changed.most_common()),
                 "output_file": str(output),
                 "dropped_file": None if dropped is None else str(dropped),
             }
@@ -143,12 +144,14 @@ def _tell(decides: RowFilter, output: Path, dropped: Path | None, *, as_json: bo
     from rich.console import Console
 
     from datafast.cli.display.lines import labelled
-    from datafast.cli.display.summary import filtered_lines
+    from datafast.cli.display.summary import changed_line, filtered_lines
 
     console = Console(highlight=False, soft_wrap=True)
     labelled(console, "rows", f"{decides.kept:,} kept, {decides.dropped.total():,} filtered")
     for text in filtered_lines(counts):
         labelled(console, "filtered", text)
+    if decides.changed:
+        labelled(console, "changed", changed_line(dict(decides.changed.most_common())))
     labelled(console, "file", str(output))
     if dropped is not None:
         labelled(console, "dropped", str(dropped))
