@@ -41,8 +41,11 @@ __all__ = ["command"]
     help="A file for the rows that are dropped, each with its stage, reason and score.",
 )
 @click.option("--force", is_flag=True, help="Replace files that are there already.")
+@options.allow_commands
 @options.as_json
-def command(source: str, quality: Path, output: Path, dropped: Path | None, force: bool, as_json: bool) -> None:
+def command(
+    source: str, quality: Path, output: Path, dropped: Path | None, force: bool, allow_commands: bool, as_json: bool
+) -> None:
     """Let the stages of a file decide about the rows of SOURCE, and write those that are kept.
 
     SOURCE is a file (JSONL, JSON, CSV, TSV, Parquet, Arrow), a pattern or folder of such files, or a dataset on the Hugging Face Hub. It is
@@ -52,10 +55,12 @@ def command(source: str, quality: Path, output: Path, dropped: Path | None, forc
     datafast filter rows.parquet --quality curated.yaml -o kept.jsonl
     datafast filter old.jsonl --quality q.yaml -o new.jsonl --dropped out.jsonl
     """
+    from datafast.quality.base import allow_commands as let_run
     from datafast.quality.filtering import RowFilter
     from datafast.sources import open_source
 
     stages = _stages(quality)
+    let_run(stages, allowed=allow_commands)
     _refuse_existing(source, [path for path in (output, dropped) if path is not None], force=force)
     rows = open_source(source, field="SOURCE")
     rows.check(rows.columns, field="SOURCE")  # all of a row is written
