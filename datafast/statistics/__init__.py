@@ -12,8 +12,8 @@ from datafast.statistics.models import (
     Histogram,
     Rate,
     Spread,
-    Statistics,
 )
+from datafast.statistics.result import Statistics
 
 __all__ = [
     "Diversity",

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from datafast.amounts import money
-from datafast.html import facts, paragraph, table
-from datafast.statistics.models import Group, Grouping, Rate, Statistics, named
+from datafast.statistics.models import Group, Grouping, Rate
 
-__all__ = ["COLUMNS", "Column", "as_html", "cells", "columns_of", "facts_of", "flat", "title_of"]
+__all__ = ["COLUMNS", "Column", "cells", "columns_of", "facts_of", "flat", "title_of"]
 
 
 class Column(NamedTuple):
@@ -80,49 +79,30 @@ def title_of(grouping: Grouping) -> str:
     return f"by {grouping.field}{kind}, {grouping.num_values:,} {'value' if grouping.num_values == 1 else 'values'}{several}"
 
 
-def facts_of(statistics: Statistics) -> list[tuple[str, str]]:
-    """All rows in words, line by line; lines that have nothing to say are left out."""
-    return [(name, text) for name, text in _facts(statistics) if text]
-
-
-def _facts(statistics: Statistics) -> Iterable[tuple[str, str]]:
-    total = statistics.total
-    yield "file", statistics.file + (" (these rows are simulated)" if statistics.simulated else "")
-    yield "kind", statistics.dataset_kind or ""
-    yield "rows", _rows(statistics)
-    yield "accepted", _share(total.acceptance) if total.filtered or total.failed else ""
-    for stage, reasons in total.filtered_by_stage.items():
+def facts_of(group: Group) -> Iterator[tuple[str, str]]:
+    """A group in words, line by line, each with what it is about; empty where there is nothing to say."""
+    yield "accepted", _share(group.acceptance) if group.filtered or group.failed else ""
+    for stage, reasons in group.filtered_by_stage.items():
         listed = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
         yield "filtered", f"{sum(reasons.values()):,} by {stage}: {listed}"
-    yield "failed", ", ".join(f"{count:,} {category}" for category, count in total.failures.items())
-    for name, spread in (("words", total.words), ("characters", total.characters)):
+    yield "failed", ", ".join(f"{count:,} {category}" for category, count in group.failures.items())
+    for name, spread in (("words", group.words), ("characters", group.characters)):
         if spread is not None:
             most = f"{spread.p5:,.0f} to {spread.p95:,.0f} in nine of ten"
             yield name, f"{spread.p50:,.0f} a row in the middle, {most}, {spread.mean:,.1f} on average"
-    yield "diversity", _diversity(total)
-    yield "repeated", _told(total.repeated, "rows whose texts another row has")
-    yield "refusals", _told(total.refusals, "rows made")
-    if total.calls is not None:
-        yield "calls", f"{total.calls:,}, {total.retries:,} sent again"
-        yield "endings", _endings(total)
-        yield "tokens", f"{total.input_tokens:,} in, {total.output_tokens:,} out"
-        yield "cost", _cost(total)
-        if total.latency_p50_s is not None:
+    yield "diversity", _diversity(group)
+    yield "repeated", _told(group.repeated, "rows whose texts another row has")
+    yield "refusals", _told(group.refusals, "rows made")
+    if group.calls is not None:
+        yield "calls", f"{group.calls:,}, {group.retries:,} sent again"
+        yield "endings", _endings(group)
+        yield "tokens", f"{group.input_tokens:,} in, {group.output_tokens:,} out"
+        yield "cost", _cost(group)
+        if group.latency_p50_s is not None:
             yield (
                 "latency",
-                f"{_seconds(total.latency_p50_s)} in the middle, {_seconds(total.latency_p95_s)} at most in 95 of 100",
+                f"{_seconds(group.latency_p50_s)} in the middle, {_seconds(group.latency_p95_s)} at most in 95 of 100",
             )
-
-
-def _rows(statistics: Statistics) -> str:
-    total = statistics.total
-    if statistics.requested is None:
-        return f"{total.rows:,}"
-    removed = f", {statistics.removed:,} removed from the config" if statistics.removed else ""
-    return (
-        f"{total.rows:,} in the file: {statistics.requested:,} requested, {statistics.written:,} written, {total.filtered:,} filtered, "
-        f"{total.failed:,} failed, {statistics.pending:,} pending{removed}"
-    )
 
 
 def _diversity(group: Group) -> str:
@@ -174,17 +154,3 @@ _NESTED: dict[str, tuple[str, ...]] = {
     "diversity": ("rows", "words", "distinct_1", "distinct_2", "distinct_3", "compression_ratio", "self_bleu"),
     **dict.fromkeys(("truncated", "declined", "refusals", "repeated"), ("count", "of", "share")),
 }
-
-
-def as_html(statistics: Statistics) -> str:
-    """For notebooks: all rows in words, and a table for each thing that tells rows apart."""
-    parts = [paragraph("Statistics", bold=True), facts(facts_of(statistics))]
-    for grouping in statistics.by:
-        listed = named(grouping)
-        columns = columns_of(group for _, group in listed)
-        parts += [
-            paragraph(title_of(grouping), bold=True),
-            table(["", *(column.name for column in columns)], cells(listed, columns)),
-        ]
-    parts += [paragraph(note) for note in statistics.notes]
-    return "".join(parts)

@@ -19,7 +19,7 @@ from datafast.statistics.calls import LOOKED_AT, Calls
 from datafast.statistics.entries import MOST_VALUES, Entries, FailedRows, MadeRow
 from datafast.statistics.fields import About
 from datafast.statistics.groups import Groups
-from datafast.statistics.models import Statistics
+from datafast.statistics.result import Statistics
 from datafast.statistics.rows import Reading, as_row
 from datafast.store.failures import planned
 from datafast.store.lock import is_running

@@ -5,21 +5,20 @@ None stands for what is not known, or cannot be said of so few rows: without a l
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = ["Diversity", "Group", "Grouping", "Histogram", "Rate", "Spread", "Statistics", "named", "rate_of"]
+__all__ = ["Diversity", "Group", "Grouping", "Histogram", "Rate", "Spread", "Value", "named", "rate_of"]
 
 
-class _Value(BaseModel):
+class Value(BaseModel):
+    """Base of all of them."""
+
     model_config = ConfigDict(frozen=True)
 
 
-class Rate(_Value):
+class Rate(Value):
     """How many of some things are so. `share` is `count / of`."""
 
     count: int
@@ -32,7 +31,7 @@ def rate_of(count: int, of: int) -> Rate | None:
     return Rate(count=count, of=of, share=count / of) if of else None
 
 
-class Histogram(_Value):
+class Histogram(Value):
     """How often values fall between two edges: `counts[n]` of them from `edges[n]` on, below `edges[n + 1]`. The last one includes its
     upper edge. All groups have the same edges."""
 
@@ -40,7 +39,7 @@ class Histogram(_Value):
     counts: list[int]
 
 
-class Spread(_Value):
+class Spread(Value):
     """How numbers are distributed. Percentiles are interpolated between the two nearest numbers."""
 
     mean: float
@@ -50,7 +49,7 @@ class Spread(_Value):
     histogram: Histogram
 
 
-class Diversity(_Value):
+class Diversity(Value):
     """How much texts differ. `datafast.statistics.diversity` has the definitions and their sources.
 
     Attributes:
@@ -71,7 +70,7 @@ class Diversity(_Value):
     self_bleu_rows: int
 
 
-class Group(_Value):
+class Group(Value):
     """Rows that have something in common, or all of them.
 
     Attributes:
@@ -118,7 +117,7 @@ class Group(_Value):
     diversity: Diversity | None = None
 
 
-class Grouping(_Value):
+class Grouping(Value):
     """All rows, in groups by one thing.
 
     Attributes:
@@ -138,73 +137,6 @@ class Grouping(_Value):
     num_values: int
     others: Group | None = None
     unknown: Group | None = None
-
-
-class Statistics(_Value):
-    """What is in an output or a file, and what it took to make.
-
-    `requested = written + total.filtered + total.failed + pending`, while no run is writing.
-
-    Attributes:
-        file: where the rows are.
-        dataset_kind: the kind of the dataset; None if there is no ledger.
-        simulated: whether simulated models made the rows.
-        running: whether a run was writing at the time: counts may then not fit to each other.
-        requested, written, pending, removed: rows as the run's report counts them; None without a ledger. Rows in the file are written or
-            removed.
-        total: all rows.
-        by: the same in groups, by each thing that tells rows apart.
-        text_fields: the fields whose texts were looked at; None for all that hold text.
-        sample, seed: texts were looked at in a random sample of so many rows, drawn with this seed.
-        notes: what else has to be known, in sentences.
-    """
-
-    file: str
-    dataset_kind: str | None = None
-    simulated: bool = False
-    running: bool = False
-    requested: int | None = None
-    written: int | None = None
-    pending: int | None = None
-    removed: int | None = None
-    total: Group
-    by: list[Grouping]
-    text_fields: list[str] | None = None
-    sample: int
-    seed: int
-    notes: list[str] = Field(default_factory=list)
-
-    def grouping(self, field: str) -> Grouping:
-        """The groups by one field.
-
-        Raises:
-            ConfigError: there is no such field; names those that there are.
-        """
-        from datafast._util.notify import did_you_mean
-        from datafast.errors import ConfigError
-
-        for grouping in self.by:
-            if grouping.field == field:
-                return grouping
-        hint = did_you_mean(field, [grouping.field for grouping in self.by])
-        raise ConfigError(f"by: There are no groups by {field!r}. {hint}")
-
-    def to_pandas(self) -> pd.DataFrame:
-        """One line for each group: `field` and `value`, then its numbers. The first line is that of all rows, with the field `total`."""
-        import pandas as pd
-
-        from datafast.statistics.display import flat
-
-        lines = [{"field": "total", "value": None, **flat(self.total)}]
-        for grouping in self.by:
-            lines += [{"field": grouping.field, "value": name, **flat(group)} for name, group in named(grouping)]
-        return pd.DataFrame(lines)
-
-    def _repr_html_(self) -> str:
-        """For notebooks."""
-        from datafast.statistics.display import as_html
-
-        return as_html(self)
 
 
 def named(grouping: Grouping) -> list[tuple[str, Group]]:

@@ -12,8 +12,9 @@ from rich.text import Text
 
 from datafast._util.notify import plain_text
 from datafast.cli.display.lines import labelled
-from datafast.statistics.display import Column, cells, columns_of, facts_of, title_of
-from datafast.statistics.models import Group, Grouping, Statistics, named
+from datafast.statistics.display import Column, cells, columns_of, title_of
+from datafast.statistics.models import Group, Grouping, named
+from datafast.statistics.result import Statistics
 
 __all__ = ["print_statistics"]
 
@@ -32,7 +33,7 @@ def print_statistics(statistics: Statistics, by: Sequence[str]) -> None:
     """
     console = Console(highlight=False, soft_wrap=True)
     chosen = [statistics.grouping(field) for field in by] if by else statistics.by
-    for name, text in facts_of(statistics):
+    for name, text in statistics.facts():
         labelled(console, name, text, width=_LABEL)
     for note in statistics.notes:
         labelled(console, "note", note, width=_LABEL)
