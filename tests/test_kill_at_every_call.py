@@ -17,13 +17,15 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from datafast.datasets import ClassificationDataset, ConversationDataset, GenericPipelineDataset
 from datafast.errors import RunStopped
 from datafast.llms.simulated.provider import SimulatedProvider
+from datafast.plan.items import WorkItem
+from datafast.quality.base import KEEP, Stage, Verdict, change
 from datafast.schema.config import (
     ClassificationDatasetConfig,
     ConversationDatasetConfig,
@@ -63,6 +65,7 @@ KINDS = [
     "moved",
     "decided",
     "returned",
+    "changed",
     "classification",
     "preference",
     "columns",
@@ -84,6 +87,22 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(shim: Path) -> Iterator[ForkServer]:
     with fork_server(LD_PRELOAD=str(shim), DIES_AT=str(shim)) as running:
         yield running
+
+
+class Shouts(Stage):
+    """Writes long texts in capital letters."""
+
+    stage: Literal["shouts"] = "shouts"
+    above: int
+
+    def decide(self, row: Any, item: WorkItem) -> Verdict:
+        return change(text=row.text.upper()) if len(row.text) > self.above else KEEP
+
+
+def stages_of(kind: str, first: bool) -> list[Any]:
+    if kind == "changed":
+        return [Shouts(above=280 if first else 250), {"stage": "length", "max_characters": 290}]
+    return [{"stage": "length", **({"min_characters": 250} if first else {"max_characters": 290})}]
 
 
 def run(kind: str, folder: Path, provider: SimulatedProvider, *, first: bool = False) -> Any:
@@ -124,12 +143,12 @@ def run(kind: str, folder: Path, provider: SimulatedProvider, *, first: bool = F
             topics=topics, num_rows=2, output_file=folder / "out.jsonl", run=RunConfig(**RUN)
         )
         return ConversationDataset(config).generate([provider])
-    if kind == "decided":
-        bounds = {"min_characters": 250} if first else {"max_characters": 290}
-        stages = [{"stage": "length", **bounds}]
-        return raw(folder, topics=8, num_samples_per_prompt=3, quality=stages, run=RUN).generate([provider])
+    if kind in ("decided", "changed"):
+        return raw(folder, topics=8, num_samples_per_prompt=3, quality=stages_of(kind, first), run=RUN).generate(
+            [provider]
+        )
     if kind == "returned":
-        stages = [{"stage": "length", **({"min_characters": 250} if first else {"max_characters": 290})}]
+        stages = stages_of(kind, first)
         settings = {**RUN, "removed": "keep", "ordered": True}
         dataset = raw(folder, topics=6, num_samples_per_prompt=3, quality=stages, run=settings)
         dataset.generate([provider])
@@ -149,7 +168,7 @@ def run(kind: str, folder: Path, provider: SimulatedProvider, *, first: bool = F
 
 def before(kind: str, folder: Path, log: Path) -> None:
     """What has to be there before the run that dies."""
-    if kind in ("moved", "decided", "returned", "retry"):
+    if kind in ("moved", "decided", "returned", "changed", "retry"):
         run(kind, folder, CountingProvider("m", log=log, reply=one_of_two if kind == "retry" else None), first=True)
 
 

@@ -55,7 +55,7 @@ def filtered(settings: Filtering, stages: Sequence[Stage], run: RunConfig) -> Ru
         ConfigError: a file is there already that is no output of such a run; a stage, the source or a key is wrong; nothing was sent.
     """
     log_to_terminal(verbose=settings.verbose)
-    _, _, report = carried_out(with_stand_ins(_project(settings, stages, run), settings), settings)
+    project, _, report = carried_out(with_stand_ins(_project(settings, stages, run), settings), settings)
     if settings.dropped is not None:
         _write_dropped(project.config.paths, settings.dropped)
     return report

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import orjson
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from datafast._util.notify import warn_user
 from datafast.amounts import counted
-from datafast.engine.reasoning import KEY, METADATA
-from datafast.engine.stages import settings_of, verdict_of
+from datafast.engine.reasoning import line_as, row_of
+from datafast.engine.stages import Decided, settings_of, verdict_of
 from datafast.logger_config import logger
-from datafast.store.deciding import Dropped, Undecided
+from datafast.store.deciding import Dropped, Said, Undecided
 
 if TYPE_CHECKING:
     from datafast.engine.job import Job
@@ -38,20 +37,24 @@ class Decider:
         self._reasoning = job.reasoning.place
         self._why = ""
 
-    def __call__(self, position: int, key: bytes, line: bytes) -> Dropped | None:
-        """What drops a row; None if it is kept.
+    def __call__(self, position: int, key: bytes, line: bytes) -> Said:
+        """What the stages say about a row, given its line as it was made.
 
         Raises:
             Undecided: it is not a row of this kind any more, or a stage has raised.
         """
         if not self._stages:
-            return None
+            return Said(None, line)
         try:
-            stage, verdict = verdict_of(self._stages, self._row(line), self._item(position, key))
+            row = row_of(line, self._reasoning, self._row_model)
+            decided = verdict_of(self._stages, Decided(row), self._item(position, key))
+            line = line_as(decided.row, line, self._reasoning) if decided.changed else line
         except Exception as error:
             self._note(error)
             raise Undecided from error
-        return None if verdict.keeps else Dropped(stage, verdict.reason, verdict.score)
+        verdict = decided.verdict
+        drops = None if verdict.keeps else Dropped(decided.stage, verdict.reason, verdict.score)
+        return Said(drops, line, decided.changed_by)
 
     def tell(self) -> None:
         """Warns of rows about which nothing could be decided."""
@@ -66,11 +69,6 @@ class Decider:
             return item
         return next((found for plan in self._plan.former if (found := plan[position]).key == key), item)
 
-    def _row(self, line: bytes) -> BaseModel:
-        if self._reasoning != "drop":  # stages are shown rows without it
-            line = orjson.dumps(_without(orjson.loads(line), self._reasoning))
-        return self._row_model.model_validate_json(line)
-
     def _note(self, error: Exception) -> None:
         if not self.undecided:
             if isinstance(error, ValidationError):
@@ -80,9 +78,3 @@ class Decider:
                 self._why = f"{type(error).__name__}: {str(error).removesuffix('.')}. {again}"
             logger.opt(exception=error).debug("A recorded row could not be decided about.")
         self.undecided += 1
-
-
-def _without(row: dict[str, Any], place: str) -> dict[str, Any]:
-    if place == METADATA and isinstance(row.get(METADATA), dict):
-        return {**row, METADATA: {name: value for name, value in row[METADATA].items() if name != KEY}}
-    return {name: value for name, value in row.items() if name != KEY}

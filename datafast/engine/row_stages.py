@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from datafast.engine.stages import KEEP, Asks, Decides, Verdict, asked_verdict, verdict_of
+from datafast.engine.stages import Asks, Decided, Decides, asked_verdict, verdict_of
 from datafast.errors import CallFailed
 
 if TYPE_CHECKING:
@@ -26,9 +26,6 @@ __all__ = ["RowStages"]
 
 _SLOW_S = 0.002
 _RECENT = 0.1  # the weight of the newest item in the mean
-
-Decided = tuple[str, Verdict] | CallFailed
-"""The stage that drops a row ('' for none) with its verdict; or why a model gave none."""
 
 
 class RowStages:
@@ -54,8 +51,10 @@ class RowStages:
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    async def decide(self, rows: Sequence[BaseModel], item: WorkItem, generate: Generate | None) -> Sequence[Decided]:
-        """What the stages say about each of the rows of an item.
+    async def decide(
+        self, rows: Sequence[BaseModel], item: WorkItem, generate: Generate | None
+    ) -> Sequence[Decided | CallFailed]:
+        """What the stages say about each of the rows of an item, or why a model gave no verdict.
 
         Args:
             generate: as `Generate.for_stages` gives it; None where no stage asks.
@@ -64,42 +63,40 @@ class RowStages:
             ItemPending: a model that is asked does not work now.
             Exception: the error of a stage.
         """
-        found: list[Decided] = [("", KEEP)] * len(rows)
+        found: list[Decided | CallFailed] = [Decided(row) for row in rows]
         for part in self._parts:
-            left = [number for number, one in enumerate(found) if not isinstance(one, CallFailed) and one[1].keeps]
+            left = {
+                number: one for number, one in enumerate(found) if not isinstance(one, CallFailed) and one.verdict.keeps
+            }
             if not left:
                 break
-            kept = [rows[number] for number in left]
+            kept = list(left.values())
             if isinstance(part, list):
-                said: Sequence[Decided] = await self._off_loop(part, kept, item)
+                said: Sequence[Decided | CallFailed] = await self._off_loop(part, kept, item)
             else:
                 assert generate is not None  # noqa: S101 - a stage asks
-                said = await generate.gather(*(_asked(part, row, item, generate) for row in kept))
+                said = await generate.gather(*(_asked(part, one, item, generate) for one in kept))
             for number, one in zip(left, said, strict=True):
                 found[number] = one
         return found
 
-    async def _off_loop(
-        self, stages: Sequence[Decides], rows: Sequence[BaseModel], item: WorkItem
-    ) -> list[tuple[str, Verdict]]:
+    async def _off_loop(self, stages: Sequence[Decides], before: Sequence[Decided], item: WorkItem) -> list[Decided]:
         if self._mean_s > _SLOW_S:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._thread, self._verdicts, stages, rows, item)
-        return self._verdicts(stages, rows, item)
+            return await loop.run_in_executor(self._thread, self._verdicts, stages, before, item)
+        return self._verdicts(stages, before, item)
 
-    def _verdicts(
-        self, stages: Sequence[Decides], rows: Sequence[BaseModel], item: WorkItem
-    ) -> list[tuple[str, Verdict]]:
+    def _verdicts(self, stages: Sequence[Decides], before: Sequence[Decided], item: WorkItem) -> list[Decided]:
         began = time.perf_counter()
         try:
-            return [verdict_of(stages, row, item) for row in rows]
+            return [verdict_of(stages, one, item) for one in before]
         finally:
             self._mean_s += _RECENT * (time.perf_counter() - began - self._mean_s)
 
 
-async def _asked(stage: Asks, row: BaseModel, item: WorkItem, generate: Generate) -> Decided:
+async def _asked(stage: Asks, before: Decided, item: WorkItem, generate: Generate) -> Decided | CallFailed:
     try:
-        return await asked_verdict(stage, row, item, generate)
+        return await asked_verdict(stage, before, item, generate)
     except CallFailed as error:
         if error.ends_run:
             raise

@@ -1,4 +1,4 @@
-"""What every stage is: a config model that decides about rows, one at a time.
+"""What every stage is: a config model that decides about rows, one at a time, and may change them.
 
 A stage is one small class:
 
@@ -19,15 +19,18 @@ A stage that asks models derives from `ModelStage`:
             answers = await generate.gather(*(generate(role, f"Is this polite? {row.text}", YesOrNo) for role in self.roles))
             return KEEP if all(answer.yes for answer in answers) else drop("impolite")
 
-Guarantee: a dropped row is recorded with the reason, counts as `filtered`, and is not paid for again. Settings of stages are in no
-key; where they change, all recorded rows are decided about anew, at no cost. Limits: a verdict may depend only on the row and its
-item, so that the same stages always keep the same rows.
+A verdict is `KEEP`, `drop(reason)`, `change(field=value)`, or `annotate(name=value)`, which adds to the row's `metadata`. Later stages see
+the row as it is then.
+
+Guarantee: a dropped row is recorded with the reason, counts as `filtered`, and is not paid for again. A changed row is recorded as it was
+made. Settings of stages are in no key; where they change, all recorded rows are decided about anew, as they were made, at no cost. Limits:
+a verdict may depend only on the row and its item, so that the same stages always keep the same rows.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from enum import Enum
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
@@ -38,7 +41,7 @@ from pydantic import BaseModel, Field
 from datafast._util.config_model import ConfigModel, NonBlank
 from datafast._util.notify import did_you_mean
 from datafast.engine.routes import FurtherRole
-from datafast.engine.stages import KEEP, Verdict, drop
+from datafast.engine.stages import KEEP, METADATA, Verdict, annotate, change, drop
 from datafast.errors import ConfigError
 from datafast.llms.spec import ProviderSpec, named_provider
 
@@ -47,14 +50,28 @@ if TYPE_CHECKING:
     from datafast.llms.provider import LLMProvider
     from datafast.plan.items import WorkItem
 
-__all__ = ["KEEP", "ModelStage", "NonBlank", "Stage", "TextStage", "Verdict", "drop", "further_roles", "texts_of"]
+__all__ = [
+    "KEEP",
+    "ModelStage",
+    "NonBlank",
+    "Stage",
+    "TextStage",
+    "Verdict",
+    "annotate",
+    "change",
+    "drop",
+    "further_roles",
+    "require_metadata",
+    "texts_of",
+    "with_texts",
+]
 
 _ABOUT_THE_ROW = frozenset({"uuid", "language", "label", "metadata", "role", "tool_call_id", "tools"})
 _MODEL_ID = "model_id"
 
 
 class Stage(ConfigModel):
-    """Base of all stages. Subclasses say which rows are dropped."""
+    """Base of all stages. Subclasses say which rows are dropped, and what is changed in others."""
 
     stage: str
     """The name of the stage."""
@@ -68,7 +85,7 @@ class Stage(ConfigModel):
 
     @abstractmethod
     def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
-        """Says whether a row is written: `KEEP`, or `drop(reason)`."""
+        """Says whether a row is written: `KEEP`, or `drop(reason)`; with `change(...)` or `annotate(...)` it is written otherwise."""
 
     def settings(self) -> dict[str, Any]:
         """The settings that its verdicts depend on, as JSON."""
@@ -152,20 +169,40 @@ def _role(stage: str, provider: LLMProvider) -> str:
     return f"{stage} {provider.name or provider.label}{apart}"
 
 
+def require_metadata(row_model: type[BaseModel], field: str) -> None:
+    """Raises ConfigError if rows have no `metadata` for what a stage with this field adds to it."""
+    if METADATA not in row_model.model_fields:
+        raise ConfigError(f"{field}: Rows have no field 'metadata' that it could be added to. Leave {field} out.")
+
+
 def texts_of(row: BaseModel, field: str | None = None) -> Iterator[str]:
     """The texts of a row, in all fields or in one; without information about the row (ids, language, label, metadata, and the fields
     that the row model itself lists in `about_the_row`)."""
     if field is not None:
         yield from _texts(getattr(row, field))
         return
+    for name in _looked_at(row):
+        yield from _texts_under(name, getattr(row, name))
+
+
+def with_texts(row: BaseModel, make: Callable[[str], str], field: str | None = None) -> dict[str, Any]:
+    """The fields of a row that have another value where `make` has made others of the texts that `texts_of` gives, with that value."""
+    names = [name for name in _looked_at(row) if _says_something(name)] if field is None else [field]
+    made = {name: _with_texts(getattr(row, name), make) for name in names}
+    return {name: value for name, value in made.items() if value != getattr(row, name)}
+
+
+def _looked_at(row: BaseModel) -> Iterator[str]:
     about: Collection[str] = getattr(type(row), "about_the_row", ())
-    for name in type(row).model_fields:
-        if name not in about:
-            yield from _texts_under(name, getattr(row, name))
+    return (name for name in type(row).model_fields if name not in about)
+
+
+def _says_something(name: str) -> bool:
+    return name not in _ABOUT_THE_ROW and not name.endswith(_MODEL_ID)
 
 
 def _texts_under(name: str, value: object) -> Iterator[str]:
-    if name not in _ABOUT_THE_ROW and not name.endswith(_MODEL_ID):
+    if _says_something(name):
         yield from _texts(value)
 
 
@@ -182,3 +219,17 @@ def _texts(value: object) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for part in value:
             yield from _texts(part)
+
+
+def _with_texts(value: Any, make: Callable[[str], str]) -> Any:
+    if isinstance(value, Enum):
+        return value
+    if isinstance(value, str):
+        return make(value)
+    if isinstance(value, BaseModel):
+        return value.model_copy(update=with_texts(value, make))
+    if isinstance(value, Mapping):
+        return {name: _with_texts(part, make) if _says_something(str(name)) else part for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_texts(part, make) for part in value]
+    return value

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, create_model
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.plugins import blaming
-from datafast.engine.stages import Verdict, verdict_of
+from datafast.engine.stages import Decided, Verdict, verdict_of
 from datafast.errors import ConfigError
 from datafast.quality.base import Stage
 
@@ -23,6 +23,7 @@ class RowFilter:
     Attributes:
         kept: how many rows were kept.
         dropped: how many were dropped, by stage and reason.
+        changed: how many of those that were kept each stage has changed.
 
     Raises:
         ConfigError: a stage cannot decide about such rows; names it.
@@ -41,25 +42,29 @@ class RowFilter:
                 raise ConfigError(f"quality[{number}]: {error}", key="quality") from None
         self.kept = 0
         self.dropped: Counter[tuple[str, str]] = Counter()
+        self.changed: Counter[str] = Counter()
 
     def decided(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], str, Verdict]]:
-        """Each row with the stage that drops it ('' for none) and its verdict.
+        """Each row as stages leave it, with the stage that drops it ('' for none) and its verdict.
 
         Raises:
             ConfigError: a stage has raised; names it and the number of the row.
         """
         for number, row in enumerate(rows, start=1):
             try:
-                stage, verdict = verdict_of(self._stages, self._as_model(row), None)  # type: ignore[arg-type]  # there is no item
+                decided = verdict_of(self._stages, Decided(self._as_model(row)), None)  # type: ignore[arg-type]  # there is no item
             except (
                 Exception
             ) as error:  # a stage of another package may raise anything: it ends the command, with the row
                 raise ConfigError(f"Row {number:,}: {type(error).__name__} in a stage: {error}") from error
-            if verdict.keeps:
+            if decided.verdict.keeps:
                 self.kept += 1
+                self.changed.update(set(decided.changed_by))
             else:
-                self.dropped[stage, verdict.reason] += 1
-            yield row, stage, verdict
+                self.dropped[decided.stage, decided.verdict.reason] += 1
+            if decided.changed:
+                row = {**row, **decided.row.model_dump(mode="json", include=set(decided.changed))}
+            yield row, decided.stage, decided.verdict
 
     def _as_model(self, row: Mapping[str, Any]) -> BaseModel:
         # Without the values, because a column may be called like one of its parameters.

@@ -2,9 +2,10 @@
 
 A row that comes back gets the place that it had, or would have had, when its item was finished; so the same stages make the same file
 again. The new file is written first. One transaction then records the verdicts, the new places and the rename; see `compaction`.
+Stages decide about rows as they were made: where they have changed one, the ledger has the original.
 
-Cost: one pass over the rows, and those that are dropped now are read once more. Memory: an entry for each append, and one without its text
-for each row whose verdict is another one.
+Cost: one pass over the rows, and those that are dropped now are read once more. Memory: an entry for each append, and one for each row
+whose verdict is another one, without its text unless stages change that.
 """
 
 from __future__ import annotations
@@ -21,13 +22,14 @@ from typing import IO, NamedTuple
 
 import orjson
 
+from datafast.store.changed import ChangedRow
 from datafast.store.compaction import behind_link, finish_rewrite, new_files
 from datafast.store.ledger import Ledger
 from datafast.store.records import Append, FilteredRow, Place
 from datafast.store.row_values import numbers_of
 from datafast.store.rows import verify
 
-__all__ = ["Decide", "Dropped", "PlaceIn", "Reversed", "Undecided", "decide_again", "reversals"]
+__all__ = ["Decide", "Dropped", "PlaceIn", "Reversed", "Said", "Undecided", "decide_again", "reversals"]
 
 
 class Dropped(NamedTuple):
@@ -38,13 +40,21 @@ class Dropped(NamedTuple):
     score: float | None = None
 
 
+class Said(NamedTuple):
+    """What stages say about a row: what drops it, if anything does; its line as they leave it, and which of them have changed it."""
+
+    drops: Dropped | None
+    line: bytes
+    changed_by: tuple[str, ...] = ()
+
+
 class Undecided(Exception):
     """No verdict can be given about a row. The one that it has stands."""
 
 
-Decide = Callable[[int, bytes, bytes], Dropped | None]
-"""Given the position of an item in the plan, the key that it has in the ledger, and the line of one of its rows: what drops it, or None.
-Raises `Undecided`."""
+Decide = Callable[[int, bytes, bytes], Said]
+"""Given the position of an item in the plan, the key that it has in the ledger, and the line of one of its rows as it was made: what stages
+say about it. Raises `Undecided`."""
 
 PlaceIn = Callable[[int], tuple[int, int]]
 """Given the id of an item: its position in a plan, and how many rows that asks it for; 0 where it is not in it."""
@@ -52,16 +62,17 @@ PlaceIn = Callable[[int], tuple[int, int]]
 
 @dataclass
 class Reversed:
-    """How many rows have another verdict than before: `dropped` ones were kept, `returned` ones dropped. `decided` are all rows, and
-    `undecided` those of them about which no verdict could be given."""
+    """How many rows have another verdict than before: `dropped` ones were kept, `returned` ones dropped, and `changed` ones are in the file
+    as before, with another text. `decided` are all rows, and `undecided` those of them about which no verdict could be given."""
 
     dropped: int = 0
     returned: int = 0
+    changed: int = 0
     decided: int = 0
     undecided: int = 0
 
     def __bool__(self) -> bool:
-        return bool(self.dropped or self.returned)
+        return bool(self.dropped or self.returned or self.changed)
 
 
 @dataclass
@@ -70,9 +81,11 @@ class _Verdicts:
 
     counts: Reversed = field(default_factory=Reversed)
     dropped: list[tuple[FilteredRow, int, int]] = field(default_factory=list)
-    """Each without its text, which is so many bytes from a byte of the file on."""
+    """Each without its text where that is the one in the file, which is so many bytes from a byte on."""
     returned: list[int] = field(default_factory=list)
     reworded: list[tuple[str, str, float | None, int]] = field(default_factory=list)
+    retold: list[tuple[bytes, int]] = field(default_factory=list)
+    """Dropped rows that stages change in another way now: their text, with their id."""
     slots: dict[int, tuple[int, int]] = field(default_factory=dict)
     """By item: the rows that are dropped, and those that return, as bit masks."""
 
@@ -114,6 +127,7 @@ def decide_again(rows: Path, ledger: Ledger, decide: Decide, meta: Mapping[str, 
                 dropped=_with_text(rows, verdicts.dropped),
                 returned=verdicts.returned,
                 reworded=verdicts.reworded,
+                retold=verdicts.retold,
                 slots=verdicts.slots,
             )
             if verdicts.counts:
@@ -132,15 +146,18 @@ def reversals(rows: Path, ledger: Ledger, decide: Decide, place_in: PlaceIn | No
         place_in: says where items are in the plan if that is not the one of the last run.
     """
     found = Reversed()
+    originals = _Originals(ledger)
     for item, place, number, line, is_dropped in _recorded(rows, ledger):
         position, num_rows = (place.position, place.num_rows) if place_in is None else place_in(item)
         if number >= num_rows:
             continue
         found.decided += 1
         with contextlib.suppress(Undecided):
-            drops = decide(position, place.key, line) is not None
+            said = decide(position, place.key, originals.of(item, number, line))
+            drops = said.drops is not None
             found.returned += is_dropped and not drops
             found.dropped += drops and not is_dropped
+            found.changed += not drops and not is_dropped and said.line != line
     return found
 
 
@@ -157,13 +174,42 @@ def _recorded(rows: Path, ledger: Ledger) -> Iterator[tuple[int, Place, int, byt
         yield dropped.item, place, dropped.number, dropped.row + b"\n", True
 
 
+class _Originals:
+    """Rows as they were before stages have changed them. Cost: a look into the ledger for each item, if it has any."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.table = ledger.changed
+        self._has_some = not self.table.is_empty
+        self._item = -1
+        self._found: dict[int, ChangedRow] = {}
+
+    def of(self, item: int, number: int, line: bytes) -> bytes:
+        """The line of a row as it was made; the one that it has now if no stage has changed it."""
+        row = self.row(item, number)
+        return line if row is None else row.original + b"\n"
+
+    def row(self, item: int, number: int) -> ChangedRow | None:
+        if self._has_some and item != self._item:
+            self._item, self._found = item, self.table.of(item)
+        return self._found.get(number)
+
+    def note(self, item: int, number: int, original: bytes, stages: tuple[str, ...]) -> None:
+        """Records which stages change a row now."""
+        before = self.row(item, number)
+        if stages and (before is None or before.stages != stages):
+            self.table.put([ChangedRow(item, number, stages, original.removesuffix(b"\n"))])
+        elif before is not None and not stages:
+            self.table.forget_rows({item: 1 << number})
+
+
 def _write(rows: Path, target: Path, ledger: Ledger, decide: Decide, verdicts: _Verdicts) -> list[Append]:
     written: list[Append] = []
     size = 0
+    originals = _Originals(ledger)
     with rows.open("rb") as source, target.open("xb") as sink:
         for place in _places(ledger):
             lines = _lines(source, rows, place.append)
-            kept = _kept(place, lines, decide, verdicts)
+            kept = _kept(place, lines, decide, verdicts, originals)
             data = b"".join(kept[number] for number in sorted(kept))
             sink.write(data)
             slots = sum(1 << number for number in kept)
@@ -179,7 +225,7 @@ def _with_text(rows: Path, dropped: Sequence[tuple[FilteredRow, int, int]]) -> I
     with rows.open("rb") as source:
         for row, start, size in dropped:
             source.seek(start)
-            yield replace(row, row=source.read(size))
+            yield row if row.row else replace(row, row=source.read(size))
 
 
 def _lines(source: IO[bytes], rows: Path, append: Append) -> dict[int, bytes]:
@@ -216,7 +262,9 @@ def _places(ledger: Ledger) -> Iterator[_Place]:
         yield _Place(append, place, filtered)
 
 
-def _kept(place: _Place, lines: Mapping[int, bytes], decide: Decide, verdicts: _Verdicts) -> dict[int, bytes]:
+def _kept(
+    place: _Place, lines: Mapping[int, bytes], decide: Decide, verdicts: _Verdicts, originals: _Originals
+) -> dict[int, bytes]:
     """The lines that the stages keep, by number, and those that the plan does not ask for; what changes is noted."""
     kept = {}
     item, counts = place.append.item, verdicts.counts
@@ -226,31 +274,49 @@ def _kept(place: _Place, lines: Mapping[int, bytes], decide: Decide, verdicts: _
         if number >= place.item.num_rows:
             kept[number] = line
             continue
-        counts.decided += 1
-        found = _verdict(decide, place.item, line, None, counts)
-        if found is None:
-            kept[number] = line
+        said = _said(place, number, line, None, decide, verdicts, originals)
+        if said.drops is None:
+            kept[number] = said.line
+            counts.changed += said.line != line
             continue
         counts.dropped += 1
         verdicts.turn(item, dropped=1 << number)
-        row = FilteredRow(item, number, found.stage, found.reason, b"", time.time(), place.append.id, found.score)
+        text = said.line.removesuffix(b"\n") if said.line != line else b""
+        stage, reason, score = said.drops
+        row = FilteredRow(item, number, stage, reason, text, time.time(), place.append.id, score)
         verdicts.dropped.append((row, start, len(line) - 1))
     for number, (filtered_id, before, line) in place.filtered.items() if place.item.num_rows else ():
-        counts.decided += 1
-        found = _verdict(decide, place.item, line, before, counts)
-        if found is None:
+        said = _said(place, number, line, before, decide, verdicts, originals)
+        if said.drops is None:
             counts.returned += 1
             verdicts.turn(item, returned=1 << number)
             verdicts.returned.append(filtered_id)
-            kept[number] = line
-        elif found != before:
-            verdicts.reworded.append((*found, filtered_id))
+            kept[number] = said.line
+            continue
+        if said.drops != before:
+            verdicts.reworded.append((*said.drops, filtered_id))
+        if said.line != line:
+            verdicts.retold.append((said.line.removesuffix(b"\n"), filtered_id))
     return kept
 
 
-def _verdict(decide: Decide, item: Place, line: bytes, before: Dropped | None, counts: Reversed) -> Dropped | None:
+def _said(
+    place: _Place,
+    number: int,
+    line: bytes,
+    before: Dropped | None,
+    decide: Decide,
+    verdicts: _Verdicts,
+    originals: _Originals,
+) -> Said:
+    """What stages say about a row that has this line and this verdict. Which of them change it is noted."""
+    item = place.append.item
+    original = originals.of(item, number, line)
+    verdicts.counts.decided += 1
     try:
-        return decide(item.position, item.key, line)
+        said = decide(place.item.position, place.item.key, original)
     except Undecided:
-        counts.undecided += 1
-        return before
+        verdicts.counts.undecided += 1
+        return Said(before, line)
+    originals.note(item, number, original, said.changed_by)
+    return said

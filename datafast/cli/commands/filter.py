@@ -106,9 +106,8 @@ def command(
         )
         report = filtered(settings, stages, run)
         if as_json:
-            options.print_json(
-                {**_counts(report.written, report.filtered_by_stage, output, dropped), "report": report.to_dict()}
-            )
+            counts = _counts(report.written, report.filtered_by_stage, report.changed_by_stage, output, dropped)
+            options.print_json({**counts, "report": report.to_dict()})
         ctx.exit(exit_code(report))
     _refuse_existing(source, [path for path in (output, dropped) if path is not None], force=force)
     rows = open_source(source, field="SOURCE")
@@ -187,27 +186,36 @@ def _tell(decides: RowFilter, output: Path, dropped: Path | None, *, as_json: bo
 
     counts = by_stage(decides.dropped)
     if as_json:
-        options.print_json(_counts(decides.kept, counts, output, dropped))
+        options.print_json(_counts(decides.kept, counts, dict(decides.changed.most_common()), output, dropped))
         return
     from rich.console import Console
 
     from datafast.cli.display.lines import labelled
-    from datafast.cli.display.summary import filtered_lines
+    from datafast.cli.display.summary import changed_line, filtered_lines
 
     console = Console(highlight=False, soft_wrap=True)
     labelled(console, "rows", f"{decides.kept:,} kept, {decides.dropped.total():,} filtered")
     for text in filtered_lines(counts):
         labelled(console, "filtered", text)
+    if decides.changed:
+        labelled(console, "changed", changed_line(dict(decides.changed.most_common())))
     labelled(console, "file", str(output))
     if dropped is not None:
         labelled(console, "dropped", str(dropped))
 
 
-def _counts(kept: int, filtered: dict[str, dict[str, int]], output: Path, dropped: Path | None) -> dict[str, Any]:
+def _counts(
+    kept: int,
+    filtered: dict[str, dict[str, int]],
+    changed: dict[str, int],
+    output: Path,
+    dropped: Path | None,
+) -> dict[str, Any]:
     return {
         "kept": kept,
         "filtered": sum(sum(reasons.values()) for reasons in filtered.values()),
         "filtered_by_stage": filtered,
+        "changed_by_stage": changed,
         "output_file": str(output),
         "dropped_file": None if dropped is None else str(dropped),
     }
