@@ -44,6 +44,7 @@ class Filtering(Settings):
         words += ["--dropped", str(self.dropped)] if self.dropped is not None else []
         words += ["--offline"] if self.offline else []
         words += ["--local", self.local] if self.local is not None else []
+        words += ["--allow-commands"] if self.allow_commands else []
         words += ["--env-file", str(self.env_file)] if self.env_file is not None else []
         return shlex.join(words)
 

@@ -64,6 +64,7 @@ class Settings:
     fresh: bool = False
     retry_failed: bool = False
     decide_only: bool = False
+    allow_commands: bool = False
     yes: bool = False
     events: Path | None = None
     env_file: Path | None = None
@@ -85,6 +86,7 @@ class Settings:
         if self.batch is not None:
             words.append("--batch" if self.batch else "--online")
         words += ["--no-wait"] if self.no_wait else []
+        words += ["--allow-commands"] if self.allow_commands else []
         return shlex.join(words)
 
 
@@ -204,6 +206,7 @@ def _generate(
         "retry_failed": settings.retry_failed,
         "limit": settings.limit,
         "decide_only": settings.decide_only,
+        "allow_commands": settings.allow_commands,
         "wait": not (settings.no_wait or settings.is_preview),
         "on_event": on_event,
         "on_change": question.ask,

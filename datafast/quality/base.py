@@ -52,11 +52,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KEEP",
+    "NOT_ALLOWED",
     "ModelStage",
     "NonBlank",
     "Stage",
     "TextStage",
     "Verdict",
+    "allow_commands",
     "annotate",
     "change",
     "drop",
@@ -66,6 +68,7 @@ __all__ = [
     "with_texts",
 ]
 
+NOT_ALLOWED = "command: It runs what a model wrote. If that is what you want, allow it with --allow-commands (allow_commands=True)."
 _ABOUT_THE_ROW = frozenset({"uuid", "language", "label", "metadata", "role", "tool_call_id", "tools"})
 _MODEL_ID = "model_id"
 
@@ -79,6 +82,14 @@ class Stage(ConfigModel):
     @property
     def name(self) -> str:
         return self.stage
+
+    @property
+    def runs_commands(self) -> bool:
+        """Whether it runs programs over what models wrote. Then it decides only after `allow_commands`."""
+        return False
+
+    def allow_commands(self) -> None:
+        """The user allows it to run programs."""
 
     def check(self, row_model: type[BaseModel]) -> None:
         """Checks that the stage can decide about rows of this model. Raises ConfigError; its message may begin with the wrong field."""
@@ -138,6 +149,19 @@ class ModelStage(Stage):
     def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
         """It does not decide without asking."""
         raise TypeError(f"The stage {self.stage!r} asks models. Use ask().")
+
+
+def allow_commands(stages: Sequence[Stage], *, allowed: bool) -> None:
+    """Lets the stages run programs, or refuses those that would.
+
+    Raises:
+        ConfigError: a stage runs programs, and that is not allowed.
+    """
+    for number, stage in enumerate(stages):
+        if stage.runs_commands:
+            if not allowed:
+                raise ConfigError(f"quality[{number}]: {NOT_ALLOWED}", key="quality")
+            stage.allow_commands()
 
 
 def further_roles(stages: Sequence[Stage]) -> list[FurtherRole]:

@@ -52,6 +52,7 @@ __all__ = ["command"]
 @options.local
 @click.option("--retry-failed", is_flag=True, help="Ask again about rows about which models gave no usable answer.")
 @options.env_file
+@options.allow_commands
 @options.as_json
 @options.verbose
 @click.pass_context
@@ -66,6 +67,7 @@ def command(
     local: str | None,
     retry_failed: bool,
     env_file: Path | None,
+    allow_commands: bool,
     as_json: bool,
     verbose: bool,
 ) -> None:
@@ -83,10 +85,12 @@ def command(
     datafast filter old.jsonl --quality q.yaml -o new.jsonl --dropped out.jsonl
     """
     from datafast.quality.base import ModelStage
+    from datafast.quality.base import allow_commands as let_run
     from datafast.quality.filtering import RowFilter
     from datafast.sources import open_source
 
     stages, run = _settings(quality)
+    let_run(stages, allowed=allow_commands)
     if any(isinstance(stage, ModelStage) for stage in stages):
         from datafast.cli.filtering import Filtering, filtered
         from datafast.cli.session import exit_code
@@ -101,6 +105,7 @@ def command(
             fresh=force,
             retry_failed=retry_failed,
             env_file=env_file,
+            allow_commands=allow_commands,
             verbose=verbose,
             yes=True,
         )
