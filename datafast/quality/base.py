@@ -72,6 +72,7 @@ __all__ = [
     "drop",
     "further_roles",
     "require_metadata",
+    "texts_in",
     "texts_of",
     "with_texts",
 ]
@@ -245,6 +246,13 @@ def texts_of(row: BaseModel, field: str | None = None) -> Iterator[str]:
         return
     for name in _looked_at(row):
         yield from _texts_under(name, getattr(row, name))
+
+
+def texts_in(row: Mapping[str, Any], about: Collection[str] = ()) -> Iterator[str]:
+    """The texts of a row as it stands in a file. `about`: more fields that are about the row."""
+    for name, value in row.items():
+        if name not in about:
+            yield from _texts_under(name, value)
 
 
 def with_texts(row: BaseModel, make: Callable[[str], str], field: str | None = None) -> dict[str, Any]:
