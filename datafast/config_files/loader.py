@@ -8,7 +8,7 @@ right by itself, and name the first fault.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -108,19 +108,15 @@ class _Loader:
         providers = self._providers(dataset_class, config)
         if config is not None and isinstance(providers, dict):
             self._check_roles(config, providers)
+        own = [] if config is None or providers is None else _routes_of(config, providers)
         if config is not None:
-            self._check_rows(dataset_class, config)
+            self._check_rows(dataset_class, config, own)
         if self._problems or config is None or providers is None:
             raise self._problems.refusal()
         keys: Iterable[str | int] = list(providers) if isinstance(providers, dict) else range(len(providers))
         if isinstance(providers, dict) and isinstance(self._data.get("providers"), list):
             keys = [0] if providers else []  # one for all roles
         places = [self._problems.place(["providers", key]) for key in keys]
-        own = (
-            [Route.by_role(with_stand_ins(config, providers))]
-            if isinstance(providers, dict)
-            else list(map(Route.single, providers))
-        )
         routes = with_further(own, config.further_roles())
         named = {id(routes[0].of(further.role)): further.place for further in reversed(config.further_roles())}
         more = providers_of(routes)[len(providers_of(own)) :]
@@ -260,7 +256,9 @@ class _Loader:
             self._problems.add(place, str(error).removeprefix(f"{error.key}: "), whole=bool(field))
         return None
 
-    def _check_rows(self, dataset_class: type[Dataset[Any, Any]], config: DatasetConfig) -> None:
+    def _check_rows(
+        self, dataset_class: type[Dataset[Any, Any]], config: DatasetConfig, routes: Sequence[Route[LLMProvider]]
+    ) -> None:
         """Finds what does not fit to the rows that the config makes."""
         targets = getattr(config, "target_rows", None)
         if not (config.quality or targets or getattr(config, "best_of_n", None)):
@@ -272,7 +270,7 @@ class _Loader:
                 dataset.plan(["any"])
         except ConfigError as why:
             self._problems.add_text(str(why))
-        for number, error in dataset.stage_problems():
+        for number, error in dataset.stage_problems(routes):
             self._problems.add_text(str(error), ["quality", number])
 
     def _check_roles(self, config: Any, given: Mapping[str, LLMProvider]) -> None:
@@ -298,6 +296,13 @@ class _Loader:
         if config.run.fan_out != "all":
             told = f"It is {config.run.fan_out}, but there is one provider for each role."
             self._problems.add(["run", "fan_out"], f"{told} Leave it out, or give a list of providers.")
+
+
+def _routes_of(config: Any, providers: Any) -> list[Route[LLMProvider]]:
+    """The routes of providers that a file lists, or gives by role."""
+    if isinstance(providers, dict):
+        return [Route.by_role(with_stand_ins(config, providers))]
+    return list(map(Route.single, providers))
 
 
 def _key_belongs_elsewhere(spec: Mapping[str, Any]) -> str:

@@ -135,7 +135,7 @@ class Project:
     ) -> list[Asked]:
         """What an item of the dataset has asked this project's providers so far, by its recorded replies."""
         fan_out = self.config.run.fan_out
-        return await asked_before(dataset.producer, item, routes=self.routes, fan_out=fan_out, recorded=recorded)
+        return await asked_before(dataset.asking, item, routes=self.routes, fan_out=fan_out, recorded=recorded)
 
     def estimate(self, dataset: Dataset[Any, Any]) -> Estimate:
         """What is left to generate with this project's providers will use, cost and take."""

@@ -21,7 +21,7 @@ from datafast.datasets.pairing import NAMES, given, paired
 from datafast.datasets.row import with_reasoning
 from datafast.datasets.targets import targets_of
 from datafast.engine.generate import Generate
-from datafast.engine.job import Produce
+from datafast.engine.job import Produce, asking
 from datafast.engine.preparation import Preparation
 from datafast.engine.routes import Route, route_identities
 from datafast.engine.stages import AnyStage
@@ -37,6 +37,7 @@ from datafast.plan.grid import Dimension, GridPlan
 from datafast.plan.items import Counted, Plan, WorkItem
 from datafast.plan.pairing import Pairing
 from datafast.plan.stratified import StratifiedPlan
+from datafast.quality.base import ModelStage
 from datafast.store.failures import FailedItems, values_of
 from datafast.store.paths import OutputPaths, UsedFile, refuse_shared
 from datafast.store.reader import LedgerReader
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from datafast.executors.base import Executor
     from datafast.llms.provider import LLMProvider
     from datafast.personas.supply import PersonaSupply
+    from datafast.statistics import Statistics
 
 __all__ = ["ConfigT", "Dataset", "RowT"]
 
@@ -122,12 +124,14 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         """The stages that decide about rows: those of the config, after those that the kind has of its own."""
         return self.config.quality
 
-    def stage_problems(self) -> Iterator[tuple[int, ConfigError]]:
-        """The stages that cannot decide about such rows, by number, and why."""
+    def stage_problems(self, routes: Sequence[Route[LLMProvider]] = ()) -> Iterator[tuple[int, ConfigError]]:
+        """The stages that cannot decide about such rows, by number, and why. `routes`: who writes them, where that is known."""
         for number, stage in enumerate(self.config.quality):
             try:
                 with blaming(stage, "check()"):
                     stage.check(self.row_model)
+                if isinstance(stage, ModelStage):
+                    stage.check_writers([[provider.label for provider in route.own] for route in routes])
             except ConfigError as error:
                 yield number, error
 
@@ -144,6 +148,11 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         from datafast.judging.candidates import Candidates
 
         return Candidates(config.best_of_n, self.produce, self.row_model, keep_repeats=config.keep_repeats)
+
+    @property
+    def asking(self) -> Produce:
+        """The same, with what the stages ask about its rows: for counting and showing calls."""
+        return asking(self.producer, self.stages)
 
     @property
     def counted_before(self) -> Counted | None:
@@ -239,8 +248,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
 
     def metadata(self, item: WorkItem, **values: str | int) -> Metadata:
         """The metadata of a row: the same keys in every row of a dataset, null for placeholders that its template lacks."""
-        declared = self.config.placeholders if isinstance(self.config, PromptDatasetConfig) else ()
-        chosen = {name: item.variant.values.get(name) for name in declared}
+        chosen = {name: item.variant.values.get(name) for name in self.placeholders}
         return {**values, **given(item), **origins(item), **chosen, "prompt_index": item.variant.template_index}
 
     # -- what users do
@@ -293,6 +301,43 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         """
         ledger = self.paths.ledger
         return FailedItems(ledger, values_of(self.plan, ledger))
+
+    def statistics(
+        self,
+        *,
+        by: Sequence[str] = (),
+        text_fields: Sequence[str] | None = None,
+        sample: int = 5_000,
+        seed: int = 0,
+    ) -> Statistics:
+        """What is in the output file and what it took to make, in all and in groups: acceptance, lengths, diversity, tokens, cost.
+
+        Args:
+            by: fields of the rows or of their metadata that make groups, besides those that are found.
+            text_fields: the fields whose texts are looked at; by default all that hold text.
+            sample: diversity and refusals are looked at in so many rows, drawn with `seed`.
+
+        Raises:
+            ConfigError: there are no rows yet, or no such field.
+            OutputError: the ledger cannot be read.
+        """
+        from datafast.statistics import measure
+
+        return measure(
+            self.paths,
+            row_model=self.written_model,
+            placeholders=self.placeholders,
+            plan_of=self.plan,
+            by=by,
+            text_fields=text_fields,
+            sample=sample,
+            seed=seed,
+        )
+
+    @property
+    def placeholders(self) -> Collection[str]:
+        """The names of the optional placeholders of its prompts."""
+        return self.config.placeholders if isinstance(self.config, PromptDatasetConfig) else ()
 
     def save(self, path: str | Path, format: str | None = None) -> Path:  # noqa: A002 - as pandas and datasets call it
         """Writes the rows of the output file into another file, completely or not at all, and returns its path.

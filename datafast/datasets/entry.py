@@ -27,6 +27,7 @@ from datafast.errors import ConfigError, GrowthError, OutputError, RunStopped
 from datafast.logger_config import log_file
 from datafast.plan.items import Plan
 from datafast.plan.stratified import StratifiedPlan
+from datafast.quality.base import allow_commands
 from datafast.store.paths import UsedFile, refuse_shared
 from datafast.types import RunReport
 
@@ -276,8 +277,9 @@ class Generation:
         self._dataset.config.remark_on([provider for route in self._routes for provider in route.own])
         if getattr(self._dataset.config, "target_rows", None) is not None:
             self._plan(self._routes)  # raises if no rows can be counted as it says, before anything is grown
-        for number, error in self._dataset.stage_problems():
+        for number, error in self._dataset.stage_problems(self._routes):
             raise ConfigError(f"quality[{number}]: {error}", key="quality")
+        allow_commands(self._dataset.config.quality, allowed=self._options.get("allow_commands", False))
 
     def _preparations(self) -> Sequence[Preparation]:
         if self._options.get("decide_only"):

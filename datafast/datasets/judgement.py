@@ -45,7 +45,7 @@ from datafast.plan.items import WorkItem
 from datafast.sources.field import RowInput, spool_beside
 from datafast.sources.origin import Origin, origin_names
 from datafast.store.paths import UsedFile
-from datafast.templates.base import RenderError, Template
+from datafast.templates.base import RenderError, Template, rendered
 from datafast.templates.parse import parse_template
 from datafast.templates.values import to_text
 
@@ -217,25 +217,18 @@ class JudgementDatasetConfig(JudgeFields, DatasetConfig):
         """What judges are asked about a row; `compared`: the texts that stand first and second. Raises RenderError."""
         compared = compared or {}
         if self._template is not None:
-            shown = _rendered(self._template, "prompt", {**row, **compared})
+            shown = rendered(self._template, "prompt", {**row, **compared})
         else:
             beside = [name for name in self.shown_columns if name not in (self.compare or ())]
             texts = {**{name: to_text(row.get(name)) for name in beside}, **compared}
             shown = "\n\n".join(f"{name}:\n{text}" for name, text in texts.items())
-        rubric = _rendered(self._rubric, "rubric", {**row, **compared}) if self._rubric is not None else None
+        rubric = rendered(self._rubric, "rubric", {**row, **compared}) if self._rubric is not None else None
         return self.judged(shown, rubric, both=bool(compared))
 
     def used_files(self) -> Iterator[UsedFile]:
         for file in self._rows.files:
             yield UsedFile("a source", file, written=False)
         yield from super().used_files()
-
-
-def _rendered(template: Template, field: str, values: Mapping[str, Any]) -> str:
-    try:
-        return template.render(values)
-    except RenderError as error:
-        raise RenderError(f"{field}: {error}") from None
 
 
 class JudgementDataset(RoleDataset[JudgementDatasetConfig, BaseModel]):

@@ -175,8 +175,11 @@ def _is_whole(call: Call, reply: Recorded) -> bool:
     return True
 
 
-async def dry_run(produce: Produce, item: WorkItem) -> DryRun:
+async def dry_run(produce: Produce, item: WorkItem, route: Route[Endpoint] | None = None) -> DryRun:
     """Runs an item's `produce` without a ledger and without a network.
+
+    Args:
+        route: one of `stand_ins`, where it matters who is asked.
 
     Raises:
         ReplyError: what it asks for cannot be simulated.
@@ -184,7 +187,7 @@ async def dry_run(produce: Produce, item: WorkItem) -> DryRun:
     player = _Player()
     provider = SimulatedProvider()
     endpoint = _endpoint(provider, label=provider.label, identity=provider.identity)
-    await produce(item, _generate(player, item, Route.single(endpoint), {}))
+    await produce(item, _generate(player, item, route or Route.single(endpoint), {}))
     return player.seen()
 
 

@@ -28,7 +28,7 @@ from datafast._util import background
 from datafast.engine.calls.budget import Headroom, headroom, spent_elsewhere, upper_bound
 from datafast.engine.calls.memory import surprises_of
 from datafast.engine.calls.reply_limits import ReplyLimits
-from datafast.engine.dry_run import DryRun, dry_run
+from datafast.engine.dry_run import DryRun, dry_run, stand_ins
 from datafast.engine.estimated import Estimate, costs_of, total
 from datafast.engine.expected_usage import (
     FIRST_TOKEN_S,
@@ -141,11 +141,12 @@ def _ask(job: Job, sample: Sequence[WorkItem]) -> list[DryRun]:
 
     async def ask_all() -> list[DryRun]:
         runs: list[DryRun] = []
+        routes = stand_ins(job.routes, fan_out=job.settings.fan_out)
         end = time.monotonic() + MOST_S
         for item in sample if job.providers else ():
             if runs and time.monotonic() > end:
                 break
-            runs.append(await dry_run(job.produce, item))
+            runs.append(await dry_run(job.asking, item, routes[item.route]))
         return runs
 
     return background.run(ask_all())

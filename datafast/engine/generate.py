@@ -49,6 +49,7 @@ class Generate:
 
     Attributes:
         last: the newest call with an answer, for the failure record if rows are missing although no call failed.
+        writers: for stages, who may have written the rows of the item, as `provider/model_id`; empty where that is not known.
     """
 
     def __init__(
@@ -81,6 +82,8 @@ class Generate:
         self._cut: set[str] = set()
         self._flaws: list[str] = []
         self._try = 0
+        self._of_stages: dict[bytes, asyncio.Future[BaseModel | str]] | None = None  # the answers so far
+        self.writers: Sequence[str] = ()
         self._whole: Generate | None = None  # of a candidate: what it is one for. Itself would be a cycle for each item
         self.last: Call | None = None
         # Each retry of a failed item asks for the missing rows once more.
@@ -162,7 +165,14 @@ class Generate:
         return Call(key, role, conversation, schema, endpoint, self._record, self._waiting, self._elsewhere)
 
     async def _answer(self, call: Call) -> BaseModel | str:
-        return await self._caller.answer(call, self._recorded_of(call.role).get(call.key, []))
+        answering = self._caller.answer(call, self._recorded_of(call.role).get(call.key, []))
+        if self._of_stages is None:
+            return await answering
+        if call.key in self._of_stages:
+            answering.close()
+        else:
+            self._of_stages[call.key] = asyncio.ensure_future(answering)
+        return await self._of_stages[call.key]
 
     def _note(self, call: Call) -> None:
         """Keeps who has answered."""
@@ -206,6 +216,20 @@ class Generate:
         made._whole = self._whole or self
         made._ordinals, made._answered, made._cut = {}, {}, set()
         made._thoughts = None if self._thoughts is None else Thoughts()
+        return made
+
+    def for_stages(self, writers: Sequence[str] | None = None) -> Generate:
+        """The same, for the stages that decide about the rows of the item.
+
+        Their calls have no ordinals: the same question has one answer, which all stages share, whichever of them asks first. So it is
+        found again whatever other stages there are.
+
+        Args:
+            writers: by default those who are asked in the kind's own roles.
+        """
+        made = self.candidate(0)
+        made._of_stages, made._thoughts, made._whole = {}, None, None
+        made.writers = [one.provider.label for one in self._route.own] if writers is None else writers
         return made
 
     def take_reasoning(self, row: int, candidate: Generate) -> None:
@@ -453,6 +477,8 @@ class Generate:
         identity = endpoint.provider.identity if role in self._route.further else endpoint.identity
         if self._try:
             tag = f"candidate {self._try + 1} {tag}"
+        if self._of_stages is not None:
+            tag, peek = f"stage {tag}", True
         who = _asked_digest(identity, role, schema_key, tag)
         plain = hashed(self._item.content + who + asked)
         ordinal = self._ordinals.get(plain, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +16,7 @@ from datafast.engine.generate import Generate
 from datafast.engine.reasoning import DROP, ReasoningPlace
 from datafast.engine.routes import Route, providers_of
 from datafast.engine.settings import RunConfig
-from datafast.engine.stages import AnyStage, Decides, Walks
+from datafast.engine.stages import AnyStage, Asks, Decides, Walks
 from datafast.engine.targets import Targets
 from datafast.errors import CallFailed
 from datafast.plan.items import Plan, WorkItem
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from datafast.llms.provider import LLMProvider
     from datafast.store.locating import Located
 
-__all__ = ["Job", "Produce"]
+__all__ = ["Job", "Produce", "asking"]
 
 
 class Produce(Protocol):
@@ -96,6 +97,16 @@ class Job:
         """Those that compare rows with the ones before them."""
         return [stage for stage in self.stages if isinstance(stage, Walks)]
 
+    def writers_of(self, item: WorkItem) -> list[str]:
+        """Who may write the rows of an item, as `provider/model_id`."""
+        routes = [self.routes[item.route]] if self.settings.fan_out == "all" else self.routes
+        return [provider.label for route in routes for provider in route.own]
+
+    @property
+    def asking(self) -> Produce:
+        """`produce`, with what the stages ask about its rows."""
+        return asking(self.produce, self.stages)
+
     @property
     def buyer(self) -> Path:
         """The ledger of the output whose budget its costs count for; an empty path for none."""
@@ -105,3 +116,24 @@ class Job:
     def simulated(self) -> bool:
         """Whether simulated models answer."""
         return any(provider.simulated for provider in self.providers)
+
+
+def asking(produce: Produce, stages: Sequence[AnyStage]) -> Produce:
+    """A `produce` that also asks what the stages ask about its rows. They ask about all rows, whatever other stages decide: calls are
+    counted with made-up rows and replies, of which stages may drop more or fewer than of real ones."""
+    asks = [stage for stage in stages if isinstance(stage, Asks)]
+    if not asks:
+        return produce
+
+    async def ask(stage: Asks, row: BaseModel, item: WorkItem, generate: Generate) -> None:
+        with suppress(CallFailed):  # the run will say it of real rows
+            await stage.ask(row, item, generate)
+
+    async def with_stages(item: WorkItem, generate: Generate) -> Sequence[BaseModel | CallFailed | None]:
+        rows = await produce(item, generate)
+        about = generate.for_stages()
+        made = [row for row in rows if isinstance(row, BaseModel)]
+        await generate.gather(*(ask(stage, row, item, about) for row in made for stage in asks))
+        return rows
+
+    return with_stages

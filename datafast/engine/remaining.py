@@ -150,7 +150,7 @@ async def _produced(
         ids = [*donors, *([known.id] if known is not None else ())]
         recorded = reader.recorded(ids, donors=donors)
         run = await dry_resume(
-            job.produce,
+            job.asking,
             item,
             route=routes[item.route],
             settings=job.settings,

@@ -2,6 +2,8 @@
 
 scale       what scores mean: a rubric and its bounds, as config fields
 replies     what a judge replies: a reason and a score, about one text or about two
+shown       what they are shown of a row where no prompt says it
+families    which models are of one family
 jury        one or several judges; two texts compared in both orders
 best_of_n   how one of several candidates is chosen, as config fields
 candidates  makes the rows of an item several times, and chooses

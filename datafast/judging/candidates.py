@@ -9,9 +9,8 @@ Cost: with a check alone, an item is made again only while a row of it has none 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel
@@ -22,11 +21,11 @@ from datafast.errors import CallFailed, DatafastError
 from datafast.judging.best_of_n import BestOfN, is_async
 from datafast.judging.jury import Jury, Opinion, best_first, mean_score
 from datafast.judging.replies import judgement_model
+from datafast.judging.shown import ORIGIN, shown_row
 from datafast.plan.items import WorkItem
 from datafast.templates.base import RenderError
 from datafast.templates.condition import Condition
 from datafast.templates.parse import parse_template
-from datafast.templates.values import to_text
 
 __all__ = ["KEY", "Candidates"]
 
@@ -38,9 +37,7 @@ CHECK_ERROR = "check_error"
 """The category of rows whose check could not be carried out."""
 
 _METADATA = "metadata"
-_ORIGIN = frozenset(["uuid", "model_id", "language", _METADATA])
 _FIELD = "best_of_n"
-_SAID = frozenset(["role", "content"])
 
 
 class _CheckError(DatafastError):
@@ -236,26 +233,5 @@ class Candidates:
         return judge.judged(shown, judge.rubric_text)
 
 
-def shown_row(row: BaseModel) -> str:
-    """All that a row says, as judges read it: what it was asked for first, without where it comes from."""
-    metadata = {name: text for name, text in getattr(row, _METADATA, {}).items() if isinstance(text, str) and text}
-    values = row.model_dump(mode="json", exclude=set(_ORIGIN))
-    kept = {name: value for name, value in values.items() if not _is_origin(name, getattr(row, name, None))}
-    told = {**metadata, **{name: _shown(value) for name, value in kept.items() if value not in (None, "", [], {})}}
-    return "\n\n".join(f"{name.replace('_', ' ')}:\n{text}" for name, text in told.items())
-
-
-def _is_origin(name: str, value: Any) -> bool:
-    """Whether a field says where a row comes from. A judge that knows who has written it would not be fair."""
-    return isinstance(value, Enum) or name.endswith("model_id")
-
-
-def _shown(value: Any) -> str:
-    """A value as text; messages as who says what."""
-    if isinstance(value, list) and value and all(isinstance(one, Mapping) and one.keys() >= _SAID for one in value):
-        return "\n\n".join(f"{one['role']}: {to_text(one['content'] or one.get('tool_calls') or '')}" for one in value)
-    return to_text(value)
-
-
 def _content(row: BaseModel) -> dict[str, Any]:
-    return row.model_dump(mode="json", exclude=set(_ORIGIN))
+    return row.model_dump(mode="json", exclude=set(ORIGIN))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field, model_validator
+from pydantic import Field, WithJsonSchema, model_validator
 
 from datafast._util.config_model import ConfigModel, NonBlank
 from datafast.templates.values import to_text
@@ -43,18 +44,40 @@ class Scale(NamedTuple):
         return f"a {number} from {to_text(self.lowest)} ({self.worst}) to {to_text(self.highest)} ({self.best})"
 
 
+_AS_WRITTEN = {
+    "anyOf": [
+        {"enum": ["integer", "number"], "type": "string"},
+        {"items": {"type": "number"}, "maxItems": 2, "minItems": 2, "type": "array"},
+    ]
+}
+
+
 class JudgeFields(ConfigModel):
     """The config fields of what is scored by a rubric."""
 
     rubric: NonBlank | dict[int, NonBlank] | None = None
     """What the scores mean: a text (a template), or a mapping of scores to what earns them."""
 
-    scale: Literal["integer", "number"] = "integer"
-    """Whole scores, or any number."""
+    scale: Annotated[Literal["integer", "number"], WithJsonSchema(_AS_WRITTEN)] = "integer"
+    """Whole scores, or any number. In the place of scale, min and max also the lowest and the highest score: `[1, 5]`, with a decimal point
+    for any number between: `[0.0, 1.0]`."""
     min: int | float = Field(default=1, allow_inf_nan=False)
     """The lowest score."""
     max: int | float = Field(default=5, allow_inf_nan=False)
     """The highest score."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_bounds(cls, data: Any) -> Any:
+        given = data.get("scale") if isinstance(data, Mapping) else None
+        if not isinstance(given, list | tuple):
+            return data
+        if len(given) != 2 or not all(isinstance(one, int | float) and not isinstance(one, bool) for one in given):
+            raise ValueError(f"scale: expected the lowest and the highest score, as in [1, 5], got {list(given)!r}.")
+        if "min" in data or "max" in data:
+            raise ValueError("min: The scale names the lowest and the highest score already. Leave min and max out.")
+        kind = "integer" if all(isinstance(one, int) for one in given) else "number"
+        return {**data, "scale": kind, "min": given[0], "max": given[1]}
 
     @model_validator(mode="after")
     def _range(self) -> JudgeFields:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-__all__ = ["Expression", "RenderError", "Template", "TypesDifferError"]
+__all__ = ["Expression", "RenderError", "Template", "TypesDifferError", "rendered"]
 
 
 class RenderError(ValueError):
@@ -38,3 +38,11 @@ class Expression(Protocol):
     def evaluate(self, values: Mapping[str, Any]) -> Any:
         """Its value in a row. Raises RenderError."""
         ...
+
+
+def rendered(template: Template, field: str, values: Mapping[str, Any]) -> str:
+    """A template with the values of a row. Raises RenderError, with the config field that the template stands in."""
+    try:
+        return template.render(values)
+    except RenderError as error:
+        raise RenderError(f"{field}: {error}") from None

@@ -70,12 +70,15 @@ def command(config: Path, number: int, as_json: bool) -> None:
 
 def _summary(project: Project, dataset: Dataset[Any, Any], plan: GridPlan, number: int) -> dict[str, Any]:
     from datafast._util import background
-    from datafast.engine.dry_run import dry_run
+    from datafast.engine.dry_run import dry_run, stand_ins
     from datafast.engine.past import SAMPLE
     from datafast.plan.grid import spread
 
+    routes = stand_ins(project.routes, fan_out=project.config.run.fan_out)
+
     def ask(position: int) -> DryRun:
-        return background.run(dry_run(dataset.producer, plan[position]))
+        item = plan[position]
+        return background.run(dry_run(dataset.asking, item, routes[item.route]))
 
     seed = project.config.run.seed
     per_item = _calls_per_item([ask(position) for position in spread(plan, SAMPLE, seed=seed)])

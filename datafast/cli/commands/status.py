@@ -50,6 +50,7 @@ def _status(file: Path, ledger_path: Path | None) -> dict[str, Any]:
             **_spent(ledger),
             "targets": noted_counts(ledger),
             "filtered_by_stage": by_stage(ledger.filtered.counts()),
+            "changed_by_stage": dict(ledger.changed.counts().most_common()),
             "agreement": told_agreement(paths.rows),
             "failures": _failures(ledger),
             "failures_by_provider": by_provider(ledger.failure_counts()),
@@ -109,7 +110,7 @@ def _show(status: dict[str, Any]) -> None:
     from datafast.amounts import money
     from datafast.cli.display.agreement import agreement_lines
     from datafast.cli.display.lines import labelled, print_steps
-    from datafast.cli.display.summary import filtered_lines
+    from datafast.cli.display.summary import changed_line, filtered_lines
     from datafast.types import ProviderUsage, target_lines
 
     console = Console(highlight=False)
@@ -137,6 +138,8 @@ def _show(status: dict[str, Any]) -> None:
         labelled(console, "target", text)
     for text in filtered_lines(status["filtered_by_stage"]):
         labelled(console, "filtered", text)
+    if status["changed_by_stage"]:
+        labelled(console, "changed", changed_line(status["changed_by_stage"]))
     for text in agreement_lines(status["agreement"]):
         labelled(console, "agreement", text)
     for category, failure in status["failures"].items():
