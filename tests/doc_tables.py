@@ -124,6 +124,8 @@ def _words(schema: dict[str, Any], defs: dict[str, Any]) -> str:
     if "oneOf" in schema:
         first = schema["oneOf"][0]
         found = defs[first["$ref"].rpartition("/")[2]] if "$ref" in first else first
+        if "properties" not in found:
+            return " or ".join(_words(part, defs) for part in schema["oneOf"])
         return "[stages](#stages)" if "stage" in found["properties"] else "a column; see [Columns](#columns)"
     match schema.get("type"):
         case None:

@@ -107,7 +107,7 @@ def check_targets(config: PromptDatasetConfig) -> None:
     """Raises ValueError where the fields about targets contradict each other or others."""
     if config.target_rows is None:
         for name in ("min_acceptance", "stop_when"):
-            if name in config.model_fields_set and getattr(config, name) is not None:
+            if getattr(config, name) != type(config).model_fields[name].default:
                 raise ValueError(f"{name}: It is about target_rows, and there are none. Give them, or leave it out.")
         return
     if config.num_rows is not None:

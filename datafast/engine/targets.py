@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from datafast.engine.acceptance import probability_below, rows_to_draw
+from datafast.engine.acceptance import PILOT, probability_below, rows_to_draw
 from datafast.plan.stratified import StratifiedPlan
 from datafast.types import TargetCount
 
@@ -38,6 +38,7 @@ NOTED, STANDING = "targets", "targets_standing"
 """What the ledger notes: the rounds; how the targets stood after the last one."""
 
 _CREDIBLE = 0.95
+_DOUBTFUL = 0.5
 _NEWEST = 30
 """The rows of a stratum that are looked at, at least, for how many of the newest ones are duplicates."""
 
@@ -133,8 +134,13 @@ class Targets:
         """The rows that the next round draws of each stratum; None if none lacks any, or not all that the plan asks for is there."""
         if any(one.pending for one in standing):
             return None
-        wanted = [rows_to_draw(one.accepted, one.drawn, one.target) if one.lacking else 0 for one in standing]
+        wanted = [self._further(one) if one.lacking else 0 for one in standing]
         return wanted if any(wanted) else None
+
+    def _further(self, one: Standing) -> int:
+        rows = rows_to_draw(one.accepted, one.drawn, one.target)
+        is_doubtful = probability_below(self.min_acceptance, one.accepted, one.drawn) > _DOUBTFUL
+        return min(rows, PILOT) if is_doubtful else rows
 
     # -- how they stand
 

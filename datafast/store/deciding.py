@@ -2,7 +2,7 @@
 has ended and its rows are compared with each other.
 
 First, one pass over the rows finds which of them have another verdict than they had. It reads them in the order of the file, or in that
-of a walk where rows are compared: by repeat number, key and row number of their items. Where a row has another verdict, the file
+of a walk where rows are compared: by draw, key and row number of their items. Where a row has another verdict, the file
 is written anew. A row that comes back gets the place that it had, or would have had, when its item was finished; so the same stages make
 the same file again. One transaction then records the verdicts, the new places and the rename; see `compaction`.
 Stages that look at one row decide about it as it was made: where they have changed it, the ledger has the original. Rows are compared as
@@ -112,7 +112,7 @@ class Deciding(Protocol):
         """Says how many rows there are about."""
 
     def draw(self, position: int) -> int:
-        """The repeat number of the item at a position of the plan."""
+        """The number of the draw that the item at a position of the plan belongs to; see `Plan`."""
 
     def verdicts(self, rows: Sequence[RecordedRow]) -> Sequence[Said]:
         """What stages say about each of these rows. Raises `Abandoned`."""
