@@ -23,7 +23,7 @@ from datafast.engine.generate import Generate
 from datafast.engine.job import Produce, asking
 from datafast.engine.preparation import Preparation
 from datafast.engine.routes import Route, route_identities
-from datafast.engine.stages import Decides
+from datafast.engine.stages import AnyStage
 from datafast.errors import CallFailed, ConfigError, OutputError
 from datafast.executors.local import LocalExecutor
 from datafast.html import paragraph
@@ -114,7 +114,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         return self.plan(route_identities(routes, fan_out=self.config.run.fan_out))
 
     @property
-    def stages(self) -> Sequence[Decides]:
+    def stages(self) -> Sequence[AnyStage]:
         """The stages that decide about rows: those of the config, after those that the kind has of its own."""
         return self.config.quality
 
