@@ -48,12 +48,9 @@ if TYPE_CHECKING:
     from datafast.executors.base import Executor
     from datafast.llms.provider import LLMProvider
     from datafast.personas.supply import PersonaSupply
-<<<<<<< HEAD
+    from datafast.statistics import Statistics
     from datafast.statistics.evaluation import Evaluation
     from datafast.statistics.metrics import Metric
-=======
-    from datafast.statistics import Statistics
->>>>>>> main
 
 __all__ = ["ConfigT", "Dataset", "RowT"]
 
