@@ -22,7 +22,7 @@ from datafast._util.config_model import Accepts, ConfigModel, NonBlank, Seed, Us
 from datafast._util.notify import nearest, warn_user
 from datafast.datasets.inputs import origin_names, sources_of
 from datafast.datasets.pairing import NAMES, SENTENCES, Pair, check_pair, given_names
-from datafast.datasets.targets import AnyTarget, StopWhen, TargetRows, check_targets
+from datafast.datasets.targets import MIN_ACCEPTANCE, AnyTarget, StopWhen, TargetRows, check_targets
 from datafast.engine.reasoning import KEY, METADATA, Place
 from datafast.engine.routes import FurtherRole
 from datafast.engine.settings import RunConfig
@@ -292,7 +292,7 @@ class PromptDatasetConfig(DatasetConfig):
     """So many rows are to be accepted: written, and not dropped by a stage. A number in all, or by stratum: `{by: label, each: 800}`,
     `{by: [language, label], each: 100}`, `{by: language, rows: {en: 1000, fr: 500}}`. Further rows are drawn until they are there."""
 
-    min_acceptance: float = Field(default=0.05, gt=0, lt=1)
+    min_acceptance: float = Field(default=MIN_ACCEPTANCE, gt=0, lt=1)
     """The share of accepted rows below which no more are drawn for a target: it is given up once that is 95 % certain."""
 
     stop_when: Accepts[StopWhen | None, StopWhen | Mapping[str, Any] | None] = default_of(None)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from math import prod
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeAlias
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
@@ -22,11 +22,12 @@ from datafast.errors import ConfigError
 from datafast.plan.stratified import fields_of
 
 if TYPE_CHECKING:
-    from datafast.datasets.config import PromptDatasetConfig
     from datafast.plan.dimensions import Dimension
+    from datafast.plan.expansion import Expansion
 
-__all__ = ["AnyTarget", "StopWhen", "TargetRows", "check_targets", "targets_of"]
+__all__ = ["MIN_ACCEPTANCE", "AnyTarget", "StopWhen", "TargetRows", "check_targets", "targets_of"]
 
+MIN_ACCEPTANCE = 0.05
 _MOST_STRATA = 10_000
 _MOST_ROWS = 1_000_000_000
 
@@ -103,11 +104,29 @@ class StopWhen(ConfigModel):
     `semantic_duplicates`, above which it is given up."""
 
 
-def check_targets(config: PromptDatasetConfig) -> None:
+class HasTargets(Protocol):
+    """The fields of a config that targets depend on."""
+
+    @property
+    def target_rows(self) -> Any: ...
+    @property
+    def min_acceptance(self) -> float: ...
+    @property
+    def stop_when(self) -> Any: ...
+    @property
+    def num_rows(self) -> int | None: ...
+    @property
+    def quality(self) -> Any: ...
+    @property
+    def varied(self) -> Any: ...
+    def prompt_expansion(self) -> Expansion: ...
+
+
+def check_targets(config: HasTargets) -> None:
     """Raises ValueError where the fields about targets contradict each other or others."""
     if config.target_rows is None:
         for name in ("min_acceptance", "stop_when"):
-            if getattr(config, name) != type(config).model_fields[name].default:
+            if getattr(config, name) not in {None, MIN_ACCEPTANCE}:
                 raise ValueError(f"{name}: It is about target_rows, and there are none. Give them, or leave it out.")
         return
     if config.num_rows is not None:
@@ -121,7 +140,7 @@ def check_targets(config: PromptDatasetConfig) -> None:
         )
 
 
-def targets_of(config: PromptDatasetConfig, dimensions: Sequence[Dimension]) -> Targets | None:
+def targets_of(config: HasTargets, dimensions: Sequence[Dimension]) -> Targets | None:
     """The targets of a config, by the dimensions of its plan; None if it has none.
 
     Raises:
@@ -147,9 +166,7 @@ def targets_of(config: PromptDatasetConfig, dimensions: Sequence[Dimension]) -> 
     )
 
 
-def _known(
-    config: PromptDatasetConfig, fields: Sequence[str], dimensions: Sequence[Dimension]
-) -> Mapping[str, Sequence[str]]:
+def _known(config: HasTargets, fields: Sequence[str], dimensions: Sequence[Dimension]) -> Mapping[str, Sequence[str]]:
     """By what strata may be, each with its values."""
     templates = config.prompt_expansion().templates
     used = {name for template in templates for name in template.placeholder_names}

@@ -25,7 +25,6 @@ from datafast.engine.events import LimitChanged, ProviderPaused, ProviderResumed
 from datafast.engine.job import Job
 from datafast.engine.pricing import pricing_of
 from datafast.engine.reorder import ReorderBuffer
-from datafast.engine.rounds import lacking
 from datafast.engine.routes import Route, call_identities, labels_of
 from datafast.engine.row_stages import RowStages
 from datafast.engine.shares import Share
@@ -98,7 +97,7 @@ async def assembled(job: Job, stop: StopSignal, emit: Emitter) -> AsyncIterator[
         notes=job.notes,
         made_for=job.made_for,
         located=job.located,
-        lacking=None if job.targets is None else functools.partial(lacking, job),
+        lacking=None if job.targets is None else functools.partial(job.targets.lacking, job.plan),
     )
     with contextlib.ExitStack() as opened:
         stages = opened.enter_context(contextlib.closing(RowStages(job.row_stages)))

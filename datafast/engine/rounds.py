@@ -18,14 +18,7 @@ if TYPE_CHECKING:
     from datafast.engine.assembly import Parts
     from datafast.engine.job import Job
 
-__all__ = ["Judged", "judged", "lacking", "next_job"]
-
-
-def lacking(job: Job, ledger: Ledger) -> int:
-    """The rows that the targets of a job lack, beyond those that its plan asks for."""
-    if job.targets is None:
-        return 0
-    return sum(one.lacking for one in job.targets.standing(ledger, job.plan))
+__all__ = ["Judged", "judged", "next_job"]
 
 
 class Judged(NamedTuple):

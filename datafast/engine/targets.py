@@ -172,6 +172,10 @@ class Targets:
             one.given_up = self._given_up(one)
         return found
 
+    def lacking(self, plan: Plan, ledger: Ledger) -> int:
+        """The rows that are to be drawn for, beyond those that the plan asks for."""
+        return sum(one.lacking for one in self.standing(ledger, plan))
+
     def _given_up(self, one: Standing) -> str | None:
         """Why a stratum that lacks rows gets no more; None if it does."""
         if one.pending or one.accepted >= one.target or not one.drawn:
