@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from datafast.amounts import counted
 from datafast.store.records import by_category, by_provider, by_stage
 from datafast.types import ProviderUsage, RunReport, StopCause
 
@@ -39,6 +40,7 @@ def report_of(parts: Parts, elapsed_s: float, standing: Sequence[Standing] = ())
         changed_by_stage=dict(store.changed.most_common()),
         dropped_at_end=0 if store.settled is None else store.settled.dropped,
         returned_at_end=0 if store.settled is None else store.settled.returned,
+        calls_missing=parts.decider.missing_calls.total(),
         calls=tally.calls,
         retries=tally.retries,
         replayed=tally.replayed,
@@ -88,6 +90,11 @@ def remarks(report: RunReport, tally: Tally) -> Iterator[str]:
     for target in report.given_up:
         there = f"{target.accepted:,} of {target.target:,}"
         yield f"target_rows: No more rows are drawn for {target.name}, of which there are {there}: {target.given_up}."
+    if report.calls_missing:
+        yield (
+            f"quality: {counted(report.calls_missing, 'call')} of stages {'is' if report.calls_missing == 1 else 'are'} missing, so rows "
+            f"that were made before keep the verdicts that they had. A run without --decide-only (decide_only=True) makes them."
+        )
     if tally.cut:
         yield (
             f"{tally.cut:,} texts were cut at the output-token limit and kept, as run.on_truncation says. "
