@@ -324,6 +324,7 @@ class Generation:
             reasoning=ReasoningPlace(dataset.config.reasoning, by_part=dataset.has_parts),
             stages=dataset.stages,
             targets=dataset.targets,
+            in_plan_order=dataset.in_plan_order,
             limit=options.get("limit"),
             fresh=options.get("fresh", False),
             retry_failed=options.get("retry_failed", False),

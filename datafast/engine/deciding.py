@@ -163,6 +163,7 @@ class _Verdicts:
         self.walks = bool(job.walk_stages) or job.targets is not None
         self._decider = decider
         self._plan = job.plan
+        self._in_plan_order = job.in_plan_order
         self._each = each
         self._stages = job.row_stages
         self._walk_names = walk_names
@@ -176,7 +177,7 @@ class _Verdicts:
         self._decider.expected = rows
 
     def draw(self, position: int) -> int:
-        return self._plan.draw_at(position)
+        return position if self._in_plan_order else self._plan.draw_at(position)
 
     def verdicts(self, rows: Sequence[RecordedRow]) -> Sequence[Said]:
         self._decider.look_at(len(rows))

@@ -50,6 +50,7 @@ class Job:
         wait: whether the run waits for batches that are under way.
         stages: the stages that decide about rows, in this order.
         targets: rows that are to be accepted; the plan then grows by rounds until they are there.
+        in_plan_order: whether rows are compared with each other in the order of the plan; else in one that growing it leaves as it is.
         what: what is made, for the log, if it is not rows.
         notes: what `datafast status` shows later.
         located: where the items of the output were found in the plan, if they were looked for already.
@@ -69,6 +70,7 @@ class Job:
     reasoning: ReasoningPlace = DROP
     stages: Sequence[AnyStage] = ()
     targets: Targets | None = None
+    in_plan_order: bool = False
     limit: int | None = None
     fresh: bool = False
     retry_failed: bool = False
