@@ -2,18 +2,20 @@
 
 Stages decide in their order. Those that ask no model are cheap as a rule, and then decide on the event loop: a thread of its own would take
 the interpreter from the loop for longer than they need it. As long as they take more than 2 ms an item, as a library that is being loaded
-does, or a function of the user's that waits, they decide in a thread, one item after the other.
+does, or a function of the user's that waits, they decide in a thread, one item after the other. Programs that a stage runs over rows
+take their time in processes of their own, as many at once as there are cores.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from datafast.engine.stages import Asks, Decided, Decides, asked_verdict, verdict_of
+from datafast.engine.stages import Asks, Decided, Decides, asked_verdict, runs_commands, verdict_of
 from datafast.errors import CallFailed
 
 if TYPE_CHECKING:
@@ -41,14 +43,18 @@ class RowStages:
         for stage in stages:
             if isinstance(stage, Asks):
                 self._parts.append(stage)
-            elif self._parts and isinstance(self._parts[-1], list):
+            elif runs_commands(stage):
+                self._parts.append([stage])
+            elif self._parts and isinstance(self._parts[-1], list) and not runs_commands(self._parts[-1][0]):
                 self._parts[-1].append(stage)
             else:
                 self._parts.append([stage])
         self._mean_s = 10 * _SLOW_S  # the first ones may load something
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="datafast-stages")
+        self._waiting = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="datafast-commands")
 
     def close(self) -> None:
+        self._waiting.shutdown(wait=False, cancel_futures=True)
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def decide(
@@ -81,6 +87,10 @@ class RowStages:
         return found
 
     async def _off_loop(self, stages: Sequence[Decides], before: Sequence[Decided], item: WorkItem) -> list[Decided]:
+        if runs_commands(stages[0]):
+            loop = asyncio.get_running_loop()
+            ended = [loop.run_in_executor(self._waiting, verdict_of, stages, one, item) for one in before]
+            return await asyncio.gather(*ended)
         if self._mean_s > _SLOW_S:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._thread, self._verdicts, stages, before, item)

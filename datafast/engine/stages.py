@@ -29,6 +29,7 @@ __all__ = [
     "asked_verdict",
     "change",
     "drop",
+    "runs_commands",
     "settings_of",
     "verdict_of",
 ]
@@ -97,6 +98,11 @@ class Decides(Protocol):
     def name(self) -> str: ...
     def decide(self, row: BaseModel, item: WorkItem) -> Verdict: ...
     def settings(self) -> dict[str, Any]: ...
+
+
+def runs_commands(stage: Decides) -> bool:
+    """Whether a stage runs programs over what models wrote."""
+    return bool(getattr(stage, "runs_commands", False))
 
 
 @runtime_checkable

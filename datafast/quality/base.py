@@ -52,20 +52,24 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KEEP",
+    "NOT_ALLOWED",
     "ModelStage",
     "NonBlank",
     "Stage",
     "TextStage",
     "Verdict",
+    "allow_commands",
     "annotate",
     "change",
     "drop",
     "further_roles",
     "require_metadata",
+    "texts_in",
     "texts_of",
     "with_texts",
 ]
 
+NOT_ALLOWED = "command: It runs what a model wrote. If that is what you want, allow it with --allow-commands (allow_commands=True)."
 _ABOUT_THE_ROW = frozenset({"uuid", "language", "label", "metadata", "role", "tool_call_id", "tools"})
 _MODEL_ID = "model_id"
 
@@ -79,6 +83,14 @@ class Stage(ConfigModel):
     @property
     def name(self) -> str:
         return self.stage
+
+    @property
+    def runs_commands(self) -> bool:
+        """Whether it runs programs over what models wrote. Then it decides only after `allow_commands`."""
+        return False
+
+    def allow_commands(self) -> None:
+        """The user allows it to run programs."""
 
     def check(self, row_model: type[BaseModel]) -> None:
         """Checks that the stage can decide about rows of this model. Raises ConfigError; its message may begin with the wrong field."""
@@ -140,6 +152,19 @@ class ModelStage(Stage):
         raise TypeError(f"The stage {self.stage!r} asks models. Use ask().")
 
 
+def allow_commands(stages: Sequence[Stage], *, allowed: bool) -> None:
+    """Lets the stages run programs, or refuses those that would.
+
+    Raises:
+        ConfigError: a stage runs programs, and that is not allowed.
+    """
+    for number, stage in enumerate(stages):
+        if stage.runs_commands:
+            if not allowed:
+                raise ConfigError(f"quality[{number}]: {NOT_ALLOWED}", key="quality")
+            stage.allow_commands()
+
+
 def further_roles(stages: Sequence[Stage]) -> list[FurtherRole]:
     """The roles that the stages of a config ask.
 
@@ -183,6 +208,13 @@ def texts_of(row: BaseModel, field: str | None = None) -> Iterator[str]:
         return
     for name in _looked_at(row):
         yield from _texts_under(name, getattr(row, name))
+
+
+def texts_in(row: Mapping[str, Any], about: Collection[str] = ()) -> Iterator[str]:
+    """The texts of a row as it stands in a file. `about`: more fields that are about the row."""
+    for name, value in row.items():
+        if name not in about:
+            yield from _texts_under(name, value)
 
 
 def with_texts(row: BaseModel, make: Callable[[str], str], field: str | None = None) -> dict[str, Any]:
