@@ -4,29 +4,32 @@ Everything but the rows by uuid is about all rows of both files, whatever became
 with 95 % intervals (`uncertainty`); the diversity of texts is measured on as many texts of one as of the other, because it depends on how
 many there are, and has no interval. Rows count as independent of each other; where an item has several, intervals are a little too narrow.
 
-Cost: two passes over each file. Memory: that of the statistics of one, and 16 bytes a row.
+Cost: twice what the statistics of each cost. Memory: that of the statistics of one, and 16 bytes a row.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from array import array
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from datafast.amounts import counted
 from datafast.sources import open_source
 from datafast.statistics.diversity import ROWS, Texts
-from datafast.statistics.entries import WRITTEN, Entries
-from datafast.statistics.measuring import measured
-from datafast.statistics.models import Diversity, Statistics
+from datafast.statistics.entries import Entries, MadeRow
+from datafast.statistics.fields import About
+from datafast.statistics.measuring import SAMPLE, measure
+from datafast.statistics.models import Diversity, Value
 from datafast.statistics.pairs import Pairs
-from datafast.statistics.rows import Reading
+from datafast.statistics.result import Statistics
+from datafast.statistics.rows import NO_ITEM, Reading
 from datafast.statistics.uncertainty import Measured, cliffs_delta, cramers_v, total_variation
 from datafast.statistics.verdicts import Judging, Verdicts, judge_pairs
 from datafast.store.paths import OutputPaths
@@ -45,6 +48,7 @@ __all__ = [
     "NumberDifference",
     "RowDifference",
     "Side",
+    "ValueShare",
     "compare",
 ]
 
@@ -53,11 +57,7 @@ _MOST_VALUES = 1_000
 _NOT_COMPARED = frozenset({"output_file"})
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class Estimated(_Value):
+class Estimated(Value):
     """A number with its 95 % interval."""
 
     value: float
@@ -69,7 +69,7 @@ class Estimated(_Value):
         return cls(value=measured.value, low=measured.low, high=measured.high)
 
 
-class Side(_Value):
+class Side(Value):
     """One of the two files. What is only known from a ledger is None without one."""
 
     file: str
@@ -89,7 +89,7 @@ class Side(_Value):
     diversity: Diversity | None
 
 
-class ConfigDifference(_Value):
+class ConfigDifference(Value):
     """A field that differs between the configs; of lists of plain values, what only one of them has."""
 
     field: str
@@ -97,7 +97,7 @@ class ConfigDifference(_Value):
     b: Any
 
 
-class RowDifference(_Value):
+class RowDifference(Value):
     """Rows by uuid. A changed row has the same uuid and says something else, or says it with other metadata."""
 
     only_in_a: int
@@ -106,7 +106,7 @@ class RowDifference(_Value):
     changed: int
 
 
-class NumberDifference(_Value):
+class NumberDifference(Value):
     """A number of each row.
 
     Attributes:
@@ -121,7 +121,7 @@ class NumberDifference(_Value):
     delta: Estimated
 
 
-class ValueShare(_Value):
+class ValueShare(Value):
     """The share of the rows of each file that have a value."""
 
     value: str
@@ -129,7 +129,7 @@ class ValueShare(_Value):
     b: float
 
 
-class CategoryDifference(_Value):
+class CategoryDifference(Value):
     """A category of each row.
 
     Attributes:
@@ -149,7 +149,7 @@ class CategoryDifference(_Value):
     num_values: int
 
 
-class Comparison(_Value):
+class Comparison(Value):
     """How two files differ.
 
     Attributes:
@@ -200,18 +200,42 @@ def compare(
         a=one.side(rows),
         b=other.side(rows),
         config=_config_differences(one.config, other.config),
-        rows=_row_difference(*(paths.rows for paths in files)),
+        rows=_row_difference(one.uuids, other.uuids),
         numbers=list(_numbers(one, other, seed)),
         categories=list(_categories(one, other, seed)),
-        verdicts=None if judging is None else _verdicts(*(paths.rows for paths in files), judging, seed),
+        verdicts=None if judging is None else _verdicts([paths.rows for paths in files], judging, seed),
         seed=seed,
         notes=[*_notes(one, other, rows)],
     )
 
 
-def _verdicts(a: Path, b: Path, judging: Judging, seed: int) -> Verdicts:
-    sources = [open_source(path, field="FILE") for path in (a, b)]
-    return judge_pairs(Pairs(*sources, seed=seed, match=judging.match, field=judging.field), judging)
+def _verdicts(paths: Sequence[Path], judging: Judging, seed: int) -> Verdicts:
+    one, other = (open_source(path, field="FILE") for path in paths)
+    return judge_pairs(Pairs(one, other, seed=seed, match=judging.match, field=judging.field), judging)
+
+
+class _Uuids:
+    """Eight bytes for the uuid of each row, and eight for all that it says."""
+
+    def __init__(self) -> None:
+        self._digests = array("Q")
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        if row.get("uuid"):
+            self._digests.extend((_digest(row["uuid"]), _digest(row)))
+
+    def columns(self) -> tuple[Array, Array]:
+        """The two columns; a uuid that comes twice counts once."""
+        import numpy as np
+
+        both = np.array(self._digests, dtype=np.uint64).reshape(-1, 2)
+        uuids, first = np.unique(both[:, 0], return_index=True)
+        return uuids, both[first, 1]
+
+
+def _digest(value: object) -> int:
+    data = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    return int.from_bytes(blake2b(data, digest_size=8).digest(), "little")
 
 
 @dataclasses.dataclass
@@ -220,25 +244,28 @@ class _Measured:
 
     statistics: Statistics
     entries: Entries
+    uuids: _Uuids
     config: Mapping[str, Any] | None
     has_ledger: bool
     providers: list[str]
 
     @classmethod
     def of(cls, paths: OutputPaths, seed: int) -> _Measured:
-        statistics, entries = measured(paths, seed=seed, effect_texts=0)
+        statistics, uuids = measure(paths, effect_texts=0, seed=seed), _Uuids()
+        entries = Entries(_noted(paths.rows, uuids), [], About(), by=(), text_fields=None, sample=SAMPLE, seed=seed)
         if not paths.ledger.is_file():
-            return cls(statistics, entries, None, has_ledger=False, providers=[])
+            return cls(statistics, entries, uuids, None, has_ledger=False, providers=[])
         with LedgerReader(paths.ledger) as ledger:
             told = ledger.meta("config")
             providers = list(ledger.usage_by_provider())
-        config = orjson.loads(told) if told else None
-        return cls(statistics, entries, config, has_ledger=True, providers=providers)
+        return cls(
+            statistics, entries, uuids, orjson.loads(told) if told else None, has_ledger=True, providers=providers
+        )
 
     @property
     def texts(self) -> list[str]:
         """The texts of the sampled rows that are in the file, in random order."""
-        return ["\n".join(row.texts) for row in self.entries.sampled if self.entries.outcome[row.entry] == WRITTEN]
+        return ["\n".join(row.texts) for row in self.entries.sampled]
 
     def side(self, rows: int) -> Side:
         """What is told of it; its diversity on so many texts."""
@@ -261,22 +288,13 @@ class _Measured:
             diversity=Texts(self.texts[:rows]).diversity(range(rows)),
         )
 
-    @property
-    def written(self) -> Array:
-        """The numbers of the entries of rows in the file."""
-        import numpy as np
-
-        return (
-            np.flatnonzero(np.frombuffer(self.entries.outcome, np.uint8) == WRITTEN) if len(self.entries) else _none()
-        )
-
     def counts(self, name: str) -> Counter[Hashable]:
         """How often each value of a field comes."""
         import numpy as np
 
         for field, codes, values in zip(self.entries.fields, self.entries.codes, self.entries.values, strict=True):
             if field.name == name:
-                found, number = np.unique(np.frombuffer(codes, np.int32)[self.written], return_counts=True)
+                found, number = np.unique(np.array(codes), return_counts=True)
                 return Counter({values[code]: int(n) for code, n in zip(found, number, strict=True) if code >= 0})
         return Counter()
 
@@ -284,15 +302,15 @@ class _Measured:
         """How often each number of characters or words comes."""
         import numpy as np
 
-        column = getattr(self.entries, name)
-        found, number = np.unique(np.frombuffer(column, np.int64)[self.written], return_counts=True)
+        found, number = np.unique(np.array(getattr(self.entries, name)), return_counts=True)
         return Counter(dict(zip(found.tolist(), number.tolist(), strict=True)))
 
 
-def _none() -> Array:
-    import numpy as np
-
-    return np.zeros(0, np.int64)
+def _noted(path: Path, uuids: _Uuids) -> Iterator[MadeRow]:
+    """The rows of a file; their uuids are noted."""
+    for row, _ in Reading.of_file(path):
+        uuids.add(row)
+        yield MadeRow(row, NO_ITEM)
 
 
 # -- configs
@@ -324,21 +342,21 @@ def _differences(a: Mapping[str, Any], b: Mapping[str, Any], place: str) -> Iter
             yield field, one, other
 
 
-def _is_plain(value: object) -> bool:
+def _is_plain(value: object) -> TypeGuard[list[Any]]:
     return isinstance(value, list) and not any(isinstance(part, list | dict) for part in value)
 
 
-def _is_listed(value: object) -> bool:
+def _is_listed(value: object) -> TypeGuard[list[dict[str, Any]]]:
     return isinstance(value, list) and all(isinstance(part, dict) for part in value)
 
 
 # -- rows
 
 
-def _row_difference(a: Path, b: Path) -> RowDifference | None:
+def _row_difference(a: _Uuids, b: _Uuids) -> RowDifference | None:
     import numpy as np
 
-    (one, said), (other, said_there) = _by_uuid(a), _by_uuid(b)
+    (one, said), (other, said_there) = a.columns(), b.columns()
     if not len(one) or not len(other):
         return None
     _, first, second = np.intersect1d(one, other, return_indices=True)
@@ -346,24 +364,6 @@ def _row_difference(a: Path, b: Path) -> RowDifference | None:
     return RowDifference(
         only_in_a=len(one) - len(first), only_in_b=len(other) - len(first), same=same, changed=len(first) - same
     )
-
-
-def _by_uuid(path: Path) -> tuple[Array, Array]:
-    """Eight bytes for the uuid of each row, and eight for what it says; a uuid that comes twice counts once."""
-    import numpy as np
-
-    found = (_digests(row) for row, _ in Reading.of_file(path) if row.get("uuid"))
-    both = np.fromiter((number for pair in found for number in pair), dtype=np.uint64).reshape(-1, 2)
-    uuids, first = np.unique(both[:, 0], return_index=True)
-    return uuids, both[first, 1]
-
-
-def _digests(row: Mapping[str, Any]) -> tuple[int, int]:
-    return _digest(orjson.dumps(row["uuid"])), _digest(orjson.dumps(row, option=orjson.OPT_SORT_KEYS))
-
-
-def _digest(data: bytes) -> int:
-    return int.from_bytes(blake2b(data, digest_size=8).digest(), "little")
 
 
 # -- what rows are like

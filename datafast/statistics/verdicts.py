@@ -225,7 +225,7 @@ class _Judged:
         self.partial = _partial(self.labels, pairs)
         for label, side in self.partial.items():
             warn_user(
-                f"judges: {label} is of a family that wrote rows of {side} and none of the other file, and may favour them. Ask another model."
+                f"judges: {label} is of a family that wrote rows of {side} alone, and may favour them. Ask another model."
             )
         try:
             fields = JudgeFields(rubric=how.rubric or _RUBRIC)

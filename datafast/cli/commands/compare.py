@@ -56,7 +56,7 @@ __all__ = ["command"]
 @options.as_json
 @options.verbose
 @click.pass_context
-def command(ctx: click.Context, a: Path, b: Path, seed: int, as_json: bool, verbose: bool, **how: Any) -> None:
+def command(ctx: click.Context, /, a: Path, b: Path, seed: int, as_json: bool, verbose: bool, **how: Any) -> None:
     """Show how two files of rows differ: configs, rows, lengths, languages, labels and other values, diversity, cost.
 
     A and B are outputs of configs, or any files of rows: JSONL, JSON, CSV, TSV, Parquet, Arrow. With `--judge`, models say which rows are
@@ -65,7 +65,7 @@ def command(ctx: click.Context, a: Path, b: Path, seed: int, as_json: bool, verb
 
     \b
     datafast compare old.jsonl new.jsonl
-    datafast compare old.jsonl new.jsonl --judge openai/gpt-4.1 --rubric "Which one is clearer?"
+    datafast compare old.jsonl new.jsonl --judge openai/gpt-6-luna --rubric "Which one is clearer?"
 
     \b
     Exit codes: 0 compared, 2 wrong files or command, 4 judging stopped early

@@ -7,7 +7,6 @@ from typing import Any
 
 import orjson
 from rich.console import Console
-from rich.text import Text
 
 from datafast._util.notify import plain_text
 from datafast.amounts import counted, money
@@ -17,8 +16,10 @@ from datafast.statistics import CategoryDifference, Comparison, Estimated, Side,
 __all__ = ["print_comparison"]
 
 _LABEL = 12
+_BLANK = "\n"
 _VALUES = 4
 _LETTERS = 300
+_MATCHED = {"uuid": "by uuid", "values": "by values", "random": "at random"}
 # How Cliff's delta is called (Romano et al., "Appropriate statistics for ordinal level data", 2006).
 _SIZES = ((0.147, "hardly any"), (0.33, "a small"), (0.474, "a medium"), (2.0, "a large"))
 
@@ -27,16 +28,16 @@ def print_comparison(found: Comparison) -> None:
     """Prints it."""
     console = Console(highlight=False, soft_wrap=True)
     for name, text in _sections(found):
-        if name:
-            labelled(console, name, text, width=_LABEL)
+        if name == _BLANK:
+            console.print()
         else:
-            console.print(Text(plain_text(text)))
+            labelled(console, plain_text(name), text, width=_LABEL)
 
 
 def _sections(found: Comparison) -> Iterator[tuple[str, str]]:
     for name, side in (("a", found.a), ("b", found.b)):
         yield name, _of_side(side)
-    yield "", ""
+    yield _BLANK, ""
     yield from _of_configs(found)
     if found.rows is not None:
         rows = found.rows
@@ -54,7 +55,7 @@ def _sections(found: Comparison) -> Iterator[tuple[str, str]]:
     for category in found.categories:
         yield category.field, _of_category(category)
     if found.verdicts is not None:
-        yield "", ""
+        yield _BLANK, ""
         yield from _of_verdicts(found.verdicts)
     for note in found.notes:
         yield "note", note
@@ -126,7 +127,7 @@ def _of_verdicts(found: Verdicts) -> Iterator[tuple[str, str]]:
     yield (
         "pairs",
         f"{found.wins_a:,} for a, {found.wins_b:,} for b, {found.ties:,} ties; {found.unsteady:,} where the order decided, "
-        f"{found.failed:,} failed, {found.same:,} of equal texts not judged; matched by {found.matched}",
+        f"{found.failed:,} failed, {found.same:,} of equal texts not judged; matched {_MATCHED[found.matched]}",
     )
     yield "judges", f"{', '.join(found.judges)}: {counted(found.calls, 'call')}, {money(found.cost_usd)}"
     yield "file", found.file
