@@ -24,7 +24,7 @@ from datafast.store.reader import LedgerReader
 if TYPE_CHECKING:
     from datafast.engine.settings import RunConfig
     from datafast.llms.provider import LLMProvider
-    from datafast.quality.base import Stage
+    from datafast.quality.base import BaseStage
     from datafast.types import RunReport
 
 __all__ = ["Filtering", "filtered"]
@@ -49,7 +49,7 @@ class Filtering(Settings):
         return shlex.join(words)
 
 
-def filtered(settings: Filtering, stages: Sequence[Stage], run: RunConfig) -> RunReport:
+def filtered(settings: Filtering, stages: Sequence[BaseStage], run: RunConfig) -> RunReport:
     """Lets the stages decide about the rows that are not decided about yet, and writes those that are kept, in the order of the source.
 
     Raises:
@@ -62,7 +62,7 @@ def filtered(settings: Filtering, stages: Sequence[Stage], run: RunConfig) -> Ru
     return report
 
 
-def _project(settings: Filtering, stages: Sequence[Stage], run: RunConfig) -> Project:
+def _project(settings: Filtering, stages: Sequence[BaseStage], run: RunConfig) -> Project:
     secrets = load_secrets(settings.config, settings.env_file)
     paths = OutputPaths.of(settings.output)
     if not is_file(paths.ledger) and not settings.fresh:

@@ -144,7 +144,7 @@ class Outcomes:
         lines = {number: line for number, line in outcome.lines.items() if not record.filtered >> number & 1}
         new = [number for number in lines if not record.decided >> number & 1]
         outcome = outcome._replace(lines=lines)
-        if not new or not self._job.stages:
+        if not new or not self._job.row_stages:
             return outcome
         rows: list[Any] = [outcome.rows[number] for number in new]  # each has a line, so it is a row
         deciding = self._stages.decide(rows, item, self._asking(item, record, share) if self._stages.ask else None)

@@ -22,6 +22,7 @@ from datafast.statistics.comparison import (
 from datafast.statistics.coverage import AxesCoverage, Combination, Coverage
 from datafast.statistics.measuring import measure
 from datafast.statistics.models import (
+    Copies,
     Diversity,
     Group,
     Grouping,
@@ -39,6 +40,7 @@ __all__ = [
     "Combination",
     "Comparison",
     "ConfigDifference",
+    "Copies",
     "Coverage",
     "Diversity",
     "Estimated",

@@ -105,6 +105,11 @@ class FilteredTable:
         for row in self._db.execute(query):
             yield FilteredLine(*row)
 
+    def of_item(self, item_id: int) -> list[PlacedRow]:
+        """The rows of an item by their numbers; their place is 0 where it is not known."""
+        query = "SELECT id, coalesce(place, 0), number, stage, reason, score, row FROM filtered WHERE item = ? ORDER BY number"
+        return [PlacedRow(*row) for row in self._db.execute(query, (item_id,))]
+
     def counts(self) -> Counter[tuple[str, str]]:
         """The rows of items that are in the plan, by stage and reason."""
         query = f"SELECT stage, reason, count(*) FROM {_WITH_ITEMS} WHERE state != 3 GROUP BY 1, 2"  # noqa: S608 - our own text

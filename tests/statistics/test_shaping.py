@@ -72,12 +72,12 @@ def test_the_command_and_a_notebook_show_both(dataset: Any) -> None:
     lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
     assert any(line.startswith("mood 6 ") and line.endswith("at chance") for line in lines)
     assert any(line.startswith("tone 3 ") and float(line.split()[-1]) > 0.8 for line in lines)
-    assert "topic x tone 1 of 9 have lost all rows: fog + dry" in lines
+    assert "tone x topic 1 of 9 have lost all rows: dry + fog" in lines
     without = CliRunner().invoke(cli, ["stats", str(dataset.paths.rows), "--effects", "0"]).stdout
     assert "at chance" not in without
     html = dataset.statistics()._repr_html_()
     assert "at chance" in html
-    assert "fog + dry" in html
+    assert "dry + fog" in html
 
 
 def test_a_file_without_a_ledger_has_effects_and_no_coverage(dataset: Any, tmp_path: Path) -> None:

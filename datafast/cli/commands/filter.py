@@ -11,7 +11,7 @@ from datafast.cli import options
 
 if TYPE_CHECKING:
     from datafast.engine.settings import RunConfig
-    from datafast.quality.base import Stage
+    from datafast.quality.base import BaseStage
     from datafast.quality.filtering import RowFilter
     from datafast.sources import SourceRows
 
@@ -122,7 +122,7 @@ def command(
     _tell(decides, output, dropped, as_json=as_json)
 
 
-def _settings(path: Path) -> tuple[list[Stage], RunConfig]:
+def _settings(path: Path) -> tuple[list[BaseStage], RunConfig]:
     """The stages of a file, and how the models are asked that they ask."""
     from pydantic import Field, ValidationError, create_model
 
