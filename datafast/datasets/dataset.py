@@ -66,6 +66,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
     Attributes:
         kind: the name of the kind in YAML.
         config_model, row_model: its config and its row. A kind whose rows depend on its config sets `row_model` in the instance.
+        in_plan_order: whether stages compare its rows in the order of the plan; see `Job`.
         has_parts: whether different models write parts of a row, so that its reasoning is told by part.
         report: the report of the last run; None before the first.
         executor: carries out its runs.
@@ -74,6 +75,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
     kind: ClassVar[str]
     config_model: ClassVar[type[DatasetConfig]]
     row_model: type[BaseModel]
+    in_plan_order: ClassVar[bool] = False
     has_parts: bool = False
 
     def __init__(self, config: ConfigT, *, executor: Executor | None = None) -> None:
