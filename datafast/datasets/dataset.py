@@ -312,6 +312,8 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         by: Sequence[str] = (),
         text_fields: Sequence[str] | None = None,
         sample: int = 5_000,
+        effect_texts: int = 1_000,
+        strength: int = 2,
         seed: int = 0,
     ) -> Statistics:
         """What is in the output file and what it took to make, in all and in groups: acceptance, lengths, diversity, tokens, cost.
@@ -320,6 +322,8 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
             by: fields of the rows or of their metadata that make groups, besides those that are found.
             text_fields: the fields whose texts are looked at; by default all that hold text.
             sample: diversity and refusals are looked at in so many rows, drawn with `seed`.
+            effect_texts: what shapes texts is looked at in so many of these; 0 for not at all.
+            strength: which combinations of values have rows is told of pairs (2) or triples (3).
 
         Raises:
             ConfigError: there are no rows yet, or no such field.
@@ -335,6 +339,8 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
             by=by,
             text_fields=text_fields,
             sample=sample,
+            effect_texts=effect_texts,
+            strength=strength,
             seed=seed,
         )
 
