@@ -274,6 +274,8 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
         decided = _as_configured(paths, ledger, how, set_aside)
         if decided is not None:
             matched = match(ledger, plan)
+        if decided is not None and decided.unasked and how.decides is not None:
+            matched.open_for_asking(ledger, how.decides.unasked, anew=how.decides.asked_in_vain)
         with ledger.transaction():
             size = {"requested": str(plan.num_rows), "routes": str(plan.num_routes), "num_rows": plan.counted}
             for name, value in {**how.notes, **size, "stop_reason": ""}.items():
@@ -302,7 +304,11 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
         if rows:
             rows.close()
         raise
-    failed_items = PositionSet(p for p, item in matched.unfinished.items() if item.state is ItemState.FAILED)
+    failed_items = PositionSet(
+        position
+        for position, item in matched.unfinished.items()
+        if item.state is ItemState.FAILED and not item.is_for_asking
+    )
     lost = frozenset(position for position, item in matched.unfinished.items() if item.kept)
     return OpenOutput(store, matched.done, failed_items, lost, set_aside, _deep_check(paths, checked_from))
 
