@@ -66,6 +66,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
     Attributes:
         kind: the name of the kind in YAML.
         config_model, row_model: its config and its row. A kind whose rows depend on its config sets `row_model` in the instance.
+        in_plan_order: whether stages compare its rows in the order of the plan; see `Job`.
         has_parts: whether different models write parts of a row, so that its reasoning is told by part.
         report: the report of the last run; None before the first.
         executor: carries out its runs.
@@ -74,6 +75,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
     kind: ClassVar[str]
     config_model: ClassVar[type[DatasetConfig]]
     row_model: type[BaseModel]
+    in_plan_order: ClassVar[bool] = False
     has_parts: bool = False
 
     def __init__(self, config: ConfigT, *, executor: Executor | None = None) -> None:
@@ -284,6 +286,8 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         by: Sequence[str] = (),
         text_fields: Sequence[str] | None = None,
         sample: int = 5_000,
+        effect_texts: int = 1_000,
+        strength: int = 2,
         seed: int = 0,
     ) -> Statistics:
         """What is in the output file and what it took to make, in all and in groups: acceptance, lengths, diversity, tokens, cost.
@@ -292,6 +296,8 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
             by: fields of the rows or of their metadata that make groups, besides those that are found.
             text_fields: the fields whose texts are looked at; by default all that hold text.
             sample: diversity and refusals are looked at in so many rows, drawn with `seed`.
+            effect_texts: what shapes texts is looked at in so many of these; 0 for not at all.
+            strength: which combinations of values have rows is told of pairs (2) or triples (3).
 
         Raises:
             ConfigError: there are no rows yet, or no such field.
@@ -307,6 +313,8 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
             by=by,
             text_fields=text_fields,
             sample=sample,
+            effect_texts=effect_texts,
+            strength=strength,
             seed=seed,
         )
 

@@ -150,6 +150,7 @@ class _Verdicts:
         self.walks = bool(job.walk_stages)
         self._decider = decider
         self._plan = job.plan
+        self._in_plan_order = job.in_plan_order
         self._each = each
         self._stages = job.row_stages
         self._walk_names = walk_names
@@ -163,7 +164,7 @@ class _Verdicts:
         self._decider.expected = rows
 
     def draw(self, position: int) -> int:
-        return self._plan[position].variant.repeat
+        return position if self._in_plan_order else self._plan[position].variant.repeat
 
     def verdicts(self, rows: Sequence[RecordedRow]) -> Sequence[Said]:
         self._decider.look_at(len(rows))

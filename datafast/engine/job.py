@@ -48,6 +48,7 @@ class Job:
         decide_only: decide about the rows that are recorded, and make no other.
         wait: whether the run waits for batches that are under way.
         stages: the stages that decide about rows, in this order.
+        in_plan_order: whether rows are compared with each other in the order of the plan; else in one that growing it leaves as it is.
         what: what is made, for the log, if it is not rows.
         notes: what `datafast status` shows later.
         located: where the items of the output were found in the plan, if they were looked for already.
@@ -66,6 +67,7 @@ class Job:
     fields: Sequence[str] = ()
     reasoning: ReasoningPlace = DROP
     stages: Sequence[AnyStage] = ()
+    in_plan_order: bool = False
     limit: int | None = None
     fresh: bool = False
     retry_failed: bool = False

@@ -672,6 +672,11 @@ class Ledger:
         """Whether they were compared since any row came or went."""
         return not self.meta("unsettled")
 
+    @property
+    def is_compared(self) -> bool:
+        """Whether the stages that compare rows, if there are any, have decided about all of them."""
+        return self.walks == "[]" or self.is_settled
+
     def note_unsettled(self) -> None:
         """Notes that a row has come or gone, so that those that are there have to be compared anew."""
         if self.is_settled:

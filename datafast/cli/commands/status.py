@@ -49,6 +49,7 @@ def _status(file: Path, ledger_path: Path | None) -> dict[str, Any]:
             **_spent(ledger),
             "filtered_by_stage": by_stage(ledger.filtered.counts()),
             "changed_by_stage": dict(ledger.changed.counts().most_common()),
+            "compared": ledger.is_compared,
             "agreement": told_agreement(paths.rows),
             "failures": _failures(ledger),
             "failures_by_provider": by_provider(ledger.failure_counts()),
@@ -161,6 +162,8 @@ def _notes(status: dict[str, Any]) -> list[str]:
         notes.append(
             f"the last run was cut off; {count:,} paid replies wait in its journal and the next run takes them in"
         )
+    if not status["running"] and not status["compared"]:
+        notes.append("not all rows were compared with each other yet; the next run does that, at no cost")
     if not status["rows_file_exists"] and status["written"]:
         notes.append("the JSONL is gone; the next run writes its rows again from recorded replies, at no cost")
     return notes
@@ -169,11 +172,12 @@ def _notes(status: dict[str, Any]) -> list[str]:
 def _next_steps(status: dict[str, Any]) -> list[Step]:
     from datafast.cli.display.lines import Step
 
-    if status["running"] or not (status["pending"] or status["failed"] or status["unrecorded_replies"]):
+    to_do = status["pending"] or status["failed"] or status["unrecorded_replies"] or not status["compared"]
+    if status["running"] or not to_do:
         return []
     command = status["resume"]
     steps = []
-    if status["pending"]:
+    if status["pending"] or not status["compared"]:
         steps.append(Step(command or "run the same script again: it goes on, and nothing is paid for twice"))
     if status["batches"]["open"]:
         batches = output_command("batches", Path(status["output_file"]), Path(status["ledger"]))
