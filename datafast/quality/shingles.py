@@ -74,7 +74,9 @@ def _words_of(texts: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[np.int6
     if sum(map(len, texts)) < 2 * _AT_ONCE:
         return _words(texts)
     parts = [[_words([part])[0] for part in _parts(text)] for text in texts]
-    return np.concatenate([part for of_text in parts for part in of_text]), np.array([sum(map(len, of)) for of in parts])
+    return np.concatenate([part for of_text in parts for part in of_text]), np.array(
+        [sum(map(len, of)) for of in parts]
+    )
 
 
 def _parts(text: str) -> Iterator[str]:

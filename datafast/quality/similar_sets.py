@@ -1,10 +1,10 @@
 """An index of sets in which those that resemble another set are found.
 
 Candidates are the sets that have the values of a band in common (see `minhash`). Their Jaccard similarity is then computed from the whole
-sets, except where the parities of their members show that it is too low: two sets differ in at least as many members as parities
-(after Sandes, Teodoro and Melo 2017, Bitmap Filter, arXiv:1711.07295, with parities in the place of bits).
+sets, except where the parities of their members show that it is too low: two sets differ in at least as many members as parities (after
+Sandes, Teodoro and Melo 2017, Bitmap Filter, arXiv:1711.07295, with parities in the place of bits).
 
-Memory: 4 bytes for each member of a set, 76 for the set, and some 8 for each band: at the threshold 0.8 about 0.6 kB for a text of 100 words.
+Memory: 4 bytes for each member of a set, 76 for the set, and some 8 for each band: at the threshold 0.8, 0.65 kB for a text of 100 words.
 """
 
 from __future__ import annotations
