@@ -112,6 +112,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "failures": "datafast.cli.commands.failures:command",
         "dropped": "datafast.cli.commands.dropped:command",
         "filter": "datafast.cli.commands.filter:command",
+        "stats": "datafast.cli.commands.stats:command",
         "topics": "datafast.cli.commands.topics:command",
         "templates": "datafast.cli.commands.templates:command",
         "schema": "datafast.cli.commands.schema:command",

@@ -136,7 +136,8 @@ class RunReport:
     """What a run did. Rows: `requested = written + filtered + failed + pending`, always.
 
     `removed` rows are in the file too, because `run.removed` is `keep`; their items are not in the config any more.
-    `dropped_again` rows left the file and `returned` ones came back, because the stages under `quality` are others than before.
+    `dropped_again` rows left the file, `returned` ones came back and `changed_again` ones have another text, because the stages under
+    `quality` are others than before. `changed_by_stage` counts the rows in the file that each stage has changed.
     `dropped_at_end` and `returned_at_end` count the same of stages that compare rows, which they do at the end of a run.
     Rows are counted over the whole output file; calls, retries, tokens, cost and seconds over this run only.
     `filtered_by_stage` counts filtered rows by stage and reason, `failures` failed rows by category, and `failures_by_provider`
@@ -169,6 +170,8 @@ class RunReport:
     removed: int = 0
     dropped_again: int = 0
     returned: int = 0
+    changed_again: int = 0
+    changed_by_stage: dict[str, int] = field(default_factory=dict)
     dropped_at_end: int = 0
     returned_at_end: int = 0
     usage_by_provider: dict[str, ProviderUsage] = field(default_factory=dict)
@@ -201,8 +204,10 @@ class RunReport:
         lines = [
             ("rows", self.counts_line()),
             *((f"filtered by {stage}", sum(reasons.values())) for stage, reasons in self.filtered_by_stage.items()),
+            *((f"changed by {stage}", rows) for stage, rows in self.changed_by_stage.items()),
             ("left the file, by other stages", self.dropped_again),
             ("came back into it", self.returned),
+            ("changed in it", self.changed_again),
             ("left the file at the end, compared with others", self.dropped_at_end),
             ("came back into it then", self.returned_at_end),
             ("failed", failures),

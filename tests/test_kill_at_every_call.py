@@ -25,7 +25,8 @@ from pydantic import BaseModel
 from datafast.datasets import ClassificationDataset, ConversationDataset, GenericPipelineDataset
 from datafast.errors import RunStopped
 from datafast.llms.simulated.provider import SimulatedProvider
-from datafast.quality.base import KEEP, Verdict, Walk, WalkStage, drop
+from datafast.plan.items import WorkItem
+from datafast.quality.base import KEEP, Stage, Verdict, Walk, WalkStage, change, drop
 from datafast.schema.config import (
     ClassificationDatasetConfig,
     ConversationDatasetConfig,
@@ -66,6 +67,7 @@ KINDS = [
     "decided",
     "compared",
     "returned",
+    "changed",
     "classification",
     "preference",
     "columns",
@@ -113,6 +115,24 @@ def server(shim: Path) -> Iterator[ForkServer]:
         yield running
 
 
+class Shouts(Stage):
+    """Writes long texts in capital letters."""
+
+    stage: Literal["shouts"] = "shouts"
+    above: int
+
+    def decide(self, row: Any, item: WorkItem) -> Verdict:
+        return change(text=row.text.upper()) if len(row.text) > self.above else KEEP
+
+
+def stages_of(kind: str, first: bool) -> list[Any]:
+    if kind == "changed":
+        return [Shouts(above=280 if first else 250), {"stage": "length", "max_characters": 290}]
+    if kind == "compared":
+        return [SizeStage(by=5 if first else 9)]
+    return [{"stage": "length", **({"min_characters": 250} if first else {"max_characters": 290})}]
+
+
 def run(kind: str, folder: Path, provider: SimulatedProvider, *, first: bool = False) -> Any:
     """A short run of a kind. `first`: the run that has to come before, of the kinds that need one."""
     if kind == "preference":
@@ -151,13 +171,12 @@ def run(kind: str, folder: Path, provider: SimulatedProvider, *, first: bool = F
             topics=topics, num_rows=2, output_file=folder / "out.jsonl", run=RunConfig(**RUN)
         )
         return ConversationDataset(config).generate([provider])
-    if kind in ("decided", "compared"):
-        bounds = {"min_characters": 250} if first else {"max_characters": 290}
-        stages: list[Any] = [{"stage": "length", **bounds}] if kind == "decided" else [SizeStage(by=5 if first else 9)]
+    if kind in ("decided", "changed", "compared"):
         topics = 4 if kind == "compared" and first else 8
+        stages = stages_of(kind, first)
         return raw(folder, topics=topics, num_samples_per_prompt=3, quality=stages, run=RUN).generate([provider])
     if kind == "returned":
-        stages = [{"stage": "length", **({"min_characters": 250} if first else {"max_characters": 290})}]
+        stages = stages_of(kind, first)
         settings = {**RUN, "removed": "keep", "ordered": True}
         dataset = raw(folder, topics=6, num_samples_per_prompt=3, quality=stages, run=settings)
         dataset.generate([provider])
@@ -177,7 +196,7 @@ def run(kind: str, folder: Path, provider: SimulatedProvider, *, first: bool = F
 
 def before(kind: str, folder: Path, log: Path) -> None:
     """What has to be there before the run that dies."""
-    if kind in ("moved", "decided", "compared", "returned", "retry"):
+    if kind in ("moved", "decided", "compared", "returned", "changed", "retry"):
         run(kind, folder, CountingProvider("m", log=log, reply=one_of_two if kind == "retry" else None), first=True)
 
 

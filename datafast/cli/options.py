@@ -11,6 +11,7 @@ from datafast._util.user_path import user_path
 
 __all__ = [
     "UserFile",
+    "allow_commands",
     "as_json",
     "batch",
     "concurrency",
@@ -42,6 +43,11 @@ ledger = click.option(
     metavar="FILE",
     type=UserFile(path_type=Path),
     help="The ledger, if `run: {ledger: ...}` put it somewhere else.",
+)
+allow_commands = click.option(
+    "--allow-commands",
+    is_flag=True,
+    help="Let stages run programs over what models wrote (`{stage: check, command: ...}`), within limits that are no sandbox.",
 )
 offline = click.option(
     "--offline", is_flag=True, help="Simulated models instead of the real ones. No key, no cost, and the rows say so."

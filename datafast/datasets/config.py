@@ -497,4 +497,4 @@ def _can_be_encoded(value: object) -> bool:
     return True
 
 
-Metadata = dict[str, str | bool | int | dict[str, Any] | None]
+Metadata = dict[str, str | bool | int | float | dict[str, Any] | None]

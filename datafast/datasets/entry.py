@@ -25,6 +25,7 @@ from datafast.engine.routes import Route, providers_of, replaced, with_further
 from datafast.errors import ConfigError, GrowthError, OutputError, RunStopped
 from datafast.logger_config import log_file
 from datafast.plan.items import Plan
+from datafast.quality.base import allow_commands
 from datafast.store.paths import UsedFile, refuse_shared
 from datafast.types import RunReport
 
@@ -274,6 +275,7 @@ class Generation:
         self._dataset.config.remark_on([provider for route in self._routes for provider in route.own])
         for number, error in self._dataset.stage_problems(self._routes):
             raise ConfigError(f"quality[{number}]: {error}", key="quality")
+        allow_commands(self._dataset.config.quality, allowed=self._options.get("allow_commands", False))
 
     def _preparations(self) -> Sequence[Preparation]:
         if self._options.get("decide_only"):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from datafast._util.user_path import is_file
 from datafast.amounts import counted, money
 from datafast.engine.deciding import Decider
-from datafast.engine.stages import settings_of
+from datafast.engine.stages import runs_commands, settings_of
 from datafast.errors import OutputError
 from datafast.store.deciding import reversals
 from datafast.store.lock import is_running
@@ -48,7 +48,7 @@ class Change:
         simulated: whether simulated models have made the rows.
         decided_again: recorded rows that other stages decide about than before, without a call.
         stages_drop: those of them that leave the file; None if they are too many to be looked at now, or have to be made again first.
-        stages_return: those that come back into it, likewise.
+        stages_return: those that come back into it, likewise; `stages_change`: those that stay in it with another text.
         reasoning: what `reasoning` in the config was and what it is now; None if that has not changed.
         other_fields: whether rows are made again because they have other fields than those that the stages look at now.
     """
@@ -69,6 +69,7 @@ class Change:
     decided_again: int = 0
     stages_drop: int | None = 0
     stages_return: int | None = 0
+    stages_change: int | None = 0
 
     @property
     def removes_paid_rows(self) -> bool:
@@ -120,9 +121,12 @@ class Change:
         told = f"The stages under quality have changed and decide about {counted(self.decided_again, 'row')} again, without a call"
         if self.stages_drop is None or self.stages_return is None:
             return f"{told}."
-        drop, back = self.stages_drop, self.stages_return
+        drop, back, changed = self.stages_drop, self.stages_return, self.stages_change
         leave, come = "leaves" if drop == 1 else "leave", "comes" if back == 1 else "come"
-        return f"{told}: {counted(drop, 'row')} {leave} the file, and {back:,} {come} back."
+        if not changed:
+            return f"{told}: {counted(drop, 'row')} {leave} the file, and {back:,} {come} back."
+        have = "has" if changed == 1 else "have"
+        return f"{told}: {counted(drop, 'row')} {leave} the file, {back:,} {come} back, and {changed:,} {have} another text."
 
     def _counts(self) -> list[str]:
         back, leaving = self.rows_returning, self.rows_leaving
@@ -171,7 +175,7 @@ def change_of(reader: LedgerReader, left: Remaining, job: Job) -> Change | None:
     rows_kept = counts.written - rows_new_to_leave
     reasoning = reasoning_of_rows(reader), job.reasoning.place
     is_remade = rows_kept > 0 and _are_remade(reader, job)
-    decided, drop, back = _decided_again(reader, job, counts, found.located)
+    decided, drop, back, other_text = _decided_again(reader, job, counts, found.located)
     if not (differs or kept_before or is_remade or decided):
         return None
     rows_leaving = rows_new_to_leave + kept_before
@@ -194,19 +198,22 @@ def change_of(reader: LedgerReader, left: Remaining, job: Job) -> Change | None:
         decided_again=decided,
         stages_drop=drop,
         stages_return=back,
+        stages_change=other_text,
     )
 
 
 def _decided_again(
     reader: LedgerReader, job: Job, counts: Counts, located: Located | None
-) -> tuple[int, int | None, int | None]:
-    """How many rows other stages than before decide about, and how many of them leave the file and come back; see `Change`."""
+) -> tuple[int, int | None, int | None, int | None]:
+    """How many rows other stages than before decide about, and how many of them leave the file, come back, and have another text; see
+    `Change`."""
     decider = Decider(job)
     rows = counts.written + counts.filtered
     if not rows or (reader.stages == decider.settings and reader.walks == decider.walks):
-        return 0, 0, 0
-    if rows > _LOOKED_AT or not rows_fit(reader, job.fields):
-        return rows, None, None
+        return 0, 0, 0, 0
+    unknown = rows > _LOOKED_AT or any(map(runs_commands, job.stages))  # nothing is run to find out what a run would do
+    if unknown or not rows_fit(reader, job.fields):
+        return rows, None, None, None
 
     def place_in_plan(item: int) -> tuple[int, int]:
         position = None if located is None else located.position_of(item)
@@ -214,7 +221,7 @@ def _decided_again(
 
     deciding = decider.anew(each=reader.stages != decider.settings, former_walks=reader.walk_names)
     found = reversals(job.paths.rows, reader, deciding, None if located is None else place_in_plan)
-    return found.decided, found.dropped, found.returned
+    return found.decided, found.dropped, found.returned, found.changed
 
 
 def _unused_in_batches(reader: LedgerReader, left: Remaining) -> int:

@@ -7,15 +7,14 @@ import time
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import orjson
 from pydantic import BaseModel, ValidationError
 
 from datafast._util.notify import warn_user
 from datafast.amounts import counted
-from datafast.engine.reasoning import KEY, METADATA
-from datafast.engine.stages import Walk, Walks, checked, settings_of, verdict_of
+from datafast.engine.reasoning import line_as, row_of
+from datafast.engine.stages import Decided, Verdict, Walk, Walks, checked, settings_of, verdict_of
 from datafast.logger_config import logger
-from datafast.store.deciding import Abandoned, Dropped, RecordedRow, Undecided
+from datafast.store.deciding import Abandoned, Dropped, RecordedRow, Said
 
 if TYPE_CHECKING:
     from datafast.engine.job import Job
@@ -109,41 +108,57 @@ class _Verdicts:
     def draw(self, position: int) -> int:
         return self._plan[position].variant.repeat
 
-    def verdicts(self, rows: Sequence[RecordedRow]) -> Sequence[Dropped | Undecided | None]:
+    def verdicts(self, rows: Sequence[RecordedRow]) -> Sequence[Said]:
         self._decider.look_at(len(rows))
         found = [self._of_each(row) for row in rows]
-        verdicts = [one.verdict for one in found]
+        said = [one.said for one in found]
         compared = [(place, one.model) for place, one in enumerate(found) if one.model is not None]
         walked = self._walk.verdicts([model for _, model in compared])
-        for (place, _), verdict in zip(compared, walked, strict=True):
-            if isinstance(verdict, Exception):
-                self._decider.note(verdict)
-                verdicts[place] = Undecided(rows[place].before)
+        for (place, _), drops in zip(compared, walked, strict=True):
+            if isinstance(drops, Exception):
+                self._decider.note(drops)
+                said[place] = rows[place].as_it_is._replace(is_undecided=True)
             else:
-                verdicts[place] = Undecided(verdict) if isinstance(verdicts[place], Undecided) else verdict
-        return verdicts
+                said[place] = said[place]._replace(drops=drops)
+        return said
 
     def _of_each(self, row: RecordedRow) -> _Each:
-        """What the stages say that look at a row alone, and the row as stages see it if it is to be compared with others."""
+        """What the stages say that look at a row alone, and the row as it is compared with others, if it is."""
         is_dropped = row.before is not None and row.before.stage not in self._walk_names
-        decides = bool(self._stages) and self._each
         if is_dropped and not self._each:
-            return _Each(row.before)
-        if not decides and not self.walks:
-            return _Each(None)
+            return _Each(row.as_it_is)
+        if not self._each and not self.walks:
+            return _Each(row.as_it_is._replace(drops=None))
+        if self._each and not self._stages and not self.walks:
+            return _Each(Said(None, row.original))
         model: BaseModel | None = None
         try:
-            model = self._row(row.line)
-            if decides:
-                stage, verdict = verdict_of(self._stages, model, self._item(row.place.position, row.place.key))
-                if not verdict.keeps:
-                    return _Each(Dropped(stage, verdict.reason, verdict.score))
+            if not self._each:
+                return _Each(row.as_it_is._replace(drops=None), row_of(row.line, self._reasoning, self._row_model))
+            said, model = self._decided(row)
         except Exception as error:  # noqa: BLE001 - of a stage, which may raise anything: it concerns this row
             self._decider.note(error)
-            if is_dropped or not self.walks:
-                return _Each(Undecided(row.before))
-            return _Each(Undecided(row.before), model)
-        return _Each(None, model if self.walks else None)
+            return self._as_it_is(row, is_dropped=is_dropped)
+        return _Each(said, model if self.walks and said.drops is None else None)
+
+    def _decided(self, row: RecordedRow) -> tuple[Said, BaseModel]:
+        """What the stages say that look at a row alone, and the row as they leave it."""
+        model = row_of(row.original, self._reasoning, self._row_model)
+        decided = verdict_of(self._stages, Decided(model), self._item(row.place.position, row.place.key))
+        line = line_as(decided.row, row.original, self._reasoning) if decided.changed else row.original
+        verdict = decided.verdict
+        drops = None if verdict.keeps else Dropped(decided.stage, verdict.reason, verdict.score)
+        return Said(drops, line, decided.changed_by), decided.row
+
+    def _as_it_is(self, row: RecordedRow, *, is_dropped: bool) -> _Each:
+        """A row about which nothing can be decided; it is still compared with others, if it can be read."""
+        said = row.as_it_is._replace(is_undecided=True)
+        if is_dropped or not self.walks:
+            return _Each(said)
+        try:
+            return _Each(said, row_of(row.line, self._reasoning, self._row_model))
+        except ValidationError:
+            return _Each(said)
 
     def _item(self, position: int, key: bytes) -> WorkItem:
         """An item as it was made, with the texts of an earlier version if it has the key of that."""
@@ -152,16 +167,11 @@ class _Verdicts:
             return item
         return next((found for plan in self._plan.former if (found := plan[position]).key == key), item)
 
-    def _row(self, line: bytes) -> BaseModel:
-        if self._reasoning != "drop":  # stages are shown rows without it
-            line = orjson.dumps(_without(orjson.loads(line), self._reasoning))
-        return self._row_model.model_validate_json(line)
-
 
 class _Each(NamedTuple):
-    """What becomes of a row before it is compared with others; `model` if it is."""
+    """What is said about a row before it is compared with others; `model` if it is."""
 
-    verdict: Dropped | Undecided | None
+    said: Said
     model: BaseModel | None = None
 
 
@@ -194,7 +204,7 @@ class WalkInOrder:
                 return own.error
         try:
             for stage, walk, own in zip(self._stages, self._walks, features, strict=True):
-                verdict = checked(stage, walk.decide(own.value))
+                verdict = _compared(stage, walk.decide(own.value))
                 if not verdict.keeps:
                     return Dropped(stage.name, verdict.reason, verdict.score)
             for walk, own in zip(self._walks, features, strict=True):
@@ -230,7 +240,9 @@ def _as_many(stage: Walks, rows: Sequence[BaseModel]) -> Sequence[Any]:
     return found
 
 
-def _without(row: dict[str, Any], place: str) -> dict[str, Any]:
-    if place == METADATA and isinstance(row.get(METADATA), dict):
-        return {**row, METADATA: {name: value for name, value in row[METADATA].items() if name != KEY}}
-    return {name: value for name, value in row.items() if name != KEY}
+def _compared(stage: Walks, given: object) -> Verdict:
+    """The verdict of a stage that compares rows."""
+    verdict = checked(stage, given)
+    if verdict.fields or verdict.notes:
+        raise TypeError(f"The stage {stage.name!r} compares rows, and changes none. Return KEEP, or drop(reason).")
+    return verdict

@@ -29,6 +29,8 @@ class RunOptions(TypedDict, total=False):
     """Retry failed items."""
     decide_only: bool
     """Decide about the rows that are recorded by the stages of the config, and make no others. Sends nothing and needs no key."""
+    allow_commands: bool
+    """Let stages run programs over what models wrote (`{stage: check, command: ...}`). Without it such a config is refused."""
     wait: bool
     """False: submit what can go into batches, collect those that have ended, and end the run (`StopCause.BATCH`) while others are under
     way. The same call again collects them. True by default."""

@@ -11,19 +11,20 @@ from pydantic import BaseModel
 
 from datafast.engine.calls.endpoint import Endpoint
 from datafast.engine.generate import Generate
-from datafast.engine.reasoning import Thoughts, line_of
+from datafast.engine.reasoning import Thoughts, line_as, line_of
 from datafast.engine.shares import Share, up
 from datafast.engine.stages import STAGE_ERROR
 from datafast.engine.stop import ItemPending
 from datafast.errors import CallFailed, OutputError
 from datafast.logger_config import logger
 from datafast.plan.items import WorkItem
+from datafast.store.changed import ChangedRow
 from datafast.store.records import FailureRow, FilteredRow
 
 if TYPE_CHECKING:
     from datafast.engine.assembly import Parts
     from datafast.engine.routes import Route
-    from datafast.engine.row_stages import Decided
+    from datafast.engine.stages import Decided
     from datafast.store.records import ItemRecord, Recorded
 
     Replies = dict[bytes, list[Recorded]]
@@ -34,12 +35,14 @@ T = TypeVar("T")
 
 
 class Outcome(NamedTuple):
-    """The JSON lines of an item's rows by row number, why some are missing, the rows in order, and those that stages have dropped."""
+    """The JSON lines of an item's rows by row number, why some are missing, the rows in order, those that stages have dropped, and those
+    that they have changed, as they were before."""
 
     lines: dict[int, bytes]
     error: CallFailed | None
     rows: Sequence[BaseModel | CallFailed | None] = ()
     filtered: Sequence[FilteredRow] = ()
+    changed: Sequence[ChangedRow] = ()
 
 
 class Outcomes:
@@ -155,7 +158,26 @@ class Outcomes:
             raise
         except Exception as bug:  # noqa: BLE001 - as in produce()
             return Outcome({}, _stage_error(bug, share))
-        return _applied(outcome, record, dict(zip(new, found, strict=True)))
+        return self._applied(outcome, record, dict(zip(new, found, strict=True)))
+
+    def _applied(self, outcome: Outcome, record: ItemRecord, found: Mapping[int, Decided | CallFailed]) -> Outcome:
+        """An outcome with what was decided about its rows, by number."""
+        lines, error = dict(outcome.lines), outcome.error
+        dropped, changed = list[FilteredRow](), list[ChangedRow]()
+        for number, said in found.items():
+            if isinstance(said, CallFailed):  # a row about which a stage could not decide is not written
+                del lines[number]
+                error = error or said
+                continue
+            if said.changed:
+                line = lines[number]
+                changed.append(ChangedRow(record.id, number, said.changed_by, line.removesuffix(b"\n")))
+                lines[number] = line_as(said.row, line, self._job.reasoning.place)
+            if not said.verdict.keeps:
+                line = lines.pop(number).removesuffix(b"\n")
+                told = (said.stage, said.verdict.reason, line, time.time(), None, said.verdict.score)
+                dropped.append(FilteredRow(record.id, number, *told))
+        return outcome._replace(lines=lines, error=error, filtered=dropped, changed=changed)
 
     def _asking(self, item: WorkItem, record: ItemRecord, share: Share) -> Generate:
         return Generate(
@@ -167,22 +189,6 @@ class Outcomes:
             route=share.routes[0],
             waiting=share.on_wait,
         ).for_stages(self._job.writers_of(item))
-
-
-def _applied(outcome: Outcome, record: ItemRecord, found: Mapping[int, Decided]) -> Outcome:
-    """An outcome with what was decided about its rows, by number."""
-    lines, dropped, error = dict(outcome.lines), list[FilteredRow](), outcome.error
-    for number, said in found.items():
-        if isinstance(said, CallFailed):  # a row about which a stage could not decide is not written
-            del lines[number]
-            error = error or said
-            continue
-        stage, verdict = said
-        if not verdict.keeps:
-            line = lines.pop(number).removesuffix(b"\n")
-            told = (stage, verdict.reason, line, time.time(), None, verdict.score)
-            dropped.append(FilteredRow(record.id, number, *told))
-    return outcome._replace(lines=lines, error=error, filtered=dropped)
 
 
 def _stage_error(bug: Exception, share: Share) -> CallFailed:

@@ -103,10 +103,11 @@ def stopped_early(report: RunReport, reason: str, paths: OutputPaths, *, request
     counts = Counts(requested=requested, written=0, filtered=0, failed=0)
     failures: Counter[tuple[str, str]] = Counter()
     filtered: Counter[tuple[str, str]] = Counter()
+    changed: Counter[str] = Counter()
     if is_file(paths.ledger):
         with LedgerReader(paths.ledger) as reader:
             counts = reader.counts(requested)
-            failures, filtered = reader.failure_counts(), reader.filtered.counts()
+            failures, filtered, changed = reader.failure_counts(), reader.filtered.counts(), reader.changed.counts()
     return replace(
         report,
         requested=counts.written + counts.filtered + counts.failed + counts.pending,
@@ -116,6 +117,7 @@ def stopped_early(report: RunReport, reason: str, paths: OutputPaths, *, request
         pending=counts.pending,
         removed=counts.removed,
         filtered_by_stage=by_stage(filtered),
+        changed_by_stage=dict(changed.most_common()),
         failures=by_category(failures),
         failures_by_provider=by_provider(failures),
         output_file=str(paths.rows),

@@ -11,14 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 import orjson
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-__all__ = ["DROP", "KEY", "METADATA", "Place", "ReasoningPlace", "Thoughts", "line_of"]
+    RowT = TypeVar("RowT", bound=BaseModel)
+
+__all__ = ["DROP", "KEY", "METADATA", "Place", "ReasoningPlace", "Thoughts", "line_as", "line_of", "row_of"]
 
 Place = Literal["drop", "metadata", "field"]
 KEY = "reasoning"
@@ -104,14 +106,39 @@ def _concerns(thought: _Thought, row: int) -> bool:
 
 def line_of(row: BaseModel, number: int, thoughts: Thoughts, where: ReasoningPlace) -> bytes:
     """A row as a JSON line, with what was thought about it. Its own fields are as without it."""
-    told = thoughts.of(number, by_part=where.by_part)
+    return _line_with(row, thoughts.of(number, by_part=where.by_part), where.place)
+
+
+def row_of(line: bytes, place: Place, row_model: type[RowT]) -> RowT:
+    """The row of a line as stages are shown it: without what was thought about it."""
+    if place != "drop":
+        line = orjson.dumps(_without(orjson.loads(line), place))
+    return row_model.model_validate_json(line)
+
+
+def line_as(row: BaseModel, before: bytes, place: Place) -> bytes:
+    """The line of a row that was changed, with what the line that it had before says of what was thought."""
+    if place == "drop":
+        return _json(row) + b"\n"
+    told = orjson.loads(before)
+    told = told.get(METADATA) if place == METADATA else told
+    return _line_with(row, told.get(KEY) if isinstance(told, dict) else None, place)
+
+
+def _line_with(row: BaseModel, told: object, place: Place) -> bytes:
     added: dict[str, object] = {KEY: told}
-    if where.place == METADATA:
+    if place == METADATA:
         if METADATA in type(row).model_fields:
             mixed = {**getattr(row, METADATA), **added}
             return _json(row.model_copy(update={METADATA: mixed})) + b"\n"
         added = {METADATA: added}
     return _json(row)[:-1] + b"," + orjson.dumps(added)[1:] + b"\n"
+
+
+def _without(row: dict[str, Any], place: Place) -> dict[str, Any]:
+    if place == METADATA and isinstance(row.get(METADATA), dict):
+        return {**row, METADATA: {name: value for name, value in row[METADATA].items() if name != KEY}}
+    return {name: value for name, value in row.items() if name != KEY}
 
 
 def _json(row: BaseModel) -> bytes:

@@ -2,18 +2,20 @@
 
 Stages decide in their order. Those that ask no model are cheap as a rule, and then decide on the event loop: a thread of its own would take
 the interpreter from the loop for longer than they need it. As long as they take more than 2 ms an item, as a library that is being loaded
-does, or a function of the user's that waits, they decide in a thread, one item after the other.
+does, or a function of the user's that waits, they decide in a thread, one item after the other. Programs that a stage runs over rows
+take their time in processes of their own, as many at once as there are cores.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from datafast.engine.stages import KEEP, Asks, Decides, Verdict, asked_verdict, verdict_of
+from datafast.engine.stages import Asks, Decided, Decides, asked_verdict, runs_commands, verdict_of
 from datafast.errors import CallFailed
 
 if TYPE_CHECKING:
@@ -26,9 +28,6 @@ __all__ = ["RowStages"]
 
 _SLOW_S = 0.002
 _RECENT = 0.1  # the weight of the newest item in the mean
-
-Decided = tuple[str, Verdict] | CallFailed
-"""The stage that drops a row ('' for none) with its verdict; or why a model gave none."""
 
 
 class RowStages:
@@ -44,18 +43,24 @@ class RowStages:
         for stage in stages:
             if isinstance(stage, Asks):
                 self._parts.append(stage)
-            elif self._parts and isinstance(self._parts[-1], list):
+            elif runs_commands(stage):
+                self._parts.append([stage])
+            elif self._parts and isinstance(self._parts[-1], list) and not runs_commands(self._parts[-1][0]):
                 self._parts[-1].append(stage)
             else:
                 self._parts.append([stage])
         self._mean_s = 10 * _SLOW_S  # the first ones may load something
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="datafast-stages")
+        self._waiting = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="datafast-commands")
 
     def close(self) -> None:
+        self._waiting.shutdown(wait=False, cancel_futures=True)
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    async def decide(self, rows: Sequence[BaseModel], item: WorkItem, generate: Generate | None) -> Sequence[Decided]:
-        """What the stages say about each of the rows of an item.
+    async def decide(
+        self, rows: Sequence[BaseModel], item: WorkItem, generate: Generate | None
+    ) -> Sequence[Decided | CallFailed]:
+        """What the stages say about each of the rows of an item, or why a model gave no verdict.
 
         Args:
             generate: as `Generate.for_stages` gives it; None where no stage asks.
@@ -64,42 +69,44 @@ class RowStages:
             ItemPending: a model that is asked does not work now.
             Exception: the error of a stage.
         """
-        found: list[Decided] = [("", KEEP)] * len(rows)
+        found: list[Decided | CallFailed] = [Decided(row) for row in rows]
         for part in self._parts:
-            left = [number for number, one in enumerate(found) if not isinstance(one, CallFailed) and one[1].keeps]
+            left = {
+                number: one for number, one in enumerate(found) if not isinstance(one, CallFailed) and one.verdict.keeps
+            }
             if not left:
                 break
-            kept = [rows[number] for number in left]
+            kept = list(left.values())
             if isinstance(part, list):
-                said: Sequence[Decided] = await self._off_loop(part, kept, item)
+                said: Sequence[Decided | CallFailed] = await self._off_loop(part, kept, item)
             else:
                 assert generate is not None  # noqa: S101 - a stage asks
-                said = await generate.gather(*(_asked(part, row, item, generate) for row in kept))
+                said = await generate.gather(*(_asked(part, one, item, generate) for one in kept))
             for number, one in zip(left, said, strict=True):
                 found[number] = one
         return found
 
-    async def _off_loop(
-        self, stages: Sequence[Decides], rows: Sequence[BaseModel], item: WorkItem
-    ) -> list[tuple[str, Verdict]]:
+    async def _off_loop(self, stages: Sequence[Decides], before: Sequence[Decided], item: WorkItem) -> list[Decided]:
+        if runs_commands(stages[0]):
+            loop = asyncio.get_running_loop()
+            ended = [loop.run_in_executor(self._waiting, verdict_of, stages, one, item) for one in before]
+            return await asyncio.gather(*ended)
         if self._mean_s > _SLOW_S:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._thread, self._verdicts, stages, rows, item)
-        return self._verdicts(stages, rows, item)
+            return await loop.run_in_executor(self._thread, self._verdicts, stages, before, item)
+        return self._verdicts(stages, before, item)
 
-    def _verdicts(
-        self, stages: Sequence[Decides], rows: Sequence[BaseModel], item: WorkItem
-    ) -> list[tuple[str, Verdict]]:
+    def _verdicts(self, stages: Sequence[Decides], before: Sequence[Decided], item: WorkItem) -> list[Decided]:
         began = time.perf_counter()
         try:
-            return [verdict_of(stages, row, item) for row in rows]
+            return [verdict_of(stages, one, item) for one in before]
         finally:
             self._mean_s += _RECENT * (time.perf_counter() - began - self._mean_s)
 
 
-async def _asked(stage: Asks, row: BaseModel, item: WorkItem, generate: Generate) -> Decided:
+async def _asked(stage: Asks, before: Decided, item: WorkItem, generate: Generate) -> Decided | CallFailed:
     try:
-        return await asked_verdict(stage, row, item, generate)
+        return await asked_verdict(stage, before, item, generate)
     except CallFailed as error:
         if error.ends_run:
             raise

@@ -215,7 +215,7 @@ class _Run:
 
     def _finish(self, record: ItemRecord, outcome: Outcome, share: Share, *, replayed: bool) -> None:
         failure = failure_of(record, outcome, outcome.error) if outcome.error else None
-        new = self._store.finish_item(record, outcome.lines, outcome.filtered, failure)
+        new = self._store.finish_item(record, outcome.lines, outcome.filtered, failure, outcome.changed)
         if (new or outcome.filtered) and self._emit.listening:
             self._emit(
                 ItemDone(

@@ -1,9 +1,10 @@
-"""How stages decide about rows before they are written. The stages are in `datafast.quality`."""
+"""How stages decide about rows before they are written, and change them. The stages are in `datafast.quality`."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import orjson
@@ -18,34 +19,46 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KEEP",
+    "METADATA",
     "STAGE_ERROR",
     "AnyStage",
     "Asks",
+    "Decided",
     "Decides",
     "Verdict",
     "Walk",
     "Walks",
+    "annotate",
     "asked_verdict",
+    "change",
     "checked",
     "drop",
+    "runs_commands",
     "settings_of",
     "verdict_of",
 ]
 
 F_contra = TypeVar("F_contra", contravariant=True)
 
+METADATA = "metadata"
+"""The field of a row that `annotate` adds to."""
 STAGE_ERROR = "stage_error"
 """The category of items about which no stage could decide: they are open again when the stages change."""
 _MAX_REASON = 120  # it is counted and shown in tables
+_KEPT_FIELDS = frozenset({"uuid", METADATA})
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Verdict(NamedTuple):
     """A stage's decision about a row. Dropped rows are counted by `reason`, so the reason contains no value of the row; the number that
-    was decided by, if there is one, is the `score`."""
+    was decided by, if there is one, is the `score`. A row that is kept may be changed: `fields` have other values, and `notes` are added to
+    its metadata."""
 
     keeps: bool
     reason: str = ""
     score: float | None = None
+    fields: Mapping[str, Any] = _NOTHING
+    notes: Mapping[str, Any] = _NOTHING
 
 
 KEEP = Verdict(True)
@@ -56,12 +69,45 @@ def drop(reason: str, score: float | None = None) -> Verdict:
     return Verdict(False, reason, score)
 
 
+def change(fields: Mapping[str, Any] = _NOTHING, /, **more: Any) -> Verdict:
+    """The verdict that the row is kept with other values in these fields: `change(text=shorter)`. Later stages see it as it is then."""
+    return Verdict(True, fields={**fields, **more})
+
+
+def annotate(notes: Mapping[str, Any] = _NOTHING, /, **more: Any) -> Verdict:
+    """The verdict that the row is kept, and that these values are added to its `metadata`. To change fields too, write
+    `change(...)._replace(notes=...)`."""
+    return Verdict(True, notes={**notes, **more})
+
+
+class Decided(NamedTuple):
+    """What stages say about a row: which one drops it, if one does, with its verdict; and the row as they leave it.
+
+    Attributes:
+        row: as it is to be written, or as the stage that drops it saw it.
+        stage: the name of the stage that drops it; empty if none does.
+        changed: the fields that have other values than before.
+        changed_by: the names of the stages that have changed it, in their order.
+    """
+
+    row: BaseModel
+    stage: str = ""
+    verdict: Verdict = KEEP
+    changed: frozenset[str] = frozenset()
+    changed_by: tuple[str, ...] = ()
+
+
 class AnyStage(Protocol):
     """What the engine needs of every stage; it is also a `Decides` or a `Walks`."""
 
     @property
     def name(self) -> str: ...
     def settings(self) -> dict[str, Any]: ...
+
+
+def runs_commands(stage: AnyStage) -> bool:
+    """Whether a stage runs programs over what models wrote."""
+    return bool(getattr(stage, "runs_commands", False))
 
 
 @runtime_checkable
@@ -96,28 +142,30 @@ class Walks(AnyStage, Protocol):
     def walk(self) -> Walk[Any]: ...
 
 
-def verdict_of(stages: Sequence[Decides], row: BaseModel, item: WorkItem) -> tuple[str, Verdict]:
-    """The first stage that drops a row, with its verdict; `KEEP` if none does. None of the stages asks a model.
+def verdict_of(stages: Sequence[Decides], before: Decided, item: WorkItem) -> Decided:
+    """What is said about a row after further stages, none of which asks a model. The first one that drops it decides; each sees it as those
+    before have left it.
 
     Raises:
         TypeError: a stage did not return a verdict.
+        ValueError: a stage has changed the row into one that its model does not allow.
         Exception: the error of a stage.
     """
+    decided = before
     for stage in stages:
-        verdict = checked(stage, stage.decide(row, item))
-        if not verdict.keeps:
-            return stage.name, verdict
-    return "", KEEP
+        decided = _after(decided, stage, stage.decide(decided.row, item))
+        if not decided.verdict.keeps:
+            break
+    return decided
 
 
-async def asked_verdict(stage: Asks, row: BaseModel, item: WorkItem, generate: Generate) -> tuple[str, Verdict]:
+async def asked_verdict(stage: Asks, before: Decided, item: WorkItem, generate: Generate) -> Decided:
     """The same of a stage that asks models.
 
     Raises:
         CallFailed: no usable answer came.
     """
-    verdict = checked(stage, await stage.ask(row, item, generate))
-    return ("", KEEP) if verdict.keeps else (stage.name, verdict)
+    return _after(before, stage, await stage.ask(before.row, item, generate))
 
 
 def checked(stage: AnyStage, verdict: Any) -> Verdict:
@@ -128,9 +176,44 @@ def checked(stage: AnyStage, verdict: Any) -> Verdict:
     """
     if not (isinstance(verdict, Verdict) and isinstance(verdict.reason, str)):
         raise TypeError(
-            f"The stage {stage.name!r} gave {verdict!r} as its verdict. Return KEEP, or drop(reason) with a text."
+            f"The stage {stage.name!r} gave {verdict!r} as its verdict. Return KEEP, change(...), or drop(reason) with a text."
         )
     return verdict if verdict.keeps else drop(_cut(verdict.reason), _number(stage, verdict.score))
+
+
+def _after(before: Decided, stage: Decides, given: object) -> Decided:
+    """What is said about a row after the verdict of a further stage."""
+    if given is KEEP:
+        return before
+    verdict = checked(stage, given)
+    if not verdict.keeps:
+        return before._replace(stage=stage.name, verdict=verdict)
+    row = _changed(before.row, stage, verdict)
+    changed = {name for name in type(row).model_fields if getattr(row, name) != getattr(before.row, name)}
+    if not changed:
+        return before
+    return before._replace(row=row, changed=before.changed | changed, changed_by=(*before.changed_by, stage.name))
+
+
+def _changed(row: BaseModel, stage: Decides, verdict: Verdict) -> BaseModel:
+    """The row with what a verdict changes in it, checked by its model."""
+    values, known = dict(verdict.fields), type(row).model_fields
+    for name in values:
+        if name in _KEPT_FIELDS or name not in known:
+            why = "is not changed by stages" if name in known else "is not there"
+            raise ValueError(
+                f"The stage {stage.name!r} changes the field {name!r}, which {why}. Rows have {', '.join(known)}."
+            )
+    if verdict.notes:
+        values[METADATA] = _noted(row, stage, verdict.notes)
+    return type(row).model_validate({**row.model_dump(), **values}) if values else row
+
+
+def _noted(row: BaseModel, stage: Decides, notes: Mapping[str, Any]) -> dict[str, Any]:
+    before = getattr(row, METADATA, None) if METADATA in type(row).model_fields else ()
+    if before is not None and not isinstance(before, Mapping):
+        raise ValueError(f"The stage {stage.name!r} adds to the metadata of a row that has none.")
+    return {**(before or {}), **notes}
 
 
 def settings_of(stages: Sequence[AnyStage]) -> str:

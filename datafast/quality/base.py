@@ -1,4 +1,4 @@
-"""What every stage is: a config model that decides about rows.
+"""What every stage is: a config model that decides about rows, and may change them.
 
 A stage that looks at one row at a time is one small class:
 
@@ -19,9 +19,12 @@ A stage that asks models derives from `ModelStage`:
             answers = await generate.gather(*(generate(role, f"Is this polite? {row.text}", YesOrNo) for role in self.roles))
             return KEEP if all(answer.yes for answer in answers) else drop("impolite")
 
-Guarantee: a dropped row is recorded with the reason, counts as `filtered`, and is not paid for again. Settings of stages are in no
-key; where they change, all recorded rows are decided about anew, at no cost. Limits: a verdict may depend only on the row and its
-item, so that the same stages always keep the same rows.
+A verdict is `KEEP`, `drop(reason)`, `change(field=value)`, or `annotate(name=value)`, which adds to the row's `metadata`. Later stages see
+the row as it is then.
+
+Guarantee: a dropped row is recorded with the reason, counts as `filtered`, and is not paid for again. A changed row is recorded as it was
+made. Settings of stages are in no key; where they change, all recorded rows are decided about anew, as they were made, at no cost. Limits:
+a verdict may depend only on the row and its item, so that the same stages always keep the same rows.
 
 A `WalkStage` compares a row with those that were kept before it: duplicates, for instance. Such stages do not decide while rows come, but
 at the end of each run, about all recorded rows that the other stages keep, one after the other in an order that is always the same:
@@ -31,7 +34,7 @@ by repeat number, key and row number of their items. So the rows that they keep 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from enum import Enum
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -42,7 +45,7 @@ from pydantic import BaseModel, Field
 from datafast._util.config_model import ConfigModel, NonBlank
 from datafast._util.notify import did_you_mean
 from datafast.engine.routes import FurtherRole
-from datafast.engine.stages import KEEP, Verdict, Walk, drop
+from datafast.engine.stages import KEEP, METADATA, Verdict, Walk, annotate, change, drop
 from datafast.errors import ConfigError
 from datafast.llms.spec import ProviderSpec, named_provider
 
@@ -53,6 +56,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KEEP",
+    "NOT_ALLOWED",
     "BaseStage",
     "ModelStage",
     "NonBlank",
@@ -62,11 +66,18 @@ __all__ = [
     "Verdict",
     "Walk",
     "WalkStage",
+    "allow_commands",
+    "annotate",
+    "change",
     "drop",
     "further_roles",
+    "require_metadata",
+    "texts_in",
     "texts_of",
+    "with_texts",
 ]
 
+NOT_ALLOWED = "command: It runs what a model wrote. If that is what you want, allow it with --allow-commands (allow_commands=True)."
 _ABOUT_THE_ROW = frozenset({"uuid", "language", "label", "metadata", "role", "tool_call_id", "tools"})
 _MODEL_ID = "model_id"
 
@@ -84,6 +95,14 @@ class BaseStage(ConfigModel):
     def name(self) -> str:
         return self.stage
 
+    @property
+    def runs_commands(self) -> bool:
+        """Whether it runs programs over what models wrote. Then it decides only after `allow_commands`."""
+        return False
+
+    def allow_commands(self) -> None:
+        """The user allows it to run programs."""
+
     def check(self, row_model: type[BaseModel]) -> None:
         """Checks that the stage can decide about rows of this model. Raises ConfigError; its message may begin with the wrong field."""
 
@@ -93,11 +112,11 @@ class BaseStage(ConfigModel):
 
 
 class Stage(BaseStage):
-    """Base of stages that look at one row. Subclasses say which rows are dropped."""
+    """Base of stages that look at one row. Subclasses say which rows are dropped, and what is changed in others."""
 
     @abstractmethod
     def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
-        """Says whether a row is written: `KEEP`, or `drop(reason)`."""
+        """Says whether a row is written: `KEEP`, or `drop(reason)`; with `change(...)` or `annotate(...)` it is written otherwise."""
 
 
 class WalkStage(BaseStage, Generic[F]):
@@ -171,6 +190,19 @@ class ModelStage(Stage):
         raise TypeError(f"The stage {self.stage!r} asks models. Use ask().")
 
 
+def allow_commands(stages: Sequence[BaseStage], *, allowed: bool) -> None:
+    """Lets the stages run programs, or refuses those that would.
+
+    Raises:
+        ConfigError: a stage runs programs, and that is not allowed.
+    """
+    for number, stage in enumerate(stages):
+        if stage.runs_commands:
+            if not allowed:
+                raise ConfigError(f"quality[{number}]: {NOT_ALLOWED}", key="quality")
+            stage.allow_commands()
+
+
 def further_roles(stages: Sequence[BaseStage]) -> list[FurtherRole]:
     """The roles that the stages of a config ask.
 
@@ -200,20 +232,47 @@ def _role(stage: str, provider: LLMProvider) -> str:
     return f"{stage} {provider.name or provider.label}{apart}"
 
 
+def require_metadata(row_model: type[BaseModel], field: str) -> None:
+    """Raises ConfigError if rows have no `metadata` for what a stage with this field adds to it."""
+    if METADATA not in row_model.model_fields:
+        raise ConfigError(f"{field}: Rows have no field 'metadata' that it could be added to. Leave {field} out.")
+
+
 def texts_of(row: BaseModel, field: str | None = None) -> Iterator[str]:
     """The texts of a row, in all fields or in one; without information about the row (ids, language, label, metadata, and the fields
     that the row model itself lists in `about_the_row`)."""
     if field is not None:
         yield from _texts(getattr(row, field))
         return
-    about: Collection[str] = getattr(type(row), "about_the_row", ())
-    for name in type(row).model_fields:
+    for name in _looked_at(row):
+        yield from _texts_under(name, getattr(row, name))
+
+
+def texts_in(row: Mapping[str, Any], about: Collection[str] = ()) -> Iterator[str]:
+    """The texts of a row as it stands in a file. `about`: more fields that are about the row."""
+    for name, value in row.items():
         if name not in about:
-            yield from _texts_under(name, getattr(row, name))
+            yield from _texts_under(name, value)
+
+
+def with_texts(row: BaseModel, make: Callable[[str], str], field: str | None = None) -> dict[str, Any]:
+    """The fields of a row that have another value where `make` has made others of the texts that `texts_of` gives, with that value."""
+    names = [name for name in _looked_at(row) if _says_something(name)] if field is None else [field]
+    made = {name: _with_texts(getattr(row, name), make) for name in names}
+    return {name: value for name, value in made.items() if value != getattr(row, name)}
+
+
+def _looked_at(row: BaseModel) -> Iterator[str]:
+    about: Collection[str] = getattr(type(row), "about_the_row", ())
+    return (name for name in type(row).model_fields if name not in about)
+
+
+def _says_something(name: str) -> bool:
+    return name not in _ABOUT_THE_ROW and not name.endswith(_MODEL_ID)
 
 
 def _texts_under(name: str, value: object) -> Iterator[str]:
-    if name not in _ABOUT_THE_ROW and not name.endswith(_MODEL_ID):
+    if _says_something(name):
         yield from _texts(value)
 
 
@@ -230,3 +289,17 @@ def _texts(value: object) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for part in value:
             yield from _texts(part)
+
+
+def _with_texts(value: Any, make: Callable[[str], str]) -> Any:
+    if isinstance(value, Enum):
+        return value
+    if isinstance(value, str):
+        return make(value)
+    if isinstance(value, BaseModel):
+        return value.model_copy(update=with_texts(value, make))
+    if isinstance(value, Mapping):
+        return {name: _with_texts(part, make) if _says_something(str(name)) else part for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_texts(part, make) for part in value]
+    return value

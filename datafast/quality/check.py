@@ -1,11 +1,13 @@
-"""Drops rows that fail a check: of their structure, of an answer that is known, of code that has to parse, or by a function.
+"""Drops rows that fail a check: of their structure, of an answer that is known, of code that has to parse or to run, or by a function.
 
 quality:
   - {stage: check, field: code, parses_as: python}
   - {stage: check, field: record, json_schema: {type: object, required: [name]}}
   - {stage: check, field: response, answer: 'the answer is (\\S+?)\\.?$', equals: solution}
+  - {stage: check, field: code, command: [python3, "{file}.py"], timeout_s: 5}
 
-In Python also `{"stage": "check", "function": is_short}`.
+In Python also `{"stage": "check", "function": is_short}`. Commands run what a model wrote, so they need `--allow-commands`
+(allow_commands=True); `commands` says what keeps them within limits, and what does not.
 """
 
 from __future__ import annotations
@@ -15,31 +17,35 @@ import json
 import re
 import textwrap
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, PrivateAttr, field_serializer, model_validator
+from pydantic import BaseModel, Field, PrivateAttr, field_serializer, model_validator
 
 from datafast._util.function_code import code_of
 from datafast._util.linear_schema import linear_validator
-from datafast._util.notify import did_you_mean
+from datafast._util.notify import did_you_mean, warn_user
 from datafast.errors import ConfigError
-from datafast.quality.base import KEEP, NonBlank, TextStage, Verdict, drop
+from datafast.quality.base import KEEP, NOT_ALLOWED, NonBlank, TextStage, Verdict, drop
+from datafast.quality.commands import FILE, Limits, is_apart, program_of, run
 
 if TYPE_CHECKING:
     from datafast.plan.items import WorkItem
 
 __all__ = ["CheckStage"]
 
+_CHECKS = ("parses_as", "json_schema", "answer", "command", "function")
+
 _FENCE = re.compile(r"```[^\n`]*\n(.*?)```", re.DOTALL)
 _MOST_LETTERS = 1_000_000
+_LIMITS = Limits(timeout_s=10.0, memory_mb=1024, file_mb=16)
 
 
 class CheckStage(TextStage):
     """Drops rows that fail a check."""
 
     stage: Literal["check"] = "check"
-    """Drops rows that fail a check: `parses_as`, `json_schema`, `answer` with `equals`, or `function`."""
+    """Drops rows that fail a check: `parses_as`, `json_schema`, `answer` with `equals`, `command`, or `function`."""
 
     parses_as: Literal["python", "json", "sql"] | None = None
     """The language in which the texts have to parse; fenced blocks alone where there are any. sql needs the extra `check`."""
@@ -49,23 +55,38 @@ class CheckStage(TextStage):
     """A pattern with one group that finds the answer in a text; the last match counts, and ^ and $ match at lines. Needs the extra
     `check`."""
     equals: NonBlank | None = None
-    """The field with what the answer must be. Case, spaces around it and the way in which a number is written do not count."""
+    """The field with what the answer, or what the command writes to stdout, must be. Case, spaces around it and the way in which a
+    number is written do not count."""
     function: Any = None
     """Only in Python: given the row as a mapping, it returns true, or false, or the reason why the row is dropped."""
     version: NonBlank | None = None
-    """Stands for what the function does: change it when the function changes. By default its code and the values that it reaches."""
+    """Stands for what the function or the command does: change it when that changes. By default the code of the function and the
+    values that it reaches, or the words of the command."""
+    command: list[str] | None = Field(default=None, min_length=1)
+    """A program with its arguments that runs the code in `field`, of fenced blocks alone where there are any; exit status 0 keeps the row.
+    `{file}` in an argument, as in `{file}.py`, is the path of a file with the code; without it the code comes on stdin. Needs
+    --allow-commands (allow_commands=True)."""
+    timeout_s: float = Field(default=_LIMITS.timeout_s, gt=0, le=3600)
+    """Seconds that a command may take."""
+    memory_mb: int = Field(default=_LIMITS.memory_mb, ge=16)
+    """Megabytes of memory that a command may reserve, where the system can limit it (Linux)."""
+    file_mb: int = Field(default=_LIMITS.file_mb, ge=1)
+    """Megabytes that each file that a command writes may have, stdout too."""
 
+    _allowed: bool = PrivateAttr(default=False)
     _validator: Any = PrivateAttr(default=None)
     _pattern: Any = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _one_check(self) -> CheckStage:
-        given = [name for name in ("parses_as", "json_schema", "answer", "function") if getattr(self, name) is not None]
+        *others, last = _CHECKS
+        given = [name for name in _CHECKS if getattr(self, name) is not None]
         if len(given) != 1:
             told = f"got {' and '.join(given)}" if given else "got none"
-            raise ValueError(f"parses_as: expected one of parses_as, json_schema, answer and function, {told}.")
-        if (self.answer is None) != (self.equals is None):
+            raise ValueError(f"parses_as: expected one of {', '.join(others)} and {last}, {told}.")
+        if (self.answer is None) != (self.equals is None) and self.command is None:
             raise ValueError("equals: answer and equals go together. Give both.")
+        self._check_command()
         if self.json_schema is not None and self.field is None:
             raise ValueError("field: Say which field has to fit the schema.")
         if self.function is not None and not callable(self.function):
@@ -76,6 +97,18 @@ class CheckStage(TextStage):
         if self.answer is not None and (groups := _groups_of(self.answer)) != 1:
             raise ValueError(f"answer: expected one group, as in 'is (\\d+)', got {groups}.")
         return self
+
+    def _check_command(self) -> None:
+        limits = [name for name in Limits._fields if getattr(self, name) != getattr(_LIMITS, name)]
+        if self.command is None and limits:
+            raise ValueError(f"{limits[0]}: It is for command alone. Leave it out.")
+        if self.command is not None and self.field is None:
+            raise ValueError("field: Say which field has the code that the command runs.")
+        places = {one for one in self.command or () if FILE in one}
+        if FILE in (self.command or [""])[0] or any(
+            not one.startswith(FILE) or FILE in one[len(FILE) :] or "/" in one for one in places
+        ):
+            raise ValueError(f"command: {FILE} stands at the beginning of an argument, like {FILE} or {FILE}.py.")
 
     @field_serializer("function")
     def _described(self, function: Any) -> str | None:
@@ -91,6 +124,20 @@ class CheckStage(TextStage):
             _sqlglot()
         if self.answer is not None:
             self._pattern = _compiled(self.answer)
+        if self.command is not None:
+            program_of(self.command)
+
+    @property
+    def runs_commands(self) -> bool:
+        return self.command is not None
+
+    def allow_commands(self) -> None:
+        self._allowed = True
+        if not is_apart():
+            warn_user(
+                "command: On this machine nothing keeps the code of rows from the network and from other processes of yours. See "
+                "docs/guides/filtering.md, and run it in a container if you do not know what models write."
+            )
 
     def settings(self) -> dict[str, Any]:
         if self.function is None:
@@ -105,6 +152,8 @@ class CheckStage(TextStage):
             return self._fits(row)
         if self.answer is not None and self.equals is not None:
             return self._answered(row)
+        if self.command is not None:
+            return self._ran(row, self.command)
         parse = _PARSERS[str(self.parses_as)]
         for text in self.texts(row):
             for code in _FENCE.findall(text) or [text]:
@@ -134,6 +183,21 @@ class CheckStage(TextStage):
         if not found:
             return drop("no answer is found")
         return KEEP if _comparable(found[-1]) == wanted else drop("another answer")
+
+    def _ran(self, row: BaseModel, command: Sequence[str]) -> Verdict:
+        if not self._allowed:
+            raise ConfigError(NOT_ALLOWED)
+        text = "\n".join(self.texts(row))
+        ended = run(
+            command, "\n".join(_FENCE.findall(text)) or text, Limits(self.timeout_s, self.memory_mb, self.file_mb)
+        )
+        if ended.status is None:
+            return drop(f"the command takes more than {self.timeout_s:g} s")
+        if ended.status:
+            return drop("the command fails", ended.status)
+        if self.equals is not None and _comparable(ended.output) != _comparable(getattr(row, self.equals)):
+            return drop("the command writes something else")
+        return KEEP
 
 
 def _groups_of(pattern: str) -> int:

@@ -4,6 +4,7 @@
 quality:
   - {stage: echo}
   - {stage: echo, max_copied: 0.3}
+  - {stage: echo, action: strip}      # "Sure! Here is your text:" goes, and the text stays
 
 Method: the share of a text's words that lie in runs of six words of the item's prompt template. Texts of the user's own that a prompt
 shows, documents for instance, are not part of the template, so quoting them is no echo.
@@ -12,12 +13,13 @@ shows, documents for instance, are not part of the template, so quoting them is 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, Field
 
-from datafast.quality.base import KEEP, TextStage, Verdict, drop
+from datafast.quality.base import KEEP, TextStage, Verdict, change, drop, with_texts
 
 if TYPE_CHECKING:
     from datafast.plan.items import WorkItem
@@ -93,22 +95,35 @@ _OF_CLOSINGS = (
     "let me know", "anything else", "hope", "i can", "me to", "feel free", "ich hoffe", "espère", "espero", "spero", "ik hoop", "nadziej", "надеюсь", "希望", "役に立て"
 )  # fmt: skip
 _OF_NOTES = ("word count", "note: ")
+_ENDS = re.compile(r"[.!?。！？](?:\s|\Z)")
 _LAST = 300  # characters, in which a closing stands
 
 
 class EchoStage(TextStage):
-    """Drops rows that hold what belongs to the prompt, or to the talk around an answer."""
+    """Drops rows that hold what belongs to the prompt, or to the talk around an answer; the latter may be taken away."""
 
     stage: Literal["echo"] = "echo"
-    """Drops rows that hold words of the prompt, unfilled placeholders, marks of chat formats, or talk around what was asked for."""
+    """Drops rows that hold words of the prompt, unfilled placeholders, marks of chat formats, or talk around what was asked for. The talk may
+    be taken away."""
 
     max_copied: float = Field(default=0.1, ge=0, le=1)
     """The share of a text's words that may lie in runs of six words of the prompt template."""
 
+    action: Literal["drop", "strip"] = "drop"
+    """Whether rows with talk around what was asked for are dropped, or lines of their own with it are taken away. What stands in one line
+    with a text, placeholders, marks and copies are dropped all the same."""
+
     def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
-        runs, names = _of_prompt(item.template.text) if item is not None else (frozenset(), None)
         talks = "messages" in type(row).model_fields  # in a conversation it is a part of what was asked for
-        for text in self.texts(row):
+        if self.action == "drop" or talks:
+            return self._verdict(self.texts(row), item, talks=talks)
+        stripped = [_stripped(text) for text in self.texts(row)]
+        verdict = self._verdict(stripped, item, talks=False)
+        return change(with_texts(row, _stripped, self.field)) if verdict.keeps else verdict
+
+    def _verdict(self, texts: Iterable[str], item: WorkItem, *, talks: bool) -> Verdict:
+        runs, names = _of_prompt(item.template.text) if item is not None else (frozenset(), None)
+        for text in texts:
             lowered = text.lower()
             if _has(lowered, _OF_MARKS) and _MARKS.search(text):
                 return drop("a mark of a chat format")
@@ -121,6 +136,36 @@ class EchoStage(TextStage):
             if runs and (share := _copied(text, runs)) > self.max_copied:
                 return drop("copied from the prompt", round(share, 3))
         return KEEP
+
+
+def _stripped(text: str) -> str:
+    """A text without the lines before and behind it that are talk around it, and nothing else. The same text if nothing would be left."""
+    left = text
+    while _talks(left, left.lower()):
+        shorter = _without_a_line(left)
+        if not shorter.strip():
+            return text
+        if shorter == left:
+            return left
+        left = shorter
+    return left
+
+
+def _without_a_line(text: str) -> str:
+    if opening := _OPENING.search(text):
+        heading = opening[0].rstrip('"“*#-')
+        if "\n" in heading[len(heading.rstrip()) :]:  # else the text begins in the same line
+            return text[opening.start() + len(heading) :].lstrip("\n")
+    if closing := _CLOSING.search(text[-_LAST:]):
+        start = max(0, len(text) - _LAST) + closing.start()
+        line = text.rfind("\n", 0, start) + 1
+        if line and not _ENDS.search(text[line:start]):
+            return text[:line].rstrip()
+    if note := _NOTE.search(text):
+        start = note.start() + len(note[0]) - len(note[0].lstrip())
+        end = text.find("\n", note.end())
+        return (text[:start].rstrip() + ("" if end < 0 else text[end:])).strip("\n")
+    return text
 
 
 def _talks(text: str, lowered: str) -> bool:

@@ -5,27 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, create_model
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.plugins import blaming
 from datafast.engine.deciding import WalkInOrder
-from datafast.engine.stages import KEEP, Decides, Verdict, Walks, drop, verdict_of
+from datafast.engine.stages import Decided, Decides, Verdict, Walks, drop, verdict_of
 from datafast.errors import ConfigError
 from datafast.quality.base import BaseStage
 
 __all__ = ["RowFilter"]
 
 _AT_ONCE = 256
-
-
-class _Decided(NamedTuple):
-    row: Mapping[str, Any]
-    model: BaseModel
-    stage: str
-    verdict: Verdict
 
 
 class RowFilter:
@@ -36,6 +29,7 @@ class RowFilter:
     Attributes:
         kept: how many rows were kept.
         dropped: how many were dropped, by stage and reason.
+        changed: how many of those that were kept each stage has changed.
 
     Raises:
         ConfigError: a stage cannot decide about such rows; names it.
@@ -55,43 +49,49 @@ class RowFilter:
                 raise ConfigError(f"quality[{number}]: {error}", key="quality") from None
         self.kept = 0
         self.dropped: Counter[tuple[str, str]] = Counter()
+        self.changed: Counter[str] = Counter()
 
     def decided(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], str, Verdict]]:
-        """Each row with the stage that drops it ('' for none) and its verdict.
+        """Each row as stages leave it, with the stage that drops it ('' for none) and its verdict.
 
         Raises:
             ConfigError: a stage has raised; names it and the number of the row.
         """
         each = self._by_each(rows)
-        for row, _, stage, verdict in self._compared(each) if self._walks else each:
-            if verdict.keeps:
+        for row, decided in self._compared(each) if self._walks else each:
+            if decided.verdict.keeps:
                 self.kept += 1
+                self.changed.update(set(decided.changed_by))
             else:
-                self.dropped[stage, verdict.reason] += 1
-            yield row, stage, verdict
+                self.dropped[decided.stage, decided.verdict.reason] += 1
+            if decided.changed:
+                row = {**row, **decided.row.model_dump(mode="json", include=set(decided.changed))}
+            yield row, decided.stage, decided.verdict
 
-    def _by_each(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[_Decided]:
+    def _by_each(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], Decided]]:
         for number, row in enumerate(rows, start=1):
-            model = self._as_model(row)
             try:
-                stage, verdict = verdict_of(self._stages, model, None)  # type: ignore[arg-type]  # there is no item
+                decided = verdict_of(self._stages, Decided(self._as_model(row)), None)  # type: ignore[arg-type]  # there is no item
             except (
                 Exception
             ) as error:  # a stage of another package may raise anything: it ends the command, with the row
                 raise _failed(number, error) from error
-            yield _Decided(row, model, stage, verdict)
+            yield row, decided
 
-    def _compared(self, rows: Iterator[_Decided]) -> Iterator[_Decided]:
+    def _compared(
+        self, rows: Iterator[tuple[Mapping[str, Any], Decided]]
+    ) -> Iterator[tuple[Mapping[str, Any], Decided]]:
         walk = WalkInOrder(self._walks)
         done = 0
         while batch := list(islice(rows, _AT_ONCE)):
-            found = iter(walk.verdicts([one.model for one in batch if one.verdict.keeps]))
-            for number, one in enumerate(batch, start=done + 1):
-                dropped = next(found) if one.verdict.keeps else None
+            found = iter(walk.verdicts([decided.row for _, decided in batch if decided.verdict.keeps]))
+            for number, (row, decided) in enumerate(batch, start=done + 1):
+                dropped = next(found) if decided.verdict.keeps else None
                 if isinstance(dropped, Exception):
                     raise _failed(number, dropped) from dropped
-                verdict = KEEP if dropped is None else drop(dropped.reason, dropped.score)
-                yield one if dropped is None else one._replace(stage=dropped.stage, verdict=verdict)
+                if dropped is not None:
+                    decided = decided._replace(stage=dropped.stage, verdict=drop(dropped.reason, dropped.score))
+                yield row, decided
             done += len(batch)
 
     def _as_model(self, row: Mapping[str, Any]) -> BaseModel:

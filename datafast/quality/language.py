@@ -20,7 +20,7 @@ from pydantic import BaseModel, Field
 
 from datafast._util.notify import did_you_mean
 from datafast.errors import ConfigError
-from datafast.quality.base import KEEP, NonBlank, TextStage, Verdict, drop
+from datafast.quality.base import KEEP, NonBlank, TextStage, Verdict, annotate, drop, require_metadata
 
 if TYPE_CHECKING:
     from datafast.plan.items import WorkItem
@@ -58,10 +58,14 @@ class LanguageStage(TextStage):
     """How sure it has to be that a text is in another language."""
     min_letters: int = Field(default=25, ge=1)
     """Texts of a row that have fewer letters together are kept."""
+    keep_language: bool = False
+    """Adds the language that was found to `metadata`, as `detected_language`; null where the texts say too little."""
 
     def check(self, row_model: type[BaseModel]) -> None:
         super().check(row_model)
         _detector()
+        if self.keep_language:
+            require_metadata(row_model, "keep_language")
         if self.language is None and "language" not in row_model.model_fields:
             hint = did_you_mean("language", row_model.model_fields)
             raise ConfigError(
@@ -71,12 +75,16 @@ class LanguageStage(TextStage):
     def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
         wanted = self.language or getattr(row, "language", None)
         text = " ".join(" ".join(self.texts(row)).split())[:_MOST_LETTERS]
-        if not wanted or sum(map(str.isalpha, text)) < self.min_letters:
-            return KEEP
+        says_enough = sum(map(str.isalpha, text)) >= self.min_letters
+        if not (says_enough and (wanted or self.keep_language)):
+            return self._kept(None)
         found, confidence = _detector()(text)
-        if _base_of(found) == _base_of(str(wanted)) or confidence < self.min_confidence:
-            return KEEP
+        if not wanted or _base_of(found) == _base_of(str(wanted)) or confidence < self.min_confidence:
+            return self._kept(found)
         return drop(f"in {found} instead of {wanted}", round(confidence, 3))
+
+    def _kept(self, language: str | None) -> Verdict:
+        return annotate(detected_language=language) if self.keep_language else KEEP
 
 
 def _base_of(code: str) -> str:

@@ -1,8 +1,9 @@
-"""Drops rows with data of persons: addresses for mail, numbers of phones, cards and accounts, keys.
+"""Drops rows with data of persons, or masks it: addresses for mail, numbers of phones, cards and accounts, keys.
 
 quality:
   - {stage: pii}
   - {stage: pii, kinds: [email, phone]}
+  - {stage: pii, action: mask}                 # <EMAIL>, <PHONE>, ... in their place
   - {stage: pii, engine: presidio, model: models/en_core_web_sm, kinds: [person, email, phone]}
 
 Found by patterns, with the checksums of cards (Luhn, ISO/IEC 7812-1) and bank accounts (modulo 97, ISO 13616), or by Presidio, which also
@@ -14,14 +15,14 @@ numbers with 555-01.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, Field, PrivateAttr, ValidationInfo, model_validator
 
 from datafast._util.config_model import Accepts, UserPath, default_of
-from datafast.quality.base import KEEP, TextStage, Verdict, drop
+from datafast.quality.base import KEEP, TextStage, Verdict, change, drop, with_texts
 
 if TYPE_CHECKING:
     from datafast.plan.items import WorkItem
@@ -49,7 +50,7 @@ _PHONE = re.compile(
 _CALLED = re.compile(
     r"(?:\b(?:tel|phone|telephone|telefon\w*|téléphone|teléfono|mobile|handy|cell|cellulare|móvil|portable|whatsapp"
     r"|fax|call me (?:on|at)|тел\w*)\b|电话|電話)"
-    r"[^\w+(\n]{0,4}(?:(?:is|ist|number|nr|no|est|es|at|on)\b\W{1,2}){0,3}[+(]?\d(?:[ ./()-]{0,2}\d){6,13}(?![\w])",
+    r"[^\w+(\n]{0,4}(?:(?:is|ist|number|nr|no|est|es|at|on)\b\W{1,2}){0,3}(?P<number>[+(]?\d(?:[ ./()-]{0,2}\d){6,13})(?![\w])",
     re.IGNORECASE,
 )
 _CARD = re.compile(r"(?<![\d.,])\d(?:[ -]?\d){12,18}(?![\d.,]\d|\d)")
@@ -73,11 +74,18 @@ _KEY = re.compile(
 )
 
 
+# What follows the first line of a private key.
+_KEY_BODY = re.compile(r"(?:(?s:.){0,20000}?-----END (?:[A-Z]+ )?PRIVATE KEY-----|(?:\s*[A-Za-z0-9+/=]{16,})*)")
+_MASKINGS = 5  # a mask may put in a new light what stands beside it
+
+Span = tuple[int, int]
+
+
 class PiiStage(TextStage):
-    """Drops rows with data of persons."""
+    """Drops rows with data of persons, or masks it."""
 
     stage: Literal["pii"] = "pii"
-    """Drops rows with data of persons."""
+    """Drops rows with data of persons, or masks it."""
 
     kinds: list[PiiKind] = Field(default=["email", "phone", "card", "iban", "us_ssn", "ip", "key"], min_length=1)
     """What is looked for. person and location, which are names, need the engine presidio and a model."""
@@ -87,6 +95,9 @@ class PiiStage(TextStage):
     """For presidio: the folder of a spaCy model, to find names by."""
     min_score: float = Field(default=_LEAST_SCORE, ge=0, le=1)
     """For presidio: how sure it has to be."""
+    action: Literal["drop", "mask"] = "drop"
+    """Whether such rows are dropped, or what is found is masked by `<EMAIL>`, `<PHONE>`, `<CARD>`, `<IBAN>`, `<SSN>`, `<IP>`, `<KEY>`,
+    `<PERSON>` or `<LOCATION>`."""
 
     _folder: Path | None = PrivateAttr(default=None)
     _presidio: Presidio | None = PrivateAttr(default=None)
@@ -121,23 +132,46 @@ class PiiStage(TextStage):
         return {**super().settings(), "model": model_digest(self._at(self.model))}
 
     def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
-        texts = self.texts(row)
         if self.engine == "presidio":
-            return self._by_presidio(texts)
+            return self._by_presidio(row)
+        texts = self.texts(row)
         with_numbers = [text for text in texts if _NUMBERS.search(text)]
         for kind in self.kinds:
-            if any(_FINDERS[kind](text) for text in (with_numbers if kind in _OF_NUMBERS else texts)):
-                return drop(_NAMES[kind])
+            finds = _FINDERS[kind]
+            if any(next(finds(text), None) for text in (with_numbers if kind in _OF_NUMBERS else texts)):
+                return drop(_NAMES[kind]) if self.action == "drop" else self._masking(row)
         return KEEP
 
-    def _by_presidio(self, texts: Sequence[str]) -> Verdict:
-        if "key" in self.kinds and any(map(_has_key, texts)):
+    def _masking(self, row: BaseModel) -> Verdict:
+        left: set[str] = set()
+
+        def masked(text: str) -> str:
+            for _ in range(_MASKINGS):
+                text, found = _masked(text, self.kinds)
+                if not found:
+                    return text
+            left.update(found)
+            return text
+
+        fields = with_texts(row, masked, self.field)
+        return drop(_NAMES[min(left)]) if left else change(fields)
+
+    def _by_presidio(self, row: BaseModel) -> Verdict:
+        if self.action == "mask":
+            return change(with_texts(row, self._masked_by_presidio, self.field))
+        texts = self.texts(row)
+        if "key" in self.kinds and any(next(_keys(text), None) for text in texts):
             return drop(_NAMES["key"])
         found = [one for text in texts if (one := self.presidio.found(text, self.min_score)) is not None]
         if not found:
             return KEEP
         kind, score = max(found, key=lambda one: one[1])
         return drop(_NAMES[kind], round(score, 3))
+
+    def _masked_by_presidio(self, text: str) -> str:
+        if "key" in self.kinds:
+            text, _ = _masked(text, ["key"])
+        return _with_masks(text, self.presidio.spans(text, self.min_score))
 
     @property
     def presidio(self) -> Presidio:
@@ -152,26 +186,45 @@ class PiiStage(TextStage):
         return (self._folder or Path()) / path
 
 
-def _has_email(text: str) -> bool:
+def _with_masks(text: str, found: Iterable[tuple[int, int, str]]) -> str:
+    """A text with masks at these places, which may overlap."""
+    parts, last = [], 0
+    for start, end, kind in sorted(found):
+        if start >= last:
+            parts += [text[last:start], _MASKS[kind]]
+        last = max(last, end)  # two patterns may find the same, or more of it
+    return "".join([*parts, text[last:]])
+
+
+def _masked(text: str, kinds: Collection[str]) -> tuple[str, set[str]]:
+    """A text with masks, and what was found. What says most is looked for first: a number of an account may look like one of a phone."""
+    found: set[str] = set()
+    for kind in _MASKS:
+        if kind not in kinds or kind not in _FINDERS or (kind in _OF_NUMBERS and not _NUMBERS.search(text)):
+            continue
+        if spans := list(_FINDERS[kind](text)):
+            text = _with_masks(text, ((start, end, kind) for start, end in spans))
+            found.add(kind)
+    return text, found
+
+
+def _emails(text: str) -> Iterator[Span]:
     found = list(_EMAIL.finditer(text)) if "@" in text else []
     if "[at" in text or "(at" in text or "(ät" in text or "[arroba" in text or "(arroba" in text or "(chez" in text:
         found += _SPELLED.finditer(text)
-    return any(not _EXAMPLE.search(each[1]) for each in found)
+    return (each.span() for each in found if not _EXAMPLE.search(each[1]))
 
 
-def _has_phone(text: str) -> bool:
-    return any("555-01" not in found[0].replace(" ", "-").replace(".", "-") for found in _phones(text))
-
-
-def _phones(text: str) -> Iterator[re.Match[str]]:
-    yield from _PHONE.finditer(text)
+def _phones(text: str) -> Iterator[Span]:
+    found = [(each[0], each.span()) for each in _PHONE.finditer(text)]
     lowered = text.lower()
     if any(sign in lowered for sign in _OF_PHONES):
-        yield from _CALLED.finditer(text)
+        found += [(each["number"], each.span("number")) for each in _CALLED.finditer(text)]
+    return (span for number, span in found if "555-01" not in number.replace(" ", "-").replace(".", "-"))
 
 
-def _has_card(text: str) -> bool:
-    return any(_is_luhn(re.sub(r"\D", "", found[0])) for found in _CARD.finditer(text))
+def _cards(text: str) -> Iterator[Span]:
+    return (found.span() for found in _CARD.finditer(text) if _is_luhn(re.sub(r"\D", "", found[0])))
 
 
 def _is_luhn(digits: str) -> bool:
@@ -183,8 +236,8 @@ def _is_luhn(digits: str) -> bool:
     )
 
 
-def _has_iban(text: str) -> bool:
-    return any(_is_iban(found[0].replace(" ", "")) for found in _IBAN.finditer(text))
+def _ibans(text: str) -> Iterator[Span]:
+    return (found.span() for found in _IBAN.finditer(text) if _is_iban(found[0].replace(" ", "")))
 
 
 def _is_iban(account: str) -> bool:
@@ -193,26 +246,43 @@ def _is_iban(account: str) -> bool:
     return int("".join(str(int(letter, 36)) for letter in account[4:] + account[:4])) % 97 == 1
 
 
-def _has_ip(text: str) -> bool:
+def _ssns(text: str) -> Iterator[Span]:
+    return (found.span() for found in _SSN.finditer(text))
+
+
+def _ips(text: str) -> Iterator[Span]:
     # Numbers of one digit each are those of a section or a version.
-    return any(not _NO_HOST.match(found[0]) and len(found[0]) > 7 for found in _IP.finditer(text))
+    return (found.span() for found in _IP.finditer(text) if not _NO_HOST.match(found[0]) and len(found[0]) > 7)
 
 
-def _has_key(text: str) -> bool:
-    return any(sign in text for sign in _OF_KEYS) and _KEY.search(text) is not None
+def _keys(text: str) -> Iterator[Span]:
+    for found in _KEY.finditer(text) if any(sign in text for sign in _OF_KEYS) else ():
+        body = _KEY_BODY.match(text, found.end()) if found[0].startswith("-----") else None
+        yield found.start(), body.end() if body else found.end()
 
 
-_FINDERS: dict[str, Callable[[str], object]] = {
-    "email": _has_email,
-    "phone": _has_phone,
-    "card": _has_card,
-    "iban": _has_iban,
-    "us_ssn": _SSN.search,
-    "ip": _has_ip,
-    "key": _has_key,
+_FINDERS: dict[str, Callable[[str], Iterator[Span]]] = {
+    "email": _emails,
+    "phone": _phones,
+    "card": _cards,
+    "iban": _ibans,
+    "us_ssn": _ssns,
+    "ip": _ips,
+    "key": _keys,
+}
+_MASKS: dict[str, str] = {
+    "key": "<KEY>",
+    "email": "<EMAIL>",
+    "iban": "<IBAN>",
+    "card": "<CARD>",
+    "us_ssn": "<SSN>",
+    "ip": "<IP>",
+    "phone": "<PHONE>",
+    "person": "<PERSON>",
+    "location": "<LOCATION>",
 }
 _OF_NUMBERS = frozenset({"phone", "card", "iban", "us_ssn", "ip"})
-_NAMES = {
+_NAMES: dict[str, str] = {
     "email": "an address for mail",
     "phone": "a phone number",
     "card": "the number of a card",

@@ -6,7 +6,7 @@ Nothing is fetched: the list of domains is the one that comes with tldextract. A
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ __all__ = ["NAMED", "Presidio", "model_digest"]
 NAMED = ("person", "location")
 """The kinds that need a model."""
 
-_ENTITIES = {
+_ENTITIES: dict[str, str] = {
     "email": "EMAIL_ADDRESS",
     "phone": "PHONE_NUMBER",
     "card": "CREDIT_CARD",
@@ -51,12 +51,19 @@ class Presidio:
 
     def found(self, text: str, min_score: float) -> tuple[str, float] | None:
         """The kind and the score of what it is surest of in a text; None if there is nothing."""
-        if not self._entities:
-            return None
-        given = {"language": _LANGUAGE, "entities": self._entities, "score_threshold": min_score}
-        results = self._engine.analyze(text, **given)
-        best = max(results, key=lambda each: each.score, default=None)
+        best = max(self._results(text, min_score), key=lambda each: each.score, default=None)
         return None if best is None else (_KINDS[best.entity_type], float(best.score))
+
+    def spans(self, text: str, min_score: float) -> list[tuple[int, int, str]]:
+        """All that it finds in a text: first and last letter, and the kind."""
+        return [(each.start, each.end, _KINDS[each.entity_type]) for each in self._results(text, min_score)]
+
+    def _results(self, text: str, min_score: float) -> Sequence[Any]:
+        if not self._entities:
+            return ()
+        given = {"language": _LANGUAGE, "entities": self._entities, "score_threshold": min_score}
+        found: Sequence[Any] = self._engine.analyze(text, **given)
+        return found
 
 
 def _engine(model: Path | None) -> Any:

@@ -5,15 +5,18 @@ First, one pass over the rows finds which of them have another verdict than they
 of a walk where rows are compared: by repeat number, key and row number of their items. Where a row has another verdict, the file
 is written anew. A row that comes back gets the place that it had, or would have had, when its item was finished; so the same stages make
 the same file again. One transaction then records the verdicts, the new places and the rename; see `compaction`.
+Stages that look at one row decide about it as it was made: where they have changed it, the ledger has the original. Rows are compared as
+they are written.
 
 Cost: one pass over the rows, and another one if any has to move. Memory: an entry for each append while the file is written, and one
-without its text for each row whose verdict is another one. The order of a walk is sorted by SQLite, in a file of its own if it is long.
+for each row whose verdict is another one, without its text. The order of a walk is sorted by SQLite, in a file of its own if it is long.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import time
 import zlib
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
@@ -25,6 +28,7 @@ from typing import IO, NamedTuple, Protocol
 
 import orjson
 
+from datafast.store.changed import ChangedRow
 from datafast.store.compaction import behind_link, finish_rewrite, new_files
 from datafast.store.ledger import Ledger
 from datafast.store.records import Append, FilteredRow, Place
@@ -39,7 +43,7 @@ __all__ = [
     "PlaceIn",
     "RecordedRow",
     "Reversed",
-    "Undecided",
+    "Said",
     "decide_where_changed",
     "reversals",
     "settle",
@@ -57,10 +61,14 @@ class Dropped(NamedTuple):
     score: float | None = None
 
 
-class Undecided(NamedTuple):
-    """A stage could give no verdict about a row. What stands instead."""
+class Said(NamedTuple):
+    """What stages say about a row: what drops it, if anything does; its line as they leave it, and which of them have changed it.
+    `is_undecided`: one of them could not say anything, and what was said before stands."""
 
-    verdict: Dropped | None
+    drops: Dropped | None
+    line: bytes
+    changed_by: tuple[str, ...] = ()
+    is_undecided: bool = False
 
 
 class Abandoned(Exception):
@@ -68,8 +76,13 @@ class Abandoned(Exception):
 
 
 class RecordedRow(NamedTuple):
-    """A row with its item's id and place in the plan, its number and line, and what has dropped it. `filtered` is its id among dropped
-    rows; 0 for none."""
+    """A row with its item's id and place in the plan.
+
+    Attributes:
+        line: as it is now; `original`: as it was made, and `changed_by`: the stages that have changed it since.
+        before: what has dropped it.
+        filtered: its id among dropped rows; 0 for none.
+    """
 
     item: int
     number: int
@@ -77,6 +90,13 @@ class RecordedRow(NamedTuple):
     line: bytes
     before: Dropped | None = None
     filtered: int = 0
+    original: bytes = b""
+    changed_by: tuple[str, ...] = ()
+
+    @property
+    def as_it_is(self) -> Said:
+        """What was said about it before."""
+        return Said(self.before, self.line, self.changed_by)
 
 
 class Deciding(Protocol):
@@ -94,8 +114,8 @@ class Deciding(Protocol):
     def draw(self, position: int) -> int:
         """The repeat number of the item at a position of the plan."""
 
-    def verdicts(self, rows: Sequence[RecordedRow]) -> Sequence[Dropped | Undecided | None]:
-        """What drops each of these rows; None if it is kept. Raises `Abandoned`."""
+    def verdicts(self, rows: Sequence[RecordedRow]) -> Sequence[Said]:
+        """What stages say about each of these rows. Raises `Abandoned`."""
 
 
 class Decides(Protocol):
@@ -126,40 +146,75 @@ PlaceIn = Callable[[int], tuple[int, int]]
 
 @dataclass
 class Reversed:
-    """How many rows have another verdict than before: `dropped` ones were kept, `returned` ones dropped. `decided` are all rows, and
-    `undecided` those of them about which no verdict could be given."""
+    """How many rows have another verdict than before: `dropped` ones were kept, `returned` ones dropped, and `changed` ones are in the file
+    as before, with another text. `decided` are all rows, and `undecided` those of them about which no verdict could be given."""
 
     dropped: int = 0
     returned: int = 0
+    changed: int = 0
     decided: int = 0
     undecided: int = 0
 
     def __bool__(self) -> bool:
-        return bool(self.dropped or self.returned)
+        return bool(self.dropped or self.returned or self.changed)
 
 
 @dataclass
 class _Changes:
-    """The rows that have another verdict than before, by item and number."""
+    """The rows that have another verdict or another text than before, by item and number."""
 
+    texts: _Texts
     counts: Reversed = field(default_factory=Reversed)
     dropped: dict[tuple[int, int], Dropped] = field(default_factory=dict)
     returned: set[tuple[int, int]] = field(default_factory=set)
     reworded: list[tuple[str, str, float | None, int]] = field(default_factory=list)
+    changed_by: dict[tuple[int, int], tuple[str, ...]] = field(default_factory=dict)
 
-    def take(self, row: RecordedRow, found: Dropped | Undecided | None) -> None:
-        self.counts.decided += 1
-        if isinstance(found, Undecided):
-            self.counts.undecided += 1
-            found = found.verdict
-        if found is None and row.before is not None:
-            self.counts.returned += 1
-            self.returned.add((row.item, row.number))
-        elif found is not None and row.before is None:
-            self.counts.dropped += 1
-            self.dropped[row.item, row.number] = found
-        elif found is not None and found != row.before:
-            self.reworded.append((*found, row.filtered))
+    def __bool__(self) -> bool:
+        """Whether the file or the text of a dropped row is another one."""
+        return bool(self.counts or self.texts or self.changed_by)
+
+    def take(self, row: RecordedRow, said: Said) -> None:
+        counts, key = self.counts, (row.item, row.number)
+        counts.decided += 1
+        counts.undecided += said.is_undecided
+        if said.drops is None and row.before is not None:
+            counts.returned += 1
+            self.returned.add(key)
+        elif said.drops is not None and row.before is None:
+            counts.dropped += 1
+            self.dropped[key] = said.drops
+        elif said.drops is not None and said.drops != row.before:
+            self.reworded.append((*said.drops, row.filtered))
+        if said.line != row.line:
+            counts.changed += said.drops is None and row.before is None
+            self.texts.put(key, said.line)
+        if said.changed_by != row.changed_by:
+            self.changed_by[key] = said.changed_by
+
+
+class _Texts:
+    """The new lines of rows, in a file."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._places: dict[tuple[int, int], tuple[int, int]] = {}
+        self._end = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._places)
+
+    def put(self, key: tuple[int, int], line: bytes) -> None:
+        self._places[key] = self._end, len(line)
+        self._end += self._file.write(line)
+
+    def of(self, key: tuple[int, int], line: bytes) -> bytes:
+        """The new line of a row; the one that it has if there is no other."""
+        if key not in self._places:
+            return line
+        start, size = self._places[key]
+        self._file.seek(start)
+        return self._file.read(size)
 
 
 @dataclass
@@ -167,8 +222,10 @@ class _Moves:
     """What has to change in the ledger with the file."""
 
     dropped: list[tuple[FilteredRow, int, int]] = field(default_factory=list)
-    """Each without its text, which is so many bytes from a byte of the file on."""
+    """Each without its text where that is the one in the file, which is so many bytes from a byte on."""
     returned: list[int] = field(default_factory=list)
+    retold: list[tuple[bytes, int]] = field(default_factory=list)
+    """Dropped rows that stages change in another way now: their text, with their id."""
     slots: dict[int, tuple[int, int]] = field(default_factory=dict)
     """By item: the rows that are dropped, and those that return, as bit masks."""
 
@@ -233,16 +290,17 @@ def _decide(rows: Path, ledger: Ledger, decides: Decides, *, each: bool) -> Reve
     counts = ledger.counts()
     deciding.expect(counts.written + counts.filtered)
     rows = behind_link(rows)
-    changes = _changes(_recorded(rows, ledger, deciding), deciding)
-    if each or changes.counts.undecided:
-        meta["undecided"] = str(changes.counts.undecided or "")
-    _apply(rows, ledger, changes, meta)
+    with _spool(rows.parent) as spool:
+        changes = _changes(_recorded(rows, ledger, deciding), deciding, spool)
+        if each or changes.counts.undecided:
+            meta["undecided"] = str(changes.counts.undecided or "")
+        _apply(rows, ledger, changes, meta)
     return changes.counts
 
 
 def _apply(rows: Path, ledger: Ledger, changes: _Changes, meta: Mapping[str, str]) -> None:
     """Makes the file and the ledger what the verdicts say. The file is left alone if no row moves."""
-    if not changes.counts:
+    if not changes:
         with ledger.transaction():
             ledger.filtered.reword(changes.reworded)
             _note(ledger, meta)
@@ -257,6 +315,7 @@ def _apply(rows: Path, ledger: Ledger, changes: _Changes, meta: Mapping[str, str
                 dropped=_with_text(rows, moves.dropped),
                 returned=moves.returned,
                 reworded=changes.reworded,
+                retold=moves.retold,
                 slots=moves.slots,
             )
             ledger.replace_appends(appends, emptied=(), cut={}, renumbered=False)
@@ -272,7 +331,8 @@ def reversals(rows: Path, ledger: Ledger, deciding: Deciding, place_in: PlaceIn 
     Args:
         place_in: says where items are in the plan if that is not the one of the last run.
     """
-    return _changes(_recorded(rows, ledger, deciding, place_in, lenient=True), deciding).counts
+    with _spool(None) as spool:
+        return _changes(_recorded(rows, ledger, deciding, place_in, lenient=True), deciding, spool).counts
 
 
 def _note(ledger: Ledger, meta: Mapping[str, str]) -> None:
@@ -283,12 +343,17 @@ def _note(ledger: Ledger, meta: Mapping[str, str]) -> None:
 # -- which rows have another verdict
 
 
-def _changes(recorded: Iterable[RecordedRow], deciding: Deciding) -> _Changes:
-    changes = _Changes()
+def _changes(recorded: Iterable[RecordedRow], deciding: Deciding, spool: IO[bytes]) -> _Changes:
+    changes = _Changes(_Texts(spool))
     for batch in _batches(recorded):
         for row, found in zip(batch, deciding.verdicts(batch), strict=True):
             changes.take(row, found)
     return changes
+
+
+def _spool(folder: Path | None) -> IO[bytes]:
+    """A place for texts: memory, and a file without a name where they are many."""
+    return tempfile.SpooledTemporaryFile(max_size=_BYTES_AT_ONCE, dir=None if folder is None else str(folder))
 
 
 def _batches(recorded: Iterable[RecordedRow]) -> Iterator[list[RecordedRow]]:
@@ -308,6 +373,7 @@ def _recorded(
     rows: Path, ledger: Ledger, deciding: Deciding, place_in: PlaceIn | None = None, *, lenient: bool = False
 ) -> Iterator[RecordedRow]:
     """All rows that the last plan asks for, those in the file and those that were dropped."""
+    originals = _Originals(ledger)
     with (rows if rows.is_file() else Path(os.devnull)).open("rb", buffering=0) as source:
 
         def lines(append: Append) -> dict[int, bytes]:
@@ -322,7 +388,35 @@ def _recorded(
                 if row.number >= num_rows:
                     continue
                 row = row._replace(place=Place(position, row.place.key, num_rows))
-            yield row
+            changed = originals.row(row.item, row.number)
+            if changed is None:
+                yield row._replace(original=row.line)
+            else:
+                yield row._replace(original=changed.original + b"\n", changed_by=changed.stages)
+
+
+class _Originals:
+    """Rows as they were before stages have changed them. Cost: a look into the ledger for each item, if it has any."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._table = ledger.changed
+        self._has_some = not self._table.is_empty
+        self._item = -1
+        self._found: dict[int, ChangedRow] = {}
+
+    def row(self, item: int, number: int) -> ChangedRow | None:
+        if self._has_some and item != self._item:
+            self._item, self._found = item, self._table.of(item)
+        return self._found.get(number)
+
+    def note(self, item: int, number: int, line: bytes, stages: tuple[str, ...]) -> None:
+        """Records which stages change a row now that has this line until now."""
+        before = self.row(item, number)
+        if stages:
+            original = line.removesuffix(b"\n") if before is None else before.original
+            self._table.put([ChangedRow(item, number, stages, original)])
+        else:
+            self._table.forget_rows({item: 1 << number})
 
 
 def _in_file_order(ledger: Ledger, lines: Callable[[Append], dict[int, bytes]]) -> Iterator[RecordedRow]:
@@ -365,9 +459,12 @@ def _in_walk_order(
 def _write(rows: Path, target: Path, ledger: Ledger, changes: _Changes, moves: _Moves) -> list[Append]:
     written: list[Append] = []
     size = 0
+    originals = _Originals(ledger)
     with rows.open("rb") as source, target.open("xb") as sink:
         for place in _places(ledger):
-            kept = _kept(place, _lines(source, rows, place.append), changes, moves)
+            lines = _lines(source, rows, place.append)
+            _note_changes(place, lines, changes, originals)
+            kept = _kept(place, lines, changes, moves)
             data = b"".join(kept[number] for number in sorted(kept))
             sink.write(data)
             slots = sum(1 << number for number in kept)
@@ -383,7 +480,7 @@ def _with_text(rows: Path, dropped: Sequence[tuple[FilteredRow, int, int]]) -> I
     with rows.open("rb") as source:
         for row, start, size in dropped:
             source.seek(start)
-            yield replace(row, row=source.read(size))
+            yield row if row.row else replace(row, row=source.read(size))
 
 
 def _lines(source: IO[bytes], rows: Path, append: Append) -> dict[int, bytes]:
@@ -416,6 +513,15 @@ def _places(ledger: Ledger) -> Generator[_Place, None, None]:
         yield _Place(append, filtered)
 
 
+def _note_changes(place: _Place, lines: Mapping[int, bytes], changes: _Changes, originals: _Originals) -> None:
+    """Records which stages change the rows of a place, where that is new."""
+    item = place.append.item
+    if changes.changed_by:
+        for number, line in (*lines.items(), *((number, line) for number, (_, line) in place.filtered.items())):
+            if (stages := changes.changed_by.get((item, number))) is not None:
+                originals.note(item, number, line, stages)
+
+
 def _kept(place: _Place, lines: Mapping[int, bytes], changes: _Changes, moves: _Moves) -> dict[int, bytes]:
     """The lines that stay at a place and those that come back to it, by number; what changes is noted."""
     kept = {}
@@ -423,16 +529,21 @@ def _kept(place: _Place, lines: Mapping[int, bytes], changes: _Changes, moves: _
     end = place.append.start
     for number, line in lines.items():
         start, end = end, end + len(line)
-        found = changes.dropped.get((item, number))
-        if found is None:
-            kept[number] = line
+        told = changes.texts.of((item, number), line)
+        drops = changes.dropped.get((item, number))
+        if drops is None:
+            kept[number] = told
             continue
         moves.turn(item, dropped=1 << number)
-        row = FilteredRow(item, number, found.stage, found.reason, b"", time.time(), place.append.id, found.score)
+        text = told.removesuffix(b"\n") if told != line else b""
+        row = FilteredRow(item, number, drops.stage, drops.reason, text, time.time(), place.append.id, drops.score)
         moves.dropped.append((row, start, len(line) - 1))
     for number, (filtered_id, line) in place.filtered.items():
+        told = changes.texts.of((item, number), line)
         if (item, number) in changes.returned:
             moves.turn(item, returned=1 << number)
             moves.returned.append(filtered_id)
-            kept[number] = line
+            kept[number] = told
+        elif told != line:
+            moves.retold.append((told.removesuffix(b"\n"), filtered_id))
     return kept

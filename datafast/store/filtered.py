@@ -40,6 +40,10 @@ class FilteredTable:
             ((storable(stage), storable(reason), score, one) for stage, reason, score, one in told),
         )
 
+    def retell(self, told: Iterable[tuple[bytes, int]]) -> None:
+        """Gives rows another line, by id."""
+        self._db.executemany("UPDATE filtered SET row = ? WHERE id = ?", told)
+
     def forget_items(self, item_ids: Iterable[int]) -> None:
         """Removes the rows of these items."""
         self._db.executemany("DELETE FROM filtered WHERE item = ?", ((item_id,) for item_id in item_ids))

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from datafast.errors import OutputWriteError
 from datafast.store.append_file import AppendFile
+from datafast.store.changed import ChangedRow
 from datafast.store.in_place import displaced, replaced
 from datafast.store.journal import Journal
 from datafast.store.ledger import Ledger
@@ -38,6 +39,7 @@ class Pending:
     items: dict[int, ItemRecord] = field(default_factory=dict)
     failures: list[FailureRow] = field(default_factory=list)
     filtered: list[FilteredRow] = field(default_factory=list)
+    changed: list[ChangedRow] = field(default_factory=list)
     charges: list[Charge] = field(default_factory=list)
     learned: dict[str, str] | None = None
 
@@ -147,6 +149,7 @@ class GroupCommit:
                     self._ledger.note_unsettled()
                 self._ledger.put_failures(pending.failures)
                 self._ledger.filtered.put(pending.filtered)
+                self._ledger.changed.put(pending.changed)
                 self._ledger.put_charges(pending.charges)
                 if pending.learned is not None:
                     self._ledger.put_learned(pending.learned)

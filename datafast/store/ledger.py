@@ -11,6 +11,7 @@ looked up in memory, in a table that is built at the start. Readers (`datafast s
     failures  one row an item with failed rows: why
     failed    a view: the failures of items that are in the plan and have failed
     filtered  one row a dropped row: the row, the stage, the reason
+    changed   one row a row that stages have changed: as it was before
     meta      format, mode, versions of keys, the plan's fingerprint, settings of the stages, the rows requested, how to go on,
               what was learned of providers, a mark of the last run that began
 
@@ -34,6 +35,7 @@ import orjson
 
 from datafast.errors import OutputError, OutputWriteError
 from datafast.store.batches import BatchTables
+from datafast.store.changed import ChangedTable
 from datafast.store.database import Transaction, cannot_open, connect, unreadable, unwritable
 from datafast.store.filtered import FilteredTable
 from datafast.store.in_place import leads_to
@@ -106,6 +108,7 @@ class Ledger:
             raise unreadable(path, sqlite3.DatabaseError("the description of its tables is damaged")) from error
         self.batches = BatchTables(self._db)
         self.filtered = FilteredTable(self._db)
+        self.changed = ChangedTable(self._db)
 
     def unreadable(self, error: sqlite3.Error) -> OutputError:
         """The error for a damaged file."""
@@ -282,6 +285,7 @@ class Ledger:
         self.put_items([item])
         self._db.execute("DELETE FROM failures WHERE item = ?", (item.id,))
         self._db.execute("DELETE FROM filtered WHERE item = ? AND number >= ?", (item.id, num_rows))
+        self.changed.forget_but(item.id, item.slots, first=num_rows)
         if item.slots >> num_rows:
             ids = {item.id, *(other.id for other in self._items_to_cut())}
             self.set_meta("cut", orjson.dumps(sorted(ids)).decode())
@@ -516,6 +520,7 @@ class Ledger:
                 item.state = ItemState.STALE if item.state is ItemState.STALE else ItemState.OPEN
                 self.put_items([item])
         self.filtered.forget_rows(lost)
+        self.changed.forget_rows(lost)
 
     def replace_appends(
         self, appends: Iterable[Append], *, emptied: Iterable[int], cut: Mapping[int, int], renumbered: bool
@@ -533,8 +538,11 @@ class Ledger:
         self._db.executemany(
             "UPDATE items SET rows_written = 0, slots = NULL WHERE id = ?", [(item_id,) for item_id in emptied]
         )
+        self.changed.forget_items(emptied)
         for item in self.items_of(list(cut)).values():
-            self.put_items([replace(item, slots=item.slots & ((1 << cut[item.id]) - 1))])
+            slots = item.slots & ((1 << cut[item.id]) - 1)
+            self.put_items([replace(item, slots=slots)])
+            self.changed.forget_but(item.id, slots, first=cut[item.id])
 
     # -- what rows look like
 
@@ -599,6 +607,7 @@ class Ledger:
         dropped: Iterable[FilteredRow],
         returned: Iterable[int],
         reworded: Iterable[tuple[str, str, float | None, int]],
+        retold: Iterable[tuple[bytes, int]],
         slots: Mapping[int, tuple[int, int]],
     ) -> None:
         """Records other verdicts about rows than they had.
@@ -606,11 +615,12 @@ class Ledger:
         Args:
             dropped: rows that were in the file.
             returned: the ids of filtered rows that are in the file now.
-            reworded: stage, reason and score of filtered rows that stay, with their ids.
+            reworded: stage, reason and score of filtered rows that stay, with their ids; `retold`: the line of such rows.
             slots: by item, the rows of both sorts as bit masks.
         """
         self.filtered.remove(returned)
         self.filtered.reword(reworded)
+        self.filtered.retell(retold)
         self.filtered.put(dropped)
         for item in self.items_at(slots):
             out, back = slots[item.id]
@@ -624,9 +634,12 @@ class Ledger:
 
     def decide_anew(self, item_ids: Sequence[int]) -> None:
         """Forgets the verdicts of stages about the rows of these items, whose state says that they are back in the plan."""
-        if any(item.slots for item in self.items_at(item_ids)):
+        items = list(self.items_at(item_ids))
+        if any(item.slots for item in items):
             self.note_undecided()
         self.filtered.forget_items(item_ids)
+        for item in () if self.changed.is_empty else items:
+            self.changed.forget_but(item.id, item.slots)
         self._db.executemany("UPDATE items SET kept = NULL WHERE id = ?", [(item_id,) for item_id in item_ids])
 
     def note_undecided(self) -> None:

@@ -7,6 +7,7 @@ only read do not migrate: temporary views show them an old ledger in the newest 
     2   rows that stages have dropped (`filtered`, and `kept` of items), the wire format of each reply, the versions of keys
     3   batches and the calls in them
     4   the place of each dropped row, which is the append of its item, and its score
+    5   rows as they were before stages have changed them (`changed`)
 """
 
 from __future__ import annotations
@@ -73,6 +74,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE filtered ADD COLUMN score REAL",
         "CREATE INDEX filtered_of_place ON filtered(place, number)",
     ),
+    (
+        """CREATE TABLE changed(
+            id INTEGER PRIMARY KEY, item INTEGER NOT NULL, number INTEGER NOT NULL, stages TEXT NOT NULL, original BLOB NOT NULL)""",
+        "CREATE UNIQUE INDEX changed_of_item ON changed(item, number)",
+    ),
 )
 FORMAT = len(MIGRATIONS)
 
@@ -84,6 +90,9 @@ _NO_BATCHES = (
 )
 
 _NO_PLACES = "CREATE TEMP VIEW filtered AS SELECT *, NULL AS place, NULL AS score FROM main.filtered"
+_NO_CHANGES = (
+    """CREATE TEMP VIEW changed AS SELECT 0 AS id, 0 AS item, 0 AS number, '' AS stages, x'' AS original WHERE 0"""
+)
 
 _AS_NEWEST: dict[int, tuple[str, ...]] = {
     1: (
@@ -93,9 +102,11 @@ _AS_NEWEST: dict[int, tuple[str, ...]] = {
             NULL AS place, NULL AS score WHERE 0""",
         """CREATE TEMP VIEW meta AS SELECT * FROM main.meta UNION ALL SELECT 'keys', '["1"]'""",
         *_NO_BATCHES,
+        _NO_CHANGES,
     ),
-    2: (_NO_PLACES, *_NO_BATCHES),
-    3: (_NO_PLACES,),
+    2: (_NO_PLACES, *_NO_BATCHES, _NO_CHANGES),
+    3: (_NO_PLACES, _NO_CHANGES),
+    4: (_NO_CHANGES,),
 }
 
 

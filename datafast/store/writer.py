@@ -20,6 +20,7 @@ from datafast.errors import OutputError, OutputWriteError
 from datafast.plan.items import Plan, WorkItem
 from datafast.store.append_file import AppendFile
 from datafast.store.batch_book import BatchBook
+from datafast.store.changed import ChangedRow
 from datafast.store.compaction import order_rows
 from datafast.store.deciding import Reversed
 from datafast.store.group_commit import GroupCommit
@@ -87,6 +88,7 @@ class Store:
         self.counts = counts
         self.failures = ledger.failure_counts()
         self.filtered = ledger.filtered.counts()
+        self.changed = ledger.changed.counts()
         self.learned: dict[str, str] = ledger.learned
         self._rows = rows
         self._ledger = ledger
@@ -268,11 +270,13 @@ class Store:
         lines: Mapping[int, bytes],
         filtered: Sequence[FilteredRow],
         failure: FailureRow | None,
+        changed: Sequence[ChangedRow] = (),
     ) -> int:
         """Records all rows of an item as JSON lines by rising row number. Rows that are in the file are not written again.
 
         Args:
             filtered: rows that stages have just dropped.
+            changed: those of these rows, and of the lines, that stages have just changed.
             failure: says why rows are missing.
 
         Returns:
@@ -293,6 +297,10 @@ class Store:
         self.counts.written += len(new)
         if filtered:
             self._filter(record, filtered)
+        if changed:
+            self._commit.pending.changed += changed
+            for row in changed:
+                self.changed.update(set(row.stages) if row.number in new else ())
         if failure:
             self.counts.failed += failure.rows
             self.failures[failure.provider, failure.category] += failure.rows
@@ -381,6 +389,7 @@ class Store:
         self.counts = self._ledger.counts(self.counts.requested)
         self.failures = self._ledger.failure_counts()
         self.filtered = self._ledger.filtered.counts()
+        self.changed = self._ledger.changed.counts()
 
     def close_files(self) -> None:
         """Closes the files without writing; pending replies are in the journal. Does nothing the second time."""

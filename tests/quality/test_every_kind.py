@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from datafast.engine.options import RunOptions
 from datafast.plan.items import WorkItem
-from datafast.quality.base import KEEP, Stage, Verdict, drop
+from datafast.quality.base import KEEP, Stage, Verdict, change, drop, with_texts
 from datafast.types import RunReport
 from tests.datasets.test_contract import Bench, bench, every_kind, others
 from tests.support import assert_balanced
@@ -57,3 +57,42 @@ def test_other_stages_decide_about_recorded_rows_as_about_new_ones_and_back_agai
     assert [report.calls for report in (other, last)] == [0, 0]
     assert len(SEEN) == first.requested
     assert {len(shown) for shown in SEEN.values()} == {1}
+
+
+class Marked(Stage):
+    """Adds a mark to all texts of a share of the rows, but for single words, which may be one of a choice."""
+
+    stage: Literal["marked"] = "marked"
+    every: int
+
+    def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
+        if crc32(row.uuid.encode()) % self.every:  # type: ignore[attr-defined]
+            return KEEP
+        return change(with_texts(row, lambda text: f"{text} <mark>" if " " in text else text))
+
+
+@pytest.mark.filterwarnings("ignore:All .* rows were filtered")
+@every_kind
+def test_rows_of_every_kind_are_changed_and_come_back_byte_for_byte(bench: Bench) -> None:
+    project = bench.changed(reasoning="metadata").project
+
+    def made(*stages: Stage, **options: Any) -> RunReport:
+        dataset = project.dataset()
+        dataset.config.quality = list(stages)
+        project.generate(dataset, RunOptions(progress=False, **options))
+        return assert_balanced(dataset.report)
+
+    first = made(Marked(every=1), SharesStage(every=2))
+    changed = bench.output.read_bytes()
+    assert first.failed == 0
+    assert b"<mark>" in changed
+    assert len(list(project.dataset().data_rows)) == first.written
+    plain = made()
+    original = bench.output.read_bytes()
+    assert b"<mark>" not in original
+    assert made(Marked(every=1)).changed_by_stage == {"marked": plain.written}
+    assert made(Marked(every=2)).calls == 0
+    assert made(Marked(every=1), SharesStage(every=2), decide_only=True).calls == 0
+    assert bench.output.read_bytes() == changed
+    assert made().calls == plain.calls == 0
+    assert bench.output.read_bytes() == original

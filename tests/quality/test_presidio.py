@@ -105,3 +105,10 @@ def test_what_does_not_go_together_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.cfg").write_text("[nlp]\nlang = 'none of ours'\n", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"model: .* cannot be loaded: "):
         stage(kinds=["person"], model=tmp_path)
+
+
+def test_it_masks_what_it_finds(model: Path) -> None:
+    by = stage(model=model, kinds=["person", "location", "email", "key"], action="mask")
+    text = "Ilse Varga of Graz: ilse.varga@web.de, sk-abcdefghijklmnopqrstuvwx."
+    made = by.decide(Row(text=text), None)  # type: ignore[arg-type]  # it looks at the row alone
+    assert made.fields == {"text": "<PERSON> of <LOCATION>: <EMAIL>, <KEY>."}

@@ -272,7 +272,7 @@ def test_a_stage_that_gives_no_verdict_fails_its_items_and_is_named(tmp_path: Pa
     assert counts(made.report) == (0, 0, 8, 0)
     (error,) = {item.error for item in made.failed_items}
     assert error.startswith("TypeError: The stage 'careless' gave ")
-    assert error.endswith("Return KEEP, or drop(reason) with a text.")
+    assert error.endswith("or drop(reason) with a text.")
 
 
 # -- what is shown

@@ -450,7 +450,7 @@ def test_a_function_says_why() -> None:
     [
         ({"stage": "regex"}, "allow: No pattern is given"),
         ({"stage": "regex", "deny": ["(?=x)"]}, r"deny\[0\]: The pattern .* look-around"),
-        ({"stage": "check"}, "expected one of parses_as, json_schema, answer and function, got none"),
+        ({"stage": "check"}, "expected one of parses_as, json_schema, answer, command and function, got none"),
         ({"stage": "check", "parses_as": "json", "json_schema": {}}, "got parses_as and json_schema"),
         ({"stage": "check", "json_schema": {}}, "field: Say which field"),
         ({"stage": "check", "answer": "(a)"}, "equals: answer and equals go together"),

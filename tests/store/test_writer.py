@@ -17,7 +17,7 @@ from datafast.errors import DatafastWarning, OutputError, OutputWriteError
 from datafast.plan.items import Plan
 from datafast.store import group_commit
 from datafast.store.append_file import AppendFile
-from datafast.store.deciding import Dropped, Reversed
+from datafast.store.deciding import Dropped, Reversed, Said
 from datafast.store.group_commit import GroupCommit
 from datafast.store.journal import Journal, read_journal
 from datafast.store.ledger import Ledger
@@ -442,7 +442,7 @@ class DropsAll:
         return SimpleNamespace(
             walks=False,
             expect=lambda number: None,
-            verdicts=lambda recorded: [Dropped("a", "because") for _ in recorded],
+            verdicts=lambda recorded: [Said(Dropped("a", "because"), row.line) for row in recorded],
         )
 
 

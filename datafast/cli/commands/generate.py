@@ -42,6 +42,7 @@ __all__ = ["command"]
     type=options.UserFile(path_type=Path, allow_dash=True),
     help="Append what happens to this file, one JSON object a line. Use - for stdout.",
 )
+@options.allow_commands
 @options.yes
 @options.env_file
 @options.as_json
@@ -61,6 +62,7 @@ def command(
     retry_failed: bool,
     decide_only: bool,
     events: Path | None,
+    allow_commands: bool,
     yes: bool,
     env_file: Path | None,
     as_json: bool,
@@ -98,6 +100,7 @@ def command(
         retry_failed=retry_failed,
         decide_only=decide_only,
         events=events,
+        allow_commands=allow_commands,
         yes=yes,
         env_file=env_file,
         verbose=verbose,

@@ -29,6 +29,7 @@ _CALLS = 4  # shown where all have one role; of several roles the first of each 
 @options.offline
 @options.local
 @options.output
+@options.allow_commands
 @options.yes
 @options.env_file
 @options.as_json
@@ -41,6 +42,7 @@ def command(
     offline: bool,
     local: str | None,
     output: Path | None,
+    allow_commands: bool,
     yes: bool,
     env_file: Path | None,
     as_json: bool,
@@ -59,6 +61,7 @@ def command(
         output=output,
         limit=number,
         is_preview=True,
+        allow_commands=allow_commands,
         yes=yes,
         env_file=env_file,
         verbose=verbose,

@@ -48,6 +48,7 @@ def _status(file: Path, ledger_path: Path | None) -> dict[str, Any]:
             **_rows(ledger),
             **_spent(ledger),
             "filtered_by_stage": by_stage(ledger.filtered.counts()),
+            "changed_by_stage": dict(ledger.changed.counts().most_common()),
             "agreement": told_agreement(paths.rows),
             "failures": _failures(ledger),
             "failures_by_provider": by_provider(ledger.failure_counts()),
@@ -107,7 +108,7 @@ def _show(status: dict[str, Any]) -> None:
     from datafast.amounts import money
     from datafast.cli.display.agreement import agreement_lines
     from datafast.cli.display.lines import labelled, print_steps
-    from datafast.cli.display.summary import filtered_lines
+    from datafast.cli.display.summary import changed_line, filtered_lines
     from datafast.types import ProviderUsage
 
     console = Console(highlight=False)
@@ -133,6 +134,8 @@ def _show(status: dict[str, Any]) -> None:
         labelled(console, "used", f"{name}: {ProviderUsage(**used).in_words()}")
     for text in filtered_lines(status["filtered_by_stage"]):
         labelled(console, "filtered", text)
+    if status["changed_by_stage"]:
+        labelled(console, "changed", changed_line(status["changed_by_stage"]))
     for text in agreement_lines(status["agreement"]):
         labelled(console, "agreement", text)
     for category, failure in status["failures"].items():

@@ -13,7 +13,7 @@ from datafast.amounts import counted, money, share
 from datafast.cli.display.lines import Step, labelled, print_steps
 from datafast.types import RunReport, StopCause
 
-__all__ = ["filtered_lines", "in_words", "show_report", "show_sample", "show_start"]
+__all__ = ["changed_line", "filtered_lines", "in_words", "show_report", "show_sample", "show_start"]
 
 _NAMED_PROVIDERS = 4
 _REASONS = 5
@@ -56,13 +56,11 @@ def show_report(
     speed += f", {tokens / report.elapsed_s:,.0f} tokens/s" if tokens else ""
     lines = [("rows", report.counts_line())]
     lines += [("filtered", text) for text in filtered_lines(report.filtered_by_stage)]
-    if report.dropped_again or report.returned:
-        lines.append(
-            (
-                "decided",
-                f"anew, by other stages: {counted(report.dropped_again, 'row')} left the file, and {report.returned:,} came back",
-            )
-        )
+    lines += [("changed", changed_line(report.changed_by_stage))] if report.changed_by_stage else []
+    if report.dropped_again or report.returned or report.changed_again:
+        others = f", {report.returned:,} came back, and {report.changed_again:,} have another text"
+        both = others if report.changed_again else f", and {report.returned:,} came back"
+        lines.append(("decided", f"anew, by other stages: {counted(report.dropped_again, 'row')} left the file{both}"))
     if report.dropped_at_end or report.returned_at_end:
         lines.append(
             (
@@ -105,6 +103,11 @@ def filtered_lines(by_stage: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
         if rest := sum(count for _, count in most[_REASONS:]):
             shown.append(f"{rest:,} for {len(most) - _REASONS:,} other reasons")
         yield f"by {stage}: {', '.join(shown)}"
+
+
+def changed_line(by_stage: Mapping[str, int]) -> str:
+    """How many rows in the file each stage has changed."""
+    return ", ".join(f"{counted(rows, 'row')} by {stage}" for stage, rows in by_stage.items())
 
 
 def _cut(text: str) -> str:
