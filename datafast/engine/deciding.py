@@ -3,8 +3,10 @@ rows are compared with each other, whenever some have come."""
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
@@ -12,16 +14,34 @@ from pydantic import BaseModel, ValidationError
 from datafast._util.notify import warn_user
 from datafast.amounts import counted
 from datafast.engine.reasoning import line_as, row_of
-from datafast.engine.stages import Decided, Verdict, Walk, Walks, checked, settings_of, verdict_of
+from datafast.engine.recorded_answers import RecordedAnswers, RowAsked, Unasked
+from datafast.engine.stages import (
+    Asks,
+    Decided,
+    HasSettings,
+    Verdict,
+    Walk,
+    Walks,
+    checked,
+    settings_of,
+    verdict_of,
+)
+from datafast.engine.targets import FULL, SURPLUS, Room
+from datafast.errors import CallFailed
 from datafast.logger_config import logger
 from datafast.store.deciding import Abandoned, Dropped, RecordedRow, Said
 
 if TYPE_CHECKING:
+    from datafast.engine.calls.call import Call
     from datafast.engine.job import Job
     from datafast.engine.stop import StopSignal
     from datafast.plan.items import WorkItem
+    from datafast.store.deciding import CallsOf
+    from datafast.store.records import Recorded
 
 __all__ = ["Decider", "WalkInOrder"]
+
+_EXAMPLES = 50  # calls of a route and role, by which the cost of all is told
 
 
 class Decider:
@@ -32,6 +52,8 @@ class Decider:
         walks: those of the stages that compare rows, likewise.
         walk_names: the names of these.
         looked_at: how many rows the last pass has looked at, of `expected`; for others to tell.
+        unasked, asked_in_vain: see `datafast.store.deciding.Decides`.
+        missing_calls: the calls of the last pass that were never made, by route of the plan and role.
 
     Args:
         stop: an interruption leaves a pass a few seconds. Then it is abandoned, before anything has changed.
@@ -39,9 +61,14 @@ class Decider:
 
     def __init__(self, job: Job, stop: StopSignal | None = None) -> None:
         self.settings = settings_of(job.row_stages)
-        self.walks = settings_of(job.walk_stages)
-        self.walk_names = frozenset(stage.name for stage in job.walk_stages)
+        compared: list[HasSettings] = [*job.walk_stages, *([] if job.targets is None else [job.targets])]
+        self.walks = settings_of(compared)
+        self.walk_names = frozenset(one.name for one in compared)
         self.looked_at = self.expected = 0
+        self._unasked: dict[int, int] = {}
+        self._in_vain: set[int] = set()
+        self.missing_calls: Counter[tuple[int, str]] = Counter()
+        self._examples: list[tuple[int, Call]] = []
         self._job = job
         self._stop = stop
         self._since = 0.0
@@ -49,15 +76,33 @@ class Decider:
         self._undecided = 0
         self._why = ""
 
-    def anew(self, *, each: bool, former_walks: Collection[str]) -> _Verdicts:
-        """A pass of verdicts.
-
-        Args:
-            each: whether the stages that look at one row decide anew; else what they have decided stands.
-            former_walks: the names of stages by which rows were ever compared. What these have decided never stands.
-        """
+    def anew(
+        self, *, each: bool, former_walks: Collection[str], calls_of: CallsOf, tries_again: bool = False
+    ) -> _Verdicts:
+        """See `datafast.store.deciding.Decides`."""
         self.looked_at, self._since = 0, time.monotonic()
-        return _Verdicts(self, self._job, self.walk_names | set(former_walks), each=each)
+        if each:
+            self._unasked, self._in_vain, self.missing_calls, self._examples = {}, set(), Counter(), []
+        asks = each and any(isinstance(stage, Asks) for stage in self._job.row_stages)
+        answers = RecordedAnswers(self._job, tries_again=tries_again) if asks else None
+        walk_names = self.walk_names | set(former_walks)
+        return _Verdicts(self, self._job, walk_names, each=each, answers=answers, calls_of=calls_of)
+
+    @property
+    def unasked(self) -> Mapping[int, int]:
+        return self._unasked
+
+    @property
+    def asked_in_vain(self) -> Collection[int]:
+        return self._in_vain
+
+    def examples(self) -> list[tuple[int, Call, float]]:
+        """Some of the missing calls, each with its route, and how many it stands for."""
+        of_sort = Counter((route, call.role) for route, call in self._examples)
+        return [
+            (route, call, self.missing_calls[route, call.role] / of_sort[route, call.role])
+            for route, call in self._examples
+        ]
 
     def tell(self) -> None:
         """Warns of rows about which nothing could be decided since it was last called."""
@@ -81,39 +126,67 @@ class Decider:
         if not self._undecided:
             if isinstance(error, ValidationError):
                 self._why = f"The first is not a row of this kind: {error}"
+            elif isinstance(error, CallFailed):
+                again = "Run with --retry-failed (retry_failed=True) to ask again."
+                self._why = f"A model gave no usable answer: {str(error).removesuffix('.')}. {again}"
             else:
                 again = "Correct the stage, and run with --retry-failed (retry_failed=True) to have it decide again."
                 self._why = f"{type(error).__name__}: {str(error).removesuffix('.')}. {again}"
             logger.opt(exception=error).debug("A recorded row could not be decided about.")
         self._undecided += 1
 
+    def note_unasked(self, row: RecordedRow, unasked: Unasked) -> None:
+        """Counts a row about which models have to be asked first."""
+        self._unasked[row.item] = self._unasked.get(row.item, 0) | 1 << row.number
+        if unasked.again:
+            self._in_vain.add(row.item)
+        route = row.place.position % self._job.plan.num_routes
+        self.missing_calls.update((route, call.role) for call in unasked.calls)
+        for call in unasked.calls:
+            if self.missing_calls[route, call.role] <= _EXAMPLES:
+                self._examples.append((route, call))
+
 
 class _Verdicts:
     """One pass; see `datafast.store.deciding.Deciding`."""
 
-    def __init__(self, decider: Decider, job: Job, walk_names: Collection[str], *, each: bool) -> None:
-        self.walks = bool(job.walk_stages)
+    def __init__(
+        self,
+        decider: Decider,
+        job: Job,
+        walk_names: Collection[str],
+        *,
+        each: bool,
+        answers: RecordedAnswers | None,
+        calls_of: CallsOf,
+    ) -> None:
+        self.walks = bool(job.walk_stages) or job.targets is not None
         self._decider = decider
         self._plan = job.plan
+        self._in_plan_order = job.in_plan_order
         self._each = each
         self._stages = job.row_stages
         self._walk_names = walk_names
         self._row_model = job.row_model
         self._reasoning = job.reasoning.place
-        self._walk = WalkInOrder(job.walk_stages)
+        self._walk = WalkInOrder(job.walk_stages, None if job.targets is None else job.targets.room(job.plan))
+        self._answers = answers
+        self._calls_of = calls_of
 
     def expect(self, rows: int) -> None:
         self._decider.expected = rows
 
     def draw(self, position: int) -> int:
-        return self._plan[position].variant.repeat
+        return position if self._in_plan_order else self._plan.draw_at(position)
 
     def verdicts(self, rows: Sequence[RecordedRow]) -> Sequence[Said]:
         self._decider.look_at(len(rows))
-        found = [self._of_each(row) for row in rows]
+        asked = self._asked(rows)
+        found = [self._of_each(row, asked.get(place)) for place, row in enumerate(rows)]
         said = [one.said for one in found]
         compared = [(place, one.model) for place, one in enumerate(found) if one.model is not None]
-        walked = self._walk.verdicts([model for _, model in compared])
+        positions = [rows[place].place.position for place, _ in compared]
+        walked = self._walk.verdicts([model for _, model in compared], positions)
         for (place, _), drops in zip(compared, walked, strict=True):
             if isinstance(drops, Exception):
                 self._decider.note(drops)
@@ -122,7 +195,27 @@ class _Verdicts:
                 said[place] = said[place]._replace(drops=drops)
         return said
 
-    def _of_each(self, row: RecordedRow) -> _Each:
+    def _asked(self, rows: Sequence[RecordedRow]) -> dict[int, Decided | Unasked | Exception]:
+        """By place: what the stages say that look at a row alone, where some of them ask models; nothing where none does."""
+        if self._answers is None:
+            return {}
+        found: dict[int, Decided | Unasked | Exception] = {}
+        asked: dict[int, RowAsked] = {}
+        item = 0
+        replies: dict[bytes, list[Recorded]] = {}
+        for place, row in enumerate(rows):
+            if row.item != item:
+                item, replies = row.item, {}
+                for key, reply in self._calls_of(item):
+                    replies.setdefault(key, []).append(reply)
+            try:
+                model = row_of(row.original, self._reasoning, self._row_model)
+                asked[place] = RowAsked(model, self._item(row.place.position, row.place.key), replies)
+            except Exception as error:  # noqa: BLE001 - as of a stage
+                found[place] = error
+        return found | dict(zip(asked, self._answers.decide(list(asked.values())), strict=True))
+
+    def _of_each(self, row: RecordedRow, asked: Decided | Unasked | Exception | None) -> _Each:
         """What the stages say that look at a row alone, and the row as it is compared with others, if it is."""
         is_dropped = row.before is not None and row.before.stage not in self._walk_names
         if is_dropped and not self._each:
@@ -135,24 +228,30 @@ class _Verdicts:
         try:
             if not self._each:
                 return _Each(row.as_it_is._replace(drops=None), row_of(row.line, self._reasoning, self._row_model))
-            said, model = self._decided(row)
+            if isinstance(asked, Unasked):
+                self._decider.note_unasked(row, asked)
+                return self._as_it_is(row, row.as_it_is._replace(is_unasked=True), is_dropped=is_dropped)
+            said, model = self._decided(row, asked)
         except Exception as error:  # noqa: BLE001 - of a stage, which may raise anything: it concerns this row
             self._decider.note(error)
-            return self._as_it_is(row, is_dropped=is_dropped)
+            return self._as_it_is(row, row.as_it_is._replace(is_undecided=True), is_dropped=is_dropped)
         return _Each(said, model if self.walks and said.drops is None else None)
 
-    def _decided(self, row: RecordedRow) -> tuple[Said, BaseModel]:
+    def _decided(self, row: RecordedRow, asked: Decided | Exception | None) -> tuple[Said, BaseModel]:
         """What the stages say that look at a row alone, and the row as they leave it."""
-        model = row_of(row.original, self._reasoning, self._row_model)
-        decided = verdict_of(self._stages, Decided(model), self._item(row.place.position, row.place.key))
+        if isinstance(asked, Exception):
+            raise asked
+        if asked is None:
+            model = row_of(row.original, self._reasoning, self._row_model)
+            asked = verdict_of(self._stages, Decided(model), self._item(row.place.position, row.place.key))
+        decided = asked
         line = line_as(decided.row, row.original, self._reasoning) if decided.changed else row.original
         verdict = decided.verdict
         drops = None if verdict.keeps else Dropped(decided.stage, verdict.reason, verdict.score)
         return Said(drops, line, decided.changed_by), decided.row
 
-    def _as_it_is(self, row: RecordedRow, *, is_dropped: bool) -> _Each:
-        """A row about which nothing can be decided; it is still compared with others, if it can be read."""
-        said = row.as_it_is._replace(is_undecided=True)
+    def _as_it_is(self, row: RecordedRow, said: Said, *, is_dropped: bool) -> _Each:
+        """A row about which nothing can be decided now; it is still compared with others, if it can be read."""
         if is_dropped or not self.walks:
             return _Each(said)
         try:
@@ -176,17 +275,24 @@ class _Each(NamedTuple):
 
 
 class WalkInOrder:
-    """Stages that compare rows, over rows in their order: the first that drops a row decides, and a dropped one is compared with none."""
+    """Stages that compare rows, over rows in their order: the first that drops a row decides, and a dropped one is compared with none.
 
-    def __init__(self, stages: Sequence[Walks]) -> None:
+    Args:
+        room: where rows have targets: the room that there is in each stratum, which decides last.
+    """
+
+    def __init__(self, stages: Sequence[Walks], room: Room | None = None) -> None:
         self._stages = stages
+        self._room = room
         self._walks: list[Walk[Any]] | None = None
         self._error: Exception | None = None
 
-    def verdicts(self, rows: Sequence[BaseModel]) -> list[Dropped | Exception | None]:
-        """What drops each of the next rows; an error where a stage has raised one about it."""
-        if not self._stages:
-            return [None] * len(rows)
+    def verdicts(self, rows: Sequence[BaseModel], positions: Sequence[int] = ()) -> list[Dropped | Exception | None]:
+        """What drops each of the next rows; an error where a stage has raised one about it.
+
+        Args:
+            positions: where rows have targets: of their items in the plan.
+        """
         if self._error is None and self._walks is None:
             try:
                 self._walks = [stage.walk() for stage in self._stages]
@@ -195,9 +301,10 @@ class WalkInOrder:
         if self._error is not None:
             return [self._error] * len(rows)
         features = [_features(stage, rows) for stage in self._stages]
-        return [self._verdict(own) for own in zip(*features, strict=True)]
+        by_row: Iterable[Sequence[_Features]] = zip(*features, strict=True) if features else itertools.repeat(())
+        return [self._verdict(own, at) for own, at in zip(by_row, positions or range(len(rows)), strict=False)]
 
-    def _verdict(self, features: Sequence[_Features]) -> Dropped | Exception | None:
+    def _verdict(self, features: Sequence[_Features], position: int) -> Dropped | Exception | None:
         assert self._walks is not None  # noqa: S101 - made by the caller
         for own in features:
             if own.error is not None:
@@ -207,6 +314,8 @@ class WalkInOrder:
                 verdict = _compared(stage, walk.decide(own.value))
                 if not verdict.keeps:
                     return Dropped(stage.name, verdict.reason, verdict.score)
+            if self._room is not None and not self._room.take(position):
+                return Dropped(SURPLUS, FULL)
             for walk, own in zip(self._walks, features, strict=True):
                 walk.keep(own.value)
         except Exception as error:  # noqa: BLE001 - as above

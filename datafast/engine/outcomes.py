@@ -143,10 +143,12 @@ class Outcomes:
         """
         lines = {number: line for number, line in outcome.lines.items() if not record.filtered >> number & 1}
         new = [number for number in lines if not record.decided >> number & 1]
+        # What is said about rows that were decided about before counts when all are settled.
+        unasked = [number for number in outcome.lines if record.unasked >> number & 1]
         outcome = outcome._replace(lines=lines)
-        if not new or not self._job.row_stages:
+        if not (new or unasked) or not self._job.row_stages:
             return outcome
-        rows: list[Any] = [outcome.rows[number] for number in new]  # each has a line, so it is a row
+        rows: list[Any] = [outcome.rows[number] for number in (*new, *unasked)]  # each has a line, so it is a row
         deciding = self._stages.decide(rows, item, self._asking(item, record, share) if self._stages.ask else None)
         try:
             found = await (self._at_desk(record, deciding) if self._stages.ask else deciding)
@@ -158,7 +160,7 @@ class Outcomes:
             raise
         except Exception as bug:  # noqa: BLE001 - as in produce()
             return Outcome({}, _stage_error(bug, share))
-        return self._applied(outcome, record, dict(zip(new, found, strict=True)))
+        return self._applied(outcome, record, dict(zip(new, found, strict=False)))
 
     def _applied(self, outcome: Outcome, record: ItemRecord, found: Mapping[int, Decided | CallFailed]) -> Outcome:
         """An outcome with what was decided about its rows, by number."""
@@ -183,7 +185,7 @@ class Outcomes:
         return Generate(
             caller=self._caller,
             item=item,
-            record=record,
+            record=replace(record, failure=None) if record.is_for_asking else record,
             recorded=self._store.recorded_calls(record),
             most_rows=item.most_rows,
             route=share.routes[0],

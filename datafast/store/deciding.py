@@ -2,7 +2,7 @@
 has ended and its rows are compared with each other.
 
 First, one pass over the rows finds which of them have another verdict than they had. It reads them in the order of the file, or in that
-of a walk where rows are compared: by repeat number, key and row number of their items. Where a row has another verdict, the file
+of a walk where rows are compared: by draw, key and row number of their items. Where a row has another verdict, the file
 is written anew. A row that comes back gets the place that it had, or would have had, when its item was finished; so the same stages make
 the same file again. One transaction then records the verdicts, the new places and the rename; see `compaction`.
 Stages that look at one row decide about it as it was made: where they have changed it, the ledger has the original. Rows are compared as
@@ -14,6 +14,7 @@ for each row whose verdict is another one, without its text. The order of a walk
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -31,12 +32,13 @@ import orjson
 from datafast.store.changed import ChangedRow
 from datafast.store.compaction import behind_link, finish_rewrite, new_files
 from datafast.store.ledger import Ledger
-from datafast.store.records import Append, FilteredRow, Place
+from datafast.store.records import Append, FilteredRow, Place, Recorded
 from datafast.store.row_values import numbers_of
 from datafast.store.rows import verify
 
 __all__ = [
     "Abandoned",
+    "CallsOf",
     "Decides",
     "Deciding",
     "Dropped",
@@ -63,12 +65,14 @@ class Dropped(NamedTuple):
 
 class Said(NamedTuple):
     """What stages say about a row: what drops it, if anything does; its line as they leave it, and which of them have changed it.
-    `is_undecided`: one of them could not say anything, and what was said before stands."""
+    `is_undecided`: one of them could not say anything, or, if the row `is_unasked`, a model has to be asked first; what was said before
+    stands."""
 
     drops: Dropped | None
     line: bytes
     changed_by: tuple[str, ...] = ()
     is_undecided: bool = False
+    is_unasked: bool = False
 
 
 class Abandoned(Exception):
@@ -112,7 +116,7 @@ class Deciding(Protocol):
         """Says how many rows there are about."""
 
     def draw(self, position: int) -> int:
-        """The repeat number of the item at a position of the plan."""
+        """The number of the draw that the item at a position of the plan belongs to; see `Plan`."""
 
     def verdicts(self, rows: Sequence[RecordedRow]) -> Sequence[Said]:
         """What stages say about each of these rows. Raises `Abandoned`."""
@@ -125,20 +129,34 @@ class Decides(Protocol):
         settings: of the stages that look at one row, as JSON.
         walks: of those that compare rows, as JSON.
         walk_names: the names of these.
+        unasked: of the last pass, the rows about which models have to be asked first, as bit masks by the ids of their items.
+        asked_in_vain: those of these items about which models were asked, and gave no usable answer.
     """
 
     settings: str
     walks: str
     walk_names: frozenset[str]
 
-    def anew(self, *, each: bool, former_walks: Collection[str]) -> Deciding:
+    @property
+    def unasked(self) -> Mapping[int, int]: ...
+    @property
+    def asked_in_vain(self) -> Collection[int]: ...
+
+    def anew(
+        self, *, each: bool, former_walks: Collection[str], calls_of: CallsOf, tries_again: bool = False
+    ) -> Deciding:
         """A pass of verdicts.
 
         Args:
             each: whether the stages that look at one row decide anew; else what they have decided stands.
             former_walks: the names of stages by which rows were ever compared. What these have decided never stands.
+            calls_of: gives what models have answered.
+            tries_again: whether models are to be asked again that gave no usable answer.
         """
 
+
+CallsOf = Callable[[int], Iterable[tuple[bytes, Recorded]]]
+"""Given the id of an item: its recorded replies with the keys of their calls, oldest first."""
 
 PlaceIn = Callable[[int], tuple[int, int]]
 """Given the id of an item: its position in a plan, and how many rows that asks it for; 0 where it is not in it."""
@@ -147,13 +165,15 @@ PlaceIn = Callable[[int], tuple[int, int]]
 @dataclass
 class Reversed:
     """How many rows have another verdict than before: `dropped` ones were kept, `returned` ones dropped, and `changed` ones are in the file
-    as before, with another text. `decided` are all rows, and `undecided` those of them about which no verdict could be given."""
+    as before, with another text. `decided` are all rows, `undecided` those of them about which no verdict could be given, and `unasked`
+    those about which models have to be asked first."""
 
     dropped: int = 0
     returned: int = 0
     changed: int = 0
     decided: int = 0
     undecided: int = 0
+    unasked: int = 0
 
     def __bool__(self) -> bool:
         return bool(self.dropped or self.returned or self.changed)
@@ -178,6 +198,7 @@ class _Changes:
         counts, key = self.counts, (row.item, row.number)
         counts.decided += 1
         counts.undecided += said.is_undecided
+        counts.unasked += said.is_unasked
         if said.drops is None and row.before is not None:
             counts.returned += 1
             self.returned.add(key)
@@ -245,7 +266,8 @@ def decide_where_changed(rows: Path, ledger: Ledger, decides: Decides, *, tries_
     """Decides about all recorded rows if the stages are others than those that they were decided by. None if they are the same.
 
     Args:
-        tries_again: also if no verdict could be given about some.
+        tries_again: also if no verdict could be given about some. Where models are still to be asked about some, they are decided about
+            in any case.
 
     Raises:
         Abandoned: by the stages; nothing has happened.
@@ -253,27 +275,30 @@ def decide_where_changed(rows: Path, ledger: Ledger, decides: Decides, *, tries_
         OutputChangedError: lines were changed since they were written; nothing has happened.
     """
     each = ledger.stages != decides.settings or (tries_again and bool(ledger.meta("undecided")))
+    each = each or bool(ledger.meta("unasked"))
     if not each and ledger.walks == decides.walks:
         return None
     if each:
         with ledger.transaction():
             ledger.retry_stage_errors()
-    return _decide(rows, ledger, decides, each=each)
+    return _decide(rows, ledger, decides, each=each, tries_again=tries_again)
 
 
 def settle(rows: Path, ledger: Ledger, decides: Decides) -> Reversed | None:
-    """Compares all recorded rows with each other if any has come or gone since that was last done. None if none has.
+    """Compares all recorded rows with each other if any has come or gone since that was last done, and decides about all if models were
+    still to be asked about some. None if there is neither.
 
     Raises:
         As `decide_where_changed`.
     """
+    each = bool(ledger.meta("unasked"))
     is_settled = ledger.is_settled or decides.walks == "[]"
-    if not ledger.has_rows or (is_settled and ledger.walks == decides.walks):
+    if not ledger.has_rows or (not each and is_settled and ledger.walks == decides.walks):
         return None
-    return _decide(rows, ledger, decides, each=False)
+    return _decide(rows, ledger, decides, each=each)
 
 
-def _decide(rows: Path, ledger: Ledger, decides: Decides, *, each: bool) -> Reversed:
+def _decide(rows: Path, ledger: Ledger, decides: Decides, *, each: bool, tries_again: bool = False) -> Reversed:
     names = ledger.walk_names
     meta = {"walks": decides.walks, "unsettled": ""}
     if each:
@@ -282,11 +307,11 @@ def _decide(rows: Path, ledger: Ledger, decides: Decides, *, each: bool) -> Reve
         meta["walk_names"] = orjson.dumps(sorted(decides.walk_names | names)).decode()
     if not ledger.has_rows:
         with ledger.transaction():
-            _note(ledger, meta)
+            _note(ledger, {**meta, "unasked": ""})
         return Reversed()
     with ledger.transaction():
         ledger.filtered.give_places(last=ledger.max_id("appends"), end=ledger.committed_size())
-    deciding = decides.anew(each=each, former_walks=names)
+    deciding = decides.anew(each=each, former_walks=names, calls_of=ledger.calls_of, tries_again=tries_again)
     counts = ledger.counts()
     deciding.expect(counts.written + counts.filtered)
     rows = behind_link(rows)
@@ -294,6 +319,8 @@ def _decide(rows: Path, ledger: Ledger, decides: Decides, *, each: bool) -> Reve
         changes = _changes(_recorded(rows, ledger, deciding), deciding, spool)
         if each or changes.counts.undecided:
             meta["undecided"] = str(changes.counts.undecided or "")
+        if each:
+            meta["unasked"] = str(changes.counts.unasked or "")
         _apply(rows, ledger, changes, meta)
     return changes.counts
 
@@ -343,11 +370,12 @@ def _note(ledger: Ledger, meta: Mapping[str, str]) -> None:
 # -- which rows have another verdict
 
 
-def _changes(recorded: Iterable[RecordedRow], deciding: Deciding, spool: IO[bytes]) -> _Changes:
+def _changes(recorded: Generator[RecordedRow, None, None], deciding: Deciding, spool: IO[bytes]) -> _Changes:
     changes = _Changes(_Texts(spool))
-    for batch in _batches(recorded):
-        for row, found in zip(batch, deciding.verdicts(batch), strict=True):
-            changes.take(row, found)
+    with contextlib.closing(recorded):
+        for batch in _batches(recorded):
+            for row, said in zip(batch, deciding.verdicts(batch), strict=True):
+                changes.take(row, said)
     return changes
 
 
@@ -371,7 +399,7 @@ def _batches(recorded: Iterable[RecordedRow]) -> Iterator[list[RecordedRow]]:
 
 def _recorded(
     rows: Path, ledger: Ledger, deciding: Deciding, place_in: PlaceIn | None = None, *, lenient: bool = False
-) -> Iterator[RecordedRow]:
+) -> Generator[RecordedRow, None, None]:
     """All rows that the last plan asks for, those in the file and those that were dropped."""
     originals = _Originals(ledger)
     with (rows if rows.is_file() else Path(os.devnull)).open("rb", buffering=0) as source:
@@ -440,17 +468,20 @@ def _in_walk_order(
                 return 0
         return deciding.draw(position)
 
-    for (item, place, has_filtered), appends in groupby(ledger.in_walk_order(draw), key=itemgetter(0, 1, 2)):
-        found = [
-            RecordedRow(item, number, place, line)
-            for *_, append in appends
-            if append is not None
-            for number, line in lines(append).items()
-        ]
-        for row in ledger.filtered.of_item(item) if has_filtered else ():
-            before = Dropped(row.stage, row.reason, row.score)
-            found.append(RecordedRow(item, row.number, place, row.row + b"\n", before, row.id))
-        yield from sorted(found, key=itemgetter(1)) if len(found) > 1 else found
+    with contextlib.closing(
+        ledger.in_walk_order(draw)
+    ) as ordered:  # an error that is kept must not keep the ledger open
+        for (item, place, has_filtered), appends in groupby(ordered, key=itemgetter(0, 1, 2)):
+            found = [
+                RecordedRow(item, number, place, line)
+                for *_, append in appends
+                if append is not None
+                for number, line in lines(append).items()
+            ]
+            for row in ledger.filtered.of_item(item) if has_filtered else ():
+                before = Dropped(row.stage, row.reason, row.score)
+                found.append(RecordedRow(item, row.number, place, row.row + b"\n", before, row.id))
+            yield from sorted(found, key=itemgetter(1)) if len(found) > 1 else found
 
 
 # -- the file that the verdicts make

@@ -58,7 +58,7 @@ class ItemRecord:
     Bit n of `slots` says that row n is in the JSONL; of `filtered`, that a stage has dropped it; of `kept`, that it was made and has to be
     built again, for instance because it was lost from the JSONL. `failure` says why others of its rows had failed when some were
     lost: these are built again, and nothing is bought. `reopened`: this run has had it open before, and closed it while it waited for
-    a batch.
+    a batch. `unasked`: rows that were decided about, and about which stages ask models that they have not asked yet.
     """
 
     id: int
@@ -73,6 +73,12 @@ class ItemRecord:
     kept: int = 0
     failure: FailureRow | None = None
     reopened: bool = False
+    unasked: int = 0
+
+    @property
+    def is_for_asking(self) -> bool:
+        """Whether the item is open only for what stages ask about its rows."""
+        return self.unasked > 0 and self.state is not ItemState.OPEN
 
     @property
     def decided(self) -> int:

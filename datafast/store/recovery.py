@@ -90,6 +90,7 @@ class Opening:
         made_for: the ledger of the output for which this one is made, if it serves others; an empty path for none.
         notes: what `datafast status` shows: the kind, the config file, the command.
         located: where the items of the output were found in the plan a moment ago, if they were looked for.
+        lacking: given the ledger, rows that are to come beyond those of the plan, which count as requested.
     """
 
     simulated: bool
@@ -106,6 +107,7 @@ class Opening:
     notes: Mapping[str, Any] = field(default_factory=dict)
     made_for: Path | None = None
     located: Located | None = None
+    lacking: Callable[[Ledger], int] | None = None
 
     @property
     def stages(self) -> str:
@@ -274,8 +276,11 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
         decided = _as_configured(paths, ledger, how, set_aside)
         if decided is not None:
             matched = match(ledger, plan)
+        if decided is not None and decided.unasked and how.decides is not None:
+            matched.open_for_asking(ledger, how.decides.unasked, anew=how.decides.asked_in_vain)
         with ledger.transaction():
-            size = {"requested": str(plan.num_rows), "routes": str(plan.num_routes), "num_rows": plan.counted}
+            requested = plan.num_rows + (how.lacking(ledger) if how.lacking is not None else 0)
+            size = {"requested": str(requested), "routes": str(plan.num_routes), "num_rows": plan.counted}
             for name, value in {**how.notes, **size, "stop_reason": ""}.items():
                 ledger.set_meta(name, value)
             ledger.note_opening()
@@ -302,7 +307,11 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
         if rows:
             rows.close()
         raise
-    failed_items = PositionSet(p for p, item in matched.unfinished.items() if item.state is ItemState.FAILED)
+    failed_items = PositionSet(
+        position
+        for position, item in matched.unfinished.items()
+        if item.state is ItemState.FAILED and not item.is_for_asking
+    )
     lost = frozenset(position for position, item in matched.unfinished.items() if item.kept)
     return OpenOutput(store, matched.done, failed_items, lost, set_aside, _deep_check(paths, checked_from))
 
