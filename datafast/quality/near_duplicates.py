@@ -23,7 +23,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, Field, PrivateAttr
 
-from datafast._util.config_model import Accepts
+from datafast._util.config_model import Accepts, default_of
 from datafast.quality.against import EarlierInput, EarlierRows
 from datafast.quality.base import KEEP, TextWalkStage, Verdict, Walk, drop
 from datafast.quality.minhash import bands_for
@@ -43,9 +43,9 @@ class NearDuplicatesStage(TextWalkStage[SetKeys | None]):
 
     threshold: float = Field(default=0.8, ge=0.3, le=1)
     """The share of runs of words that two rows have in common (Jaccard similarity) from which on the later one is dropped."""
-    ngram: int = Field(default=3, ge=1, le=20)
+    ngram: int = Field(default=2, ge=1, le=20)
     """The number of words in a run."""
-    against: Accepts[Annotated[list[EarlierRows], EarlierInput()], Any] = Field(default_factory=list)
+    against: Accepts[Annotated[list[EarlierRows], EarlierInput()], Any] = default_of([])
     """Rows that there are already, which rows must not resemble either: a file, or a list of files and other sources, like outputs of
     earlier runs. Of each the fields count that rows have too, or its `column`."""
 
@@ -85,16 +85,16 @@ class NearDuplicatesStage(TextWalkStage[SetKeys | None]):
             while rows := list(islice(texts, _AT_ONCE)):
                 for features in self._features(rows):
                     if features is not None:
-                        found.index.add(features)
+                        found.sets.add(features)
             found.names.append(earlier.name)
-            found.ends.append(len(found.index))
+            found.ends.append(len(found.sets))
         return found
 
 
 class _Earlier(NamedTuple):
     """The rows of `against`, and up to which one they are of which source."""
 
-    index: SetIndex
+    sets: SetIndex
     names: list[str]
     ends: list[int]
 
@@ -109,7 +109,7 @@ class _Kept:
     def decide(self, features: SetKeys | None) -> Verdict:
         if features is None:
             return KEEP
-        before, number = self._earlier.index.nearest(features)
+        before, number = self._earlier.sets.nearest(features)
         similarity, _ = self._index.nearest(features)
         if not (before or similarity):
             return KEEP

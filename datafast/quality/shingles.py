@@ -1,8 +1,8 @@
 """Texts as sets of shingles: runs of a few words, as hashes of 32 bits.
 
-Words are runs of letters, marks and digits, without case and compatibility forms (NFKC). In scripts that are written without spaces
-(Chinese, Japanese, Thai, Lao, Khmer, Burmese and others) each letter counts as a word. Punctuation and symbols do not count. A text that
-is shorter than a shingle is one by itself; a text without words has none.
+Words are runs of letters, marks and digits, without case and compatibility forms (NFKC). In Chinese and Japanese, which have no spaces,
+each letter counts as a word; in Thai, Lao, Khmer, Burmese and other scripts that have no spaces and few letters, each letter with the two
+behind it. Punctuation and symbols do not count. A text that is shorter than a shingle is one by itself; a text without words has none.
 
 The hashes are the same in every process, on every platform and in every version of numpy. Two shingles share one by chance in one of four
 billion cases, so similarities that are computed from them differ from those of the words by less than is shown, also in long texts.
@@ -27,15 +27,20 @@ _FACTOR = 0x9E3779B97F4A7C15
 _STEP = _U64(_FACTOR)
 _PAD = _U64(0x5851F42D4C957F2D)  # stands for the words that a short text does not have
 _AT_ONCE = 1 << 15  # letters; what is computed of them takes some 50 bytes each
+_LONG = 1 << 16  # letters of a text
 
-_SEPARATOR, _LETTER, _WORD, _MARK = range(4)
+_SEPARATOR, _MARK, _LETTER, _WORD, _PART = range(5)
 _SORTS = {"L": _LETTER, "N": _LETTER, "M": _MARK}
-_UNSPACED = (
-    (0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x1950, 0x19DF), (0x1A20, 0x1AAF), (0x1B00, 0x1B7F), (0x3005, 0x3007),
-    (0x3040, 0x312F), (0x31A0, 0x31BF), (0x31F0, 0x31FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xA980, 0xA9FF), (0xAA60, 0xAA7F),
-    (0xF900, 0xFAFF), (0x16FE0, 0x18DFF), (0x1AFF0, 0x1B2FF), (0x20000, 0x3FFFF),
+_WORDS = (
+    (0x3005, 0x3007), (0x3040, 0x312F), (0x31A0, 0x31BF), (0x31F0, 0x31FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF),
+    (0x16FE0, 0x18DFF), (0x1AFF0, 0x1B2FF), (0x20000, 0x3FFFF),
 )  # fmt: skip
-"""Where Unicode has letters that are words: Thai, Lao, Burmese, Khmer, Tai, Balinese, Javanese, kana, Bopomofo, Han, Tangut."""
+"""Where Unicode has letters that are words: kana, Bopomofo, Han, Tangut."""
+_PARTS = (
+    (0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x1950, 0x19DF), (0x1A20, 0x1AAF), (0x1B00, 0x1B7F), (0xA980, 0xA9FF),
+    (0xAA60, 0xAA7F),
+)  # fmt: skip
+"""Where it has letters of scripts that have few of them and no spaces: Thai, Lao, Burmese, Khmer, Tai, Balinese, Javanese."""
 
 
 def shingles(rows: Iterable[Sequence[str]], size: int) -> list[Shingles]:
@@ -71,18 +76,18 @@ def _of_batch(rows: Sequence[Sequence[str]], size: int) -> list[Shingles]:
 
 def _words_of(texts: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     """The hashes of the words of all texts, and how many each text has."""
-    if sum(map(len, texts)) < 2 * _AT_ONCE:
+    if max(map(len, texts), default=0) <= _LONG:
         return _words(texts)
     parts = [[_words([part])[0] for part in _parts(text)] for text in texts]
-    return np.concatenate([part for of_text in parts for part in of_text]), np.array(
-        [sum(map(len, of)) for of in parts]
-    )
+    words = np.concatenate([part for of_text in parts for part in of_text])
+    return words, np.array([sum(map(len, of_text)) for of_text in parts])
 
 
 def _parts(text: str) -> Iterator[str]:
+    """A text, or parts of it, of which none is long."""
     start = 0
     while start < len(text):
-        end = start + _AT_ONCE
+        end = start + _LONG
         if end < len(text):
             end = text.rfind(" ", start, end) + 1 or end
         yield text[start:end]
@@ -95,14 +100,27 @@ def _words(texts: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]
     sorts = _sorts(letters)
     before = np.concatenate(([_SEPARATOR], sorts[:-1]))
     is_in = sorts != _SEPARATOR
-    begins = is_in & ((before == _SEPARATOR) | (sorts == _WORD) | ((sorts == _LETTER) & (before == _WORD)))
+    begins = is_in & ((before == _SEPARATOR) | (sorts >= _WORD) | ((sorts == _LETTER) & (before >= _WORD)))
     starts = np.flatnonzero(begins)
     stops = np.flatnonzero(is_in & np.concatenate((begins[1:] | ~is_in[1:], [True])))
     powers, inverses = _powers(len(letters))
     sums = np.concatenate((np.zeros(1, _U64), np.cumsum(mixed(letters.astype(_U64)) * powers)))
-    words = (sums[stops + 1] - sums[starts]) * inverses[starts]
-    ends = np.cumsum([len(text) + 1 for text in plain], dtype=np.int64)
-    return mixed(words), np.diff(np.searchsorted(starts, ends), prepend=0)
+    words = mixed((sums[stops + 1] - sums[starts]) * inverses[starts])
+    ends = np.searchsorted(starts, np.cumsum([len(text) + 1 for text in plain], dtype=np.int64))
+    return _joined(words, sorts[starts] == _PART, ends), np.diff(ends, prepend=0)
+
+
+def _joined(words: NDArray[np.uint64], are_parts: NDArray[np.bool_], ends: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """The words of texts, where those that are parts have the two behind them in the same text joined to them."""
+    if not are_parts.any():
+        return words
+    found = words
+    for step in (1, 2):
+        behind = np.concatenate((words[step:], np.full(step, _PAD)))
+        for last in range(1, step + 1):
+            behind[ends[ends >= last] - last] = _PAD
+        found = mixed(found * _STEP + behind[: len(words)])
+    return np.where(are_parts, found, words)
 
 
 def _plain(text: str) -> str:
@@ -126,8 +144,11 @@ def _sorts(letters: NDArray[np.uint32]) -> NDArray[np.uint8]:
 
 def _sort(letter: int) -> int:
     sort = _SORTS.get(unicodedata.category(chr(letter))[0], _SEPARATOR)
-    is_word = sort == _LETTER and any(first <= letter <= last for first, last in _UNSPACED)
-    return _WORD if is_word else sort
+    if sort != _LETTER:
+        return sort
+    if any(first <= letter <= last for first, last in _WORDS):
+        return _WORD
+    return _PART if any(first <= letter <= last for first, last in _PARTS) else _LETTER
 
 
 _powers_of: list[NDArray[np.uint64]] = [np.ones(1, _U64), np.ones(1, _U64)]

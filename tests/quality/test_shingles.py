@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from datafast.quality.shingles import shingles
 
-UNSPACED = ("CJK ", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", "BOPOMOFO", "IDEOGRAPHIC")
+WORDS = ("CJK ", "HIRAGANA", "KATAKANA", "BOPOMOFO", "IDEOGRAPHIC")
+PARTS = ("THAI", "LAO", "KHMER", "MYANMAR")
 
 
 def words(text: str) -> list[str]:
@@ -21,17 +22,21 @@ def words(text: str) -> list[str]:
     before = " "
     for letter in unicodedata.normalize("NFKC", text).casefold():
         sort = unicodedata.category(letter)[0]
-        if sort not in "LNM":
-            sort = " "
-        elif sort in "LN" and unicodedata.name(letter, "").startswith(UNSPACED):
-            sort = "W"
-        else:
-            sort = "L" if sort != "M" else "M"
-        if sort == "W" or before == " " or (sort == "L" and before == "W"):
+        name = unicodedata.name(letter, "")
+        sort = sort if sort in "LNM" else " "
+        if sort in "LN":
+            sort = "W" if name.startswith(WORDS) else "P" if name.startswith(PARTS) else "L"
+        if sort in "WP" or before == " " or (sort == "L" and before in "WP"):
             found.append("")
         found[-1] += letter if sort != " " else ""
         before = sort
-    return [word for word in found if word]
+    listed = [word for word in found if word]
+    are_parts = [
+        unicodedata.name(word[0], "").startswith(PARTS) and unicodedata.category(word[0])[0] != "M" for word in listed
+    ]
+    return [
+        "+".join(listed[place : place + 3]) if is_part else listed[place] for place, is_part in enumerate(are_parts)
+    ]
 
 
 def runs(texts: Sequence[str], size: int) -> set[tuple[str, ...]]:
@@ -89,8 +94,18 @@ def test_no_run_goes_over_the_end_of_a_text() -> None:
 
 
 def test_batches_and_long_texts_make_no_difference() -> None:
-    numbered = [[" ".join(f"w{place * step % 997}" for place in range(count))] for step, count in ((7, 30), (11, 60_000))]
-    rows = [*numbered, [], [""], ["潮水" * 70_000], ["one " * 40_000, "last words of a text"], *numbered]
+    numbered = [
+        [" ".join(f"w{place * step % 997}" for place in range(count))] for step, count in ((7, 30), (11, 60_000))
+    ]
+    rows = [
+        *numbered,
+        [],
+        [""],
+        ["潮水" * 70_000],
+        ["one " * 40_000, "last words of a text"],
+        ["น้ำขึ้น" * 8_000],
+        *numbered,
+    ]
     alone = [shingles([row], 3)[0].tolist() for row in rows]
     assert [found.tolist() for found in shingles(rows, 3)] == alone
     assert list(map(len, alone)) == [len(runs(row, 3)) for row in rows]
