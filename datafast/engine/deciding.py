@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
@@ -14,20 +14,21 @@ from datafast._util.notify import warn_user
 from datafast.amounts import counted
 from datafast.engine.reasoning import line_as, row_of
 from datafast.engine.recorded_answers import RecordedAnswers, RowAsked, Unasked
-from datafast.engine.stages import Asks, Decided, Verdict, Walk, Walks, checked, settings_of, verdict_of
+from datafast.engine.stages import Asks, Decided, settings_of, verdict_of
+from datafast.engine.walking import WalkInOrder
 from datafast.errors import CallFailed
 from datafast.logger_config import logger
-from datafast.store.deciding import Abandoned, Dropped, RecordedRow, Said
+from datafast.store.verdicts import Abandoned, Dropped, RecordedRow, Said
 
 if TYPE_CHECKING:
     from datafast.engine.calls.call import Call
     from datafast.engine.job import Job
     from datafast.engine.stop import StopSignal
     from datafast.plan.items import WorkItem
-    from datafast.store.deciding import CallsOf
     from datafast.store.records import Recorded
+    from datafast.store.verdicts import CallsOf
 
-__all__ = ["Decider", "WalkInOrder"]
+__all__ = ["Decider"]
 
 _EXAMPLES = 50  # calls of a route and role, by which the cost of all is told
 
@@ -40,7 +41,7 @@ class Decider:
         walks: those of the stages that compare rows, likewise.
         walk_names: the names of these.
         looked_at: how many rows the last pass has looked at, of `expected`; for others to tell.
-        unasked, asked_in_vain: see `datafast.store.deciding.Decides`.
+        unasked, asked_in_vain: see `datafast.store.verdicts.Decides`.
         missing_calls: the calls of the last pass that were never made, by route of the plan and role.
 
     Args:
@@ -66,7 +67,7 @@ class Decider:
     def anew(
         self, *, each: bool, former_walks: Collection[str], calls_of: CallsOf, tries_again: bool = False
     ) -> _Verdicts:
-        """See `datafast.store.deciding.Decides`."""
+        """See `datafast.store.verdicts.Decides`."""
         self.looked_at, self._since = 0, time.monotonic()
         if each:
             self._unasked, self._in_vain, self.missing_calls, self._examples = {}, set(), Counter(), []
@@ -135,7 +136,7 @@ class Decider:
 
 
 class _Verdicts:
-    """One pass; see `datafast.store.deciding.Deciding`."""
+    """One pass; see `datafast.store.verdicts.Deciding`."""
 
     def __init__(
         self,
@@ -258,76 +259,3 @@ class _Each(NamedTuple):
 
     said: Said
     model: BaseModel | None = None
-
-
-class WalkInOrder:
-    """Stages that compare rows, over rows in their order: the first that drops a row decides, and a dropped one is compared with none."""
-
-    def __init__(self, stages: Sequence[Walks]) -> None:
-        self._stages = stages
-        self._walks: list[Walk[Any]] | None = None
-        self._error: Exception | None = None
-
-    def verdicts(self, rows: Sequence[BaseModel]) -> list[Dropped | Exception | None]:
-        """What drops each of the next rows; an error where a stage has raised one about it."""
-        if not self._stages:
-            return [None] * len(rows)
-        if self._error is None and self._walks is None:
-            try:
-                self._walks = [stage.walk() for stage in self._stages]
-            except Exception as error:  # noqa: BLE001 - of a stage, which may raise anything: it concerns all rows
-                self._error = error
-        if self._error is not None:
-            return [self._error] * len(rows)
-        features = [_features(stage, rows) for stage in self._stages]
-        return [self._verdict(own) for own in zip(*features, strict=True)]
-
-    def _verdict(self, features: Sequence[_Features]) -> Dropped | Exception | None:
-        assert self._walks is not None  # noqa: S101 - made by the caller
-        for own in features:
-            if own.error is not None:
-                return own.error
-        try:
-            for stage, walk, own in zip(self._stages, self._walks, features, strict=True):
-                verdict = _compared(stage, walk.decide(own.value))
-                if not verdict.keeps:
-                    return Dropped(stage.name, verdict.reason, verdict.score)
-            for walk, own in zip(self._walks, features, strict=True):
-                walk.keep(own.value)
-        except Exception as error:  # noqa: BLE001 - as above
-            return error
-        return None
-
-
-class _Features(NamedTuple):
-    """The features of a row, or why there are none."""
-
-    value: Any = None
-    error: Exception | None = None
-
-
-def _features(stage: Walks, rows: Sequence[BaseModel]) -> list[_Features]:
-    """The features of rows; one by one if a stage raises about them together, so that only those have none that it raises about."""
-    try:
-        return [_Features(value) for value in _as_many(stage, rows)]
-    except Exception as error:  # noqa: BLE001 - as above
-        if len(rows) == 1:
-            return [_Features(error=error)]
-        return [found for row in rows for found in _features(stage, [row])]
-
-
-def _as_many(stage: Walks, rows: Sequence[BaseModel]) -> Sequence[Any]:
-    found = stage.features(rows)
-    if len(found) != len(rows):
-        raise TypeError(
-            f"The stage {stage.name!r} gave the features of {len(found):,} rows where there are {len(rows):,}."
-        )
-    return found
-
-
-def _compared(stage: Walks, given: object) -> Verdict:
-    """The verdict of a stage that compares rows."""
-    verdict = checked(stage, given)
-    if verdict.fields or verdict.notes:
-        raise TypeError(f"The stage {stage.name!r} compares rows, and changes none. Return KEEP, or drop(reason).")
-    return verdict
