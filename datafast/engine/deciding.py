@@ -14,7 +14,7 @@ from datafast._util.notify import warn_user
 from datafast.amounts import counted
 from datafast.engine.reasoning import line_as, row_of
 from datafast.engine.recorded_answers import RecordedAnswers, RowAsked, Unasked
-from datafast.engine.stages import Asks, Decided, settings_of, verdict_of
+from datafast.engine.stages import AnyStage, Asks, Decided, settings_of, verdict_of
 from datafast.engine.walking import WalkInOrder
 from datafast.errors import CallFailed
 from datafast.logger_config import logger
@@ -50,8 +50,9 @@ class Decider:
 
     def __init__(self, job: Job, stop: StopSignal | None = None) -> None:
         self.settings = settings_of(job.row_stages)
-        self.walks = settings_of(job.walk_stages)
-        self.walk_names = frozenset(stage.name for stage in job.walk_stages)
+        compared: list[AnyStage] = [*job.walk_stages, *([] if job.targets is None else [job.targets])]
+        self.walks = settings_of(compared)
+        self.walk_names = frozenset(one.name for one in compared)
         self.looked_at = self.expected = 0
         self._unasked: dict[int, int] = {}
         self._in_vain: set[int] = set()
@@ -148,7 +149,7 @@ class _Verdicts:
         answers: RecordedAnswers | None,
         calls_of: CallsOf,
     ) -> None:
-        self.walks = bool(job.walk_stages)
+        self.walks = bool(job.walk_stages) or job.targets is not None
         self._decider = decider
         self._plan = job.plan
         self._in_plan_order = job.in_plan_order
@@ -157,7 +158,7 @@ class _Verdicts:
         self._walk_names = walk_names
         self._row_model = job.row_model
         self._reasoning = job.reasoning.place
-        self._walk = WalkInOrder(job.walk_stages)
+        self._walk = WalkInOrder(job.walk_stages, None if job.targets is None else job.targets.room(job.plan))
         self._answers = answers
         self._calls_of = calls_of
 
@@ -165,7 +166,7 @@ class _Verdicts:
         self._decider.expected = rows
 
     def draw(self, position: int) -> int:
-        return position if self._in_plan_order else self._plan[position].variant.repeat
+        return position if self._in_plan_order else self._plan.draw_at(position)
 
     def verdicts(self, rows: Sequence[RecordedRow]) -> Sequence[Said]:
         self._decider.look_at(len(rows))
@@ -173,7 +174,8 @@ class _Verdicts:
         found = [self._of_each(row, asked.get(place)) for place, row in enumerate(rows)]
         said = [one.said for one in found]
         compared = [(place, one.model) for place, one in enumerate(found) if one.model is not None]
-        walked = self._walk.verdicts([model for _, model in compared])
+        positions = [rows[place].place.position for place, _ in compared]
+        walked = self._walk.verdicts([model for _, model in compared], positions)
         for (place, _), drops in zip(compared, walked, strict=True):
             if isinstance(drops, Exception):
                 self._decider.note(drops)

@@ -98,7 +98,7 @@ class Decided(NamedTuple):
 
 
 class AnyStage(Protocol):
-    """What the engine needs of every stage; it is also a `Decides` or a `Walks`."""
+    """What the engine needs of everything that decides about rows; a stage is also a `Decides` or a `Walks`."""
 
     @property
     def name(self) -> str: ...

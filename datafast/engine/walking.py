@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
 from datafast.engine.stages import Verdict, Walk, Walks, checked
+from datafast.engine.targets import FULL, SURPLUS, Room
 from datafast.store.verdicts import Dropped
 
 __all__ = ["WalkInOrder"]
 
 
 class WalkInOrder:
-    """Stages that compare rows, over rows in their order: the first that drops a row decides, and a dropped one is compared with none."""
+    """Stages that compare rows, over rows in their order: the first that drops a row decides, and a dropped one is compared with none.
 
-    def __init__(self, stages: Sequence[Walks]) -> None:
+    Args:
+        room: where rows have targets: the room that there is in each stratum, which decides last.
+    """
+
+    def __init__(self, stages: Sequence[Walks], room: Room | None = None) -> None:
         self._stages = stages
+        self._room = room
         self._walks: list[Walk[Any]] | None = None
         self._error: Exception | None = None
 
-    def verdicts(self, rows: Sequence[BaseModel]) -> list[Dropped | Exception | None]:
-        """What drops each of the next rows; an error where a stage has raised one about it."""
-        if not self._stages:
-            return [None] * len(rows)
+    def verdicts(self, rows: Sequence[BaseModel], positions: Sequence[int] = ()) -> list[Dropped | Exception | None]:
+        """What drops each of the next rows; an error where a stage has raised one about it.
+
+        Args:
+            positions: where rows have targets: of their items in the plan.
+        """
         if self._error is None and self._walks is None:
             try:
                 self._walks = [stage.walk() for stage in self._stages]
@@ -33,9 +42,10 @@ class WalkInOrder:
         if self._error is not None:
             return [self._error] * len(rows)
         features = [_features(stage, rows) for stage in self._stages]
-        return [self._verdict(own) for own in zip(*features, strict=True)]
+        by_row: Iterable[Sequence[_Features]] = zip(*features, strict=True) if features else itertools.repeat(())
+        return [self._verdict(own, at) for own, at in zip(by_row, positions or range(len(rows)), strict=False)]
 
-    def _verdict(self, features: Sequence[_Features]) -> Dropped | Exception | None:
+    def _verdict(self, features: Sequence[_Features], position: int) -> Dropped | Exception | None:
         assert self._walks is not None  # noqa: S101 - made by the caller
         for own in features:
             if own.error is not None:
@@ -45,6 +55,8 @@ class WalkInOrder:
                 verdict = _compared(stage, walk.decide(own.value))
                 if not verdict.keeps:
                     return Dropped(stage.name, verdict.reason, verdict.score)
+            if self._room is not None and not self._room.take(position):
+                return Dropped(SURPLUS, FULL)
             for walk, own in zip(self._walks, features, strict=True):
                 walk.keep(own.value)
         except Exception as error:  # noqa: BLE001 - as above

@@ -1,6 +1,6 @@
 """Recorded rows, those in the JSONL and those that stages have dropped, for stages that decide about all of them.
 
-They come in the order of the file, or in that of a walk where rows are compared: by repeat number, key and row number of their items. Each
+They come in the order of the file, or in that of a walk where rows are compared: by draw, key and row number of their items. Each
 is given as it is, and as it was made before stages have changed it.
 
 Cost: a read of the file for each append. The order of a walk is sorted by SQLite, in a file of its own if it is long.

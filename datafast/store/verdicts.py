@@ -82,7 +82,7 @@ class Deciding(Protocol):
         """Says how many rows there are about."""
 
     def draw(self, position: int) -> int:
-        """The repeat number of the item at a position of the plan."""
+        """The number of the draw that the item at a position of the plan belongs to; see `Plan`."""
 
     def verdicts(self, rows: Sequence[RecordedRow]) -> Sequence[Said]:
         """What stages say about each of these rows. Raises `Abandoned`."""

@@ -33,6 +33,7 @@ def command(file: Path, ledger: Path | None, as_json: bool) -> None:
 
 def _status(file: Path, ledger_path: Path | None) -> dict[str, Any]:
     from datafast.cli.display.agreement import told_agreement
+    from datafast.engine.targets import noted_counts
     from datafast.store.lock import is_running
     from datafast.store.reader import LedgerReader
     from datafast.store.records import by_provider, by_stage
@@ -47,6 +48,7 @@ def _status(file: Path, ledger_path: Path | None) -> dict[str, Any]:
             "simulated": ledger.meta("mode") == "simulated",
             **_rows(ledger),
             **_spent(ledger),
+            "targets": noted_counts(ledger),
             "filtered_by_stage": by_stage(ledger.filtered.counts()),
             "changed_by_stage": dict(ledger.changed.counts().most_common()),
             "compared": ledger.is_compared,
@@ -110,7 +112,7 @@ def _show(status: dict[str, Any]) -> None:
     from datafast.cli.display.agreement import agreement_lines
     from datafast.cli.display.lines import labelled, print_steps
     from datafast.cli.display.summary import changed_line, filtered_lines
-    from datafast.types import ProviderUsage
+    from datafast.types import ProviderUsage, target_lines
 
     console = Console(highlight=False)
 
@@ -133,6 +135,8 @@ def _show(status: dict[str, Any]) -> None:
     labelled(console, "cost", money(status["cost_usd"]))
     for name, used in status["usage_by_provider"].items() if len(status["usage_by_provider"]) > 1 else ():
         labelled(console, "used", f"{name}: {ProviderUsage(**used).in_words()}")
+    for text in target_lines(status["targets"]):
+        labelled(console, "target", text)
     for text in filtered_lines(status["filtered_by_stage"]):
         labelled(console, "filtered", text)
     if status["changed_by_stage"]:
