@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 import warnings
-from collections.abc import Callable, Collection, Coroutine, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -438,7 +438,10 @@ class DropsAll:
     def __init__(self, settings: str) -> None:
         self.settings = settings
 
-    def anew(self, *, each: bool, former_walks: Collection[str]) -> Any:
+    unasked: Mapping[int, int] = MappingProxyType({})
+    asked_in_vain: Collection[int] = ()
+
+    def anew(self, **_: Any) -> Any:
         return SimpleNamespace(
             walks=False,
             expect=lambda number: None,
