@@ -22,7 +22,6 @@ from datafast.store.append_file import AppendFile
 from datafast.store.batch_book import BatchBook
 from datafast.store.changed import ChangedRow
 from datafast.store.compaction import order_rows
-from datafast.store.deciding import Reversed
 from datafast.store.group_commit import GroupCommit
 from datafast.store.in_place import SAVED
 from datafast.store.journal import Journal
@@ -43,6 +42,7 @@ from datafast.store.records import (
 )
 from datafast.store.reservations import Reservations
 from datafast.store.rows import set_aside_name
+from datafast.store.verdicts import Reversed
 
 __all__ = ["Settle", "Store"]
 
