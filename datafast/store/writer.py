@@ -125,6 +125,11 @@ class Store:
         """Why nothing should be bought any more: it cannot be saved, or not where it belongs. None while it can."""
         return self._commit.broken or self._commit.displaced
 
+    @property
+    def has_unasked(self) -> bool:
+        """Whether there are items about whose rows stages have not asked models yet, although the run has them open for that."""
+        return any(item.unasked for item in self._unfinished.values())
+
     # -- items
 
     def item_at(self, plan: Plan, position: int) -> WorkItem:
