@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import BaseModel
 
-from datafast.engine.events import EventCallback
+from datafast.engine.alarms import AlarmsConfig
+from datafast.engine.events import AlarmRaised, EventCallback
 from datafast.engine.generate import Generate
 from datafast.engine.reasoning import DROP, ReasoningPlace
 from datafast.engine.routes import Route, providers_of
@@ -48,6 +49,9 @@ class Job:
         decide_only: decide about the rows that are recorded, and make no other.
         wait: whether the run waits for batches that are under way.
         stages: the stages that decide about rows, in this order.
+        alarms: when the run warns, pauses or stops by itself.
+        is_refusal: whether a row reads as a refusal, for an alarm.
+        on_alarm: is asked whether a run that an alarm has paused goes on.
         what: what is made, for the log, if it is not rows.
         notes: what `datafast status` shows later.
         located: where the items of the output were found in the plan, if they were looked for already.
@@ -71,6 +75,9 @@ class Job:
     retry_failed: bool = False
     wait: bool = True
     decide_only: bool = False
+    alarms: AlarmsConfig | None = None
+    is_refusal: Callable[[BaseModel], bool] | None = None
+    on_alarm: Callable[[AlarmRaised], bool] | None = None
     on_event: EventCallback | None = None
     what: str | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)

@@ -22,6 +22,7 @@ from datafast.engine.outcomes import Outcome, Outcomes, failure_of
 from datafast.engine.reporting import remarks, report_of, why_stopped
 from datafast.engine.shares import Share, deal, share_out
 from datafast.engine.stop import StopSignal
+from datafast.engine.watching import Watch
 from datafast.engine.winding_up import settled
 from datafast.errors import OutputWriteError
 from datafast.plan.grid import spread
@@ -70,6 +71,8 @@ class _Run:
         self._emit = parts.emit
         self._stop = parts.stop
         self._desk = parts.desk
+        self._watch = Watch(parts.job, parts.stop)
+        self._watch.begin(parts)
         self._working = list(parts.shares)
         for share in self._shares:
             share.on_wait = functools.partial(self._waiting, share)
@@ -98,6 +101,7 @@ class _Run:
                 await checking
             if self._reorder is not None:
                 self._reorder.flush()
+            self._watch.close()
             await self._close()
         if (found := self._store.settled) is not None:
             counts = self._store.counts
@@ -137,7 +141,8 @@ class _Run:
     async def _work(self, share: Share) -> None:
         try:
             while not self._stop and share.working and share.workers - share.waiting <= share.width:
-                position = share.next_position()
+                await self._watch.go_on()
+                position = None if self._stop else share.next_position()
                 if position is None:
                     return
                 if self._reorder is not None and not await self._reorder.enter(position, share):
@@ -217,6 +222,7 @@ class _Run:
     def _finish(self, record: ItemRecord, outcome: Outcome, share: Share, *, replayed: bool) -> None:
         failure = failure_of(record, outcome, outcome.error) if outcome.error else None
         new = self._store.finish_item(record, outcome.lines, outcome.filtered, failure, outcome.changed)
+        self._watch.ended(outcome, new, failure, replayed=replayed)
         if (new or outcome.filtered) and self._emit.listening:
             self._emit(
                 ItemDone(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from datafast.datasets.preference import PreferenceDatasetConfig
     from datafast.datasets.raw import RawDatasetConfig
     from datafast.datasets.ultrachat import UltrachatDatasetConfig
+    from datafast.engine.alarms import AlarmsConfig
     from datafast.engine.settings import RunConfig
     from datafast.judging.best_of_n import BestOfN, CandidateJudge
     from datafast.personas.config import PersonasConfig
@@ -44,6 +45,7 @@ else:
             "datafast.datasets.preference": ["PreferenceDatasetConfig"],
             "datafast.datasets.raw": ["RawDatasetConfig"],
             "datafast.datasets.ultrachat": ["UltrachatDatasetConfig"],
+            "datafast.engine.alarms": ["AlarmsConfig"],
             "datafast.engine.settings": ["RunConfig"],
             "datafast.judging.best_of_n": ["BestOfN", "CandidateJudge"],
             "datafast.prompt_library.template": ["PromptTemplate", "Requirement"],
@@ -55,6 +57,7 @@ else:
     )
 
 __all__ = [
+    "AlarmsConfig",
     "BestOfN",
     "CandidateJudge",
     "ClassificationDatasetConfig",
