@@ -3,9 +3,10 @@ rows are compared with each other, whenever some have come."""
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
@@ -14,7 +15,18 @@ from datafast._util.notify import warn_user
 from datafast.amounts import counted
 from datafast.engine.reasoning import line_as, row_of
 from datafast.engine.recorded_answers import RecordedAnswers, RowAsked, Unasked
-from datafast.engine.stages import Asks, Decided, Verdict, Walk, Walks, checked, settings_of, verdict_of
+from datafast.engine.stages import (
+    Asks,
+    Decided,
+    HasSettings,
+    Verdict,
+    Walk,
+    Walks,
+    checked,
+    settings_of,
+    verdict_of,
+)
+from datafast.engine.targets import FULL, SURPLUS, Room
 from datafast.errors import CallFailed
 from datafast.logger_config import logger
 from datafast.store.deciding import Abandoned, Dropped, RecordedRow, Said
@@ -49,8 +61,9 @@ class Decider:
 
     def __init__(self, job: Job, stop: StopSignal | None = None) -> None:
         self.settings = settings_of(job.row_stages)
-        self.walks = settings_of(job.walk_stages)
-        self.walk_names = frozenset(stage.name for stage in job.walk_stages)
+        compared: list[HasSettings] = [*job.walk_stages, *([] if job.targets is None else [job.targets])]
+        self.walks = settings_of(compared)
+        self.walk_names = frozenset(one.name for one in compared)
         self.looked_at = self.expected = 0
         self._unasked: dict[int, int] = {}
         self._in_vain: set[int] = set()
@@ -147,15 +160,16 @@ class _Verdicts:
         answers: RecordedAnswers | None,
         calls_of: CallsOf,
     ) -> None:
-        self.walks = bool(job.walk_stages)
+        self.walks = bool(job.walk_stages) or job.targets is not None
         self._decider = decider
         self._plan = job.plan
+        self._in_plan_order = job.in_plan_order
         self._each = each
         self._stages = job.row_stages
         self._walk_names = walk_names
         self._row_model = job.row_model
         self._reasoning = job.reasoning.place
-        self._walk = WalkInOrder(job.walk_stages)
+        self._walk = WalkInOrder(job.walk_stages, None if job.targets is None else job.targets.room(job.plan))
         self._answers = answers
         self._calls_of = calls_of
 
@@ -163,7 +177,7 @@ class _Verdicts:
         self._decider.expected = rows
 
     def draw(self, position: int) -> int:
-        return self._plan[position].variant.repeat
+        return position if self._in_plan_order else self._plan.draw_at(position)
 
     def verdicts(self, rows: Sequence[RecordedRow]) -> Sequence[Said]:
         self._decider.look_at(len(rows))
@@ -171,7 +185,8 @@ class _Verdicts:
         found = [self._of_each(row, asked.get(place)) for place, row in enumerate(rows)]
         said = [one.said for one in found]
         compared = [(place, one.model) for place, one in enumerate(found) if one.model is not None]
-        walked = self._walk.verdicts([model for _, model in compared])
+        positions = [rows[place].place.position for place, _ in compared]
+        walked = self._walk.verdicts([model for _, model in compared], positions)
         for (place, _), drops in zip(compared, walked, strict=True):
             if isinstance(drops, Exception):
                 self._decider.note(drops)
@@ -260,17 +275,24 @@ class _Each(NamedTuple):
 
 
 class WalkInOrder:
-    """Stages that compare rows, over rows in their order: the first that drops a row decides, and a dropped one is compared with none."""
+    """Stages that compare rows, over rows in their order: the first that drops a row decides, and a dropped one is compared with none.
 
-    def __init__(self, stages: Sequence[Walks]) -> None:
+    Args:
+        room: where rows have targets: the room that there is in each stratum, which decides last.
+    """
+
+    def __init__(self, stages: Sequence[Walks], room: Room | None = None) -> None:
         self._stages = stages
+        self._room = room
         self._walks: list[Walk[Any]] | None = None
         self._error: Exception | None = None
 
-    def verdicts(self, rows: Sequence[BaseModel]) -> list[Dropped | Exception | None]:
-        """What drops each of the next rows; an error where a stage has raised one about it."""
-        if not self._stages:
-            return [None] * len(rows)
+    def verdicts(self, rows: Sequence[BaseModel], positions: Sequence[int] = ()) -> list[Dropped | Exception | None]:
+        """What drops each of the next rows; an error where a stage has raised one about it.
+
+        Args:
+            positions: where rows have targets: of their items in the plan.
+        """
         if self._error is None and self._walks is None:
             try:
                 self._walks = [stage.walk() for stage in self._stages]
@@ -279,9 +301,10 @@ class WalkInOrder:
         if self._error is not None:
             return [self._error] * len(rows)
         features = [_features(stage, rows) for stage in self._stages]
-        return [self._verdict(own) for own in zip(*features, strict=True)]
+        by_row: Iterable[Sequence[_Features]] = zip(*features, strict=True) if features else itertools.repeat(())
+        return [self._verdict(own, at) for own, at in zip(by_row, positions or range(len(rows)), strict=False)]
 
-    def _verdict(self, features: Sequence[_Features]) -> Dropped | Exception | None:
+    def _verdict(self, features: Sequence[_Features], position: int) -> Dropped | Exception | None:
         assert self._walks is not None  # noqa: S101 - made by the caller
         for own in features:
             if own.error is not None:
@@ -291,6 +314,8 @@ class WalkInOrder:
                 verdict = _compared(stage, walk.decide(own.value))
                 if not verdict.keeps:
                     return Dropped(stage.name, verdict.reason, verdict.score)
+            if self._room is not None and not self._room.take(position):
+                return Dropped(SURPLUS, FULL)
             for walk, own in zip(self._walks, features, strict=True):
                 walk.keep(own.value)
         except Exception as error:  # noqa: BLE001 - as above

@@ -31,6 +31,7 @@ __all__ = [
     "ProviderStopped",
     "QualityFigures",
     "Retry",
+    "RoundStarted",
     "RowsDecided",
     "RowsSettled",
     "RunEnded",
@@ -41,7 +42,8 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted:
-    """A run begins. Rows that are already in the file count as `written`, rows that stages have dropped as `filtered`."""
+    """A run begins. Rows that are already in the file count as `written`, rows that stages have dropped as `filtered`.
+    `target` are the rows that are to be accepted, with `target_rows`."""
 
     type: ClassVar[str] = "run_started"
     requested: int
@@ -51,6 +53,18 @@ class RunStarted:
     output_file: str
     providers: list[str]
     simulated: bool
+    target: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundStarted:
+    """Further rows are drawn for `target_rows`. The numbers are those of the whole output, as in `RunStarted`."""
+
+    type: ClassVar[str] = "round_started"
+    requested: int
+    written: int
+    filtered: int
+    failed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,6 +285,7 @@ class RunEnded:
 
 Event = (
     RunStarted
+    | RoundStarted
     | PreparationStarted
     | CallFinished
     | Retry

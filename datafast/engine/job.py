@@ -18,6 +18,7 @@ from datafast.engine.reasoning import DROP, ReasoningPlace
 from datafast.engine.routes import Route, providers_of
 from datafast.engine.settings import RunConfig
 from datafast.engine.stages import AnyStage, Asks, Decides, Walks
+from datafast.engine.targets import Targets
 from datafast.errors import CallFailed
 from datafast.plan.items import Plan, WorkItem
 from datafast.store.paths import OutputPaths
@@ -52,6 +53,8 @@ class Job:
         alarms: when the run warns, pauses or stops by itself.
         is_refusal: whether a row reads as a refusal, for an alarm.
         on_alarm: is asked whether a run that an alarm has paused goes on.
+        targets: rows that are to be accepted; the plan then grows by rounds until they are there.
+        in_plan_order: whether rows are compared with each other in the order of the plan; else in one that growing it leaves as it is.
         what: what is made, for the log, if it is not rows.
         notes: what `datafast status` shows later.
         located: where the items of the output were found in the plan, if they were looked for already.
@@ -70,6 +73,8 @@ class Job:
     fields: Sequence[str] = ()
     reasoning: ReasoningPlace = DROP
     stages: Sequence[AnyStage] = ()
+    targets: Targets | None = None
+    in_plan_order: bool = False
     limit: int | None = None
     fresh: bool = False
     retry_failed: bool = False

@@ -75,12 +75,14 @@ class Watch:
         job: says what is watched, and who is asked.
     """
 
-    def __init__(self, job: Job, stop: StopSignal) -> None:
+    def __init__(self, job: Job, stop: StopSignal, emit: Emitter) -> None:
         self._config = job.alarms
         self._limits = {} if job.alarms is None else job.alarms.limits
         self._is_refusal = job.is_refusal if "refusal_rate" in self._limits else None
         self._on_alarm = job.on_alarm
+        self._has_rounds = job.targets is not None
         self._stop = stop
+        self._emit = emit
         size = AlarmsConfig.model_fields["after"].default if job.alarms is None else job.alarms.after
         self._shares = {name: _Recent(size) for name in ALARMS}
         self._accepted = _Recent(size)
@@ -96,7 +98,6 @@ class Watch:
 
     def begin(self, parts: Parts) -> None:
         """The output is open."""
-        self._emit: Emitter = parts.emit
         self._tally: Tally = parts.sender.tally
         self._store = parts.output.store
         self._read = self._cut = 0
@@ -180,7 +181,7 @@ class Watch:
         said = f"{share(recent.part, recent.of)} {ALARMS[name].format(of=recent.of)}"
         told = f"{said}, more than alarms.{name} allows ({limit:g})"
         action = self._config.action
-        if action != "warn" and not self._store.counts.pending:
+        if not (self._store.counts.pending or self._has_rounds):
             action = "warn"  # there is nothing left to stop
         if action == "pause" and self._on_alarm is None:
             action = "stop"

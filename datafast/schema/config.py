@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from datafast.datasets.mcq import MCQDatasetConfig
     from datafast.datasets.preference import PreferenceDatasetConfig
     from datafast.datasets.raw import RawDatasetConfig
+    from datafast.datasets.targets import StopWhen, TargetRows
     from datafast.datasets.ultrachat import UltrachatDatasetConfig
     from datafast.engine.alarms import AlarmsConfig
     from datafast.engine.settings import RunConfig
@@ -47,6 +48,7 @@ else:
             "datafast.datasets.ultrachat": ["UltrachatDatasetConfig"],
             "datafast.engine.alarms": ["AlarmsConfig"],
             "datafast.engine.settings": ["RunConfig"],
+            "datafast.datasets.targets": ["StopWhen", "TargetRows"],
             "datafast.judging.best_of_n": ["BestOfN", "CandidateJudge"],
             "datafast.prompt_library.template": ["PromptTemplate", "Requirement"],
             "datafast.sources.source": ["Source"],
@@ -79,6 +81,8 @@ __all__ = [
     "Requirement",
     "RunConfig",
     "Source",
+    "StopWhen",
+    "TargetRows",
     "TextClass",
     "TopicsConfig",
     "UltrachatDatasetConfig",

@@ -2,7 +2,7 @@
 has ended and its rows are compared with each other.
 
 First, one pass over the rows finds which of them have another verdict than they had. It reads them in the order of the file, or in that
-of a walk where rows are compared: by repeat number, key and row number of their items. Where a row has another verdict, the file
+of a walk where rows are compared: by draw, key and row number of their items. Where a row has another verdict, the file
 is written anew. A row that comes back gets the place that it had, or would have had, when its item was finished; so the same stages make
 the same file again. One transaction then records the verdicts, the new places and the rename; see `compaction`.
 Stages that look at one row decide about it as it was made: where they have changed it, the ledger has the original. Rows are compared as
@@ -14,6 +14,7 @@ for each row whose verdict is another one, without its text. The order of a walk
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -115,7 +116,7 @@ class Deciding(Protocol):
         """Says how many rows there are about."""
 
     def draw(self, position: int) -> int:
-        """The repeat number of the item at a position of the plan."""
+        """The number of the draw that the item at a position of the plan belongs to; see `Plan`."""
 
     def verdicts(self, rows: Sequence[RecordedRow]) -> Sequence[Said]:
         """What stages say about each of these rows. Raises `Abandoned`."""
@@ -369,11 +370,12 @@ def _note(ledger: Ledger, meta: Mapping[str, str]) -> None:
 # -- which rows have another verdict
 
 
-def _changes(recorded: Iterable[RecordedRow], deciding: Deciding, spool: IO[bytes]) -> _Changes:
+def _changes(recorded: Generator[RecordedRow, None, None], deciding: Deciding, spool: IO[bytes]) -> _Changes:
     changes = _Changes(_Texts(spool))
-    for batch in _batches(recorded):
-        for row, found in zip(batch, deciding.verdicts(batch), strict=True):
-            changes.take(row, found)
+    with contextlib.closing(recorded):
+        for batch in _batches(recorded):
+            for row, said in zip(batch, deciding.verdicts(batch), strict=True):
+                changes.take(row, said)
     return changes
 
 
@@ -397,7 +399,7 @@ def _batches(recorded: Iterable[RecordedRow]) -> Iterator[list[RecordedRow]]:
 
 def _recorded(
     rows: Path, ledger: Ledger, deciding: Deciding, place_in: PlaceIn | None = None, *, lenient: bool = False
-) -> Iterator[RecordedRow]:
+) -> Generator[RecordedRow, None, None]:
     """All rows that the last plan asks for, those in the file and those that were dropped."""
     originals = _Originals(ledger)
     with (rows if rows.is_file() else Path(os.devnull)).open("rb", buffering=0) as source:
@@ -466,17 +468,20 @@ def _in_walk_order(
                 return 0
         return deciding.draw(position)
 
-    for (item, place, has_filtered), appends in groupby(ledger.in_walk_order(draw), key=itemgetter(0, 1, 2)):
-        found = [
-            RecordedRow(item, number, place, line)
-            for *_, append in appends
-            if append is not None
-            for number, line in lines(append).items()
-        ]
-        for row in ledger.filtered.of_item(item) if has_filtered else ():
-            before = Dropped(row.stage, row.reason, row.score)
-            found.append(RecordedRow(item, row.number, place, row.row + b"\n", before, row.id))
-        yield from sorted(found, key=itemgetter(1)) if len(found) > 1 else found
+    with contextlib.closing(
+        ledger.in_walk_order(draw)
+    ) as ordered:  # an error that is kept must not keep the ledger open
+        for (item, place, has_filtered), appends in groupby(ordered, key=itemgetter(0, 1, 2)):
+            found = [
+                RecordedRow(item, number, place, line)
+                for *_, append in appends
+                if append is not None
+                for number, line in lines(append).items()
+            ]
+            for row in ledger.filtered.of_item(item) if has_filtered else ():
+                before = Dropped(row.stage, row.reason, row.score)
+                found.append(RecordedRow(item, row.number, place, row.row + b"\n", before, row.id))
+            yield from sorted(found, key=itemgetter(1)) if len(found) > 1 else found
 
 
 # -- the file that the verdicts make

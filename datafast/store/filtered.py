@@ -115,6 +115,12 @@ class FilteredTable:
         query = f"SELECT stage, reason, count(*) FROM {_WITH_ITEMS} WHERE state != 3 GROUP BY 1, 2"  # noqa: S608 - our own text
         return Counter({(stage, reason): rows for stage, reason, rows in self._db.execute(query)})
 
+    def by_position(self) -> Generator[tuple[int, str, int], None, None]:
+        """The rows of each item that is in the plan, by stage: its position, the stage, how many."""
+        yield from self._db.execute(
+            f"SELECT position, stage, count(*) FROM {_WITH_ITEMS} WHERE state != 3 GROUP BY filtered.item, stage"  # noqa: S608 - our own text
+        )
+
     def in_plan(self) -> dict[int, int]:
         """The numbers of the rows, as a bit mask, of each item that is in the plan."""
         return masks_from(self._db.execute(f"SELECT item, number FROM {_WITH_ITEMS} WHERE state != 3"))  # noqa: S608 - our own text

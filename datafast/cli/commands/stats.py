@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from datafast.statistics import Statistics
 
 __all__ = ["command"]
+
+_OF_TOPICS = b"datafast-topics"
 
 
 @click.command("stats", short_help="Show how the rows of a file are, and what they cost.")
@@ -38,22 +42,39 @@ __all__ = ["command"]
     show_default=True,
     help="Look at the texts of N rows.",
 )
+@click.option(
+    "--effects",
+    "effect_texts",
+    metavar="N",
+    type=click.IntRange(0, 10_000),
+    default=1_000,
+    show_default=True,
+    help="Look in N of these at which values shape the texts; 0 for not at all.",
+)
+@click.option(
+    "--strength",
+    metavar="N",
+    type=click.IntRange(1, 3),
+    default=2,
+    show_default=True,
+    help="Tell which pairs (2) or triples (3) of values have rows.",
+)
 @click.option("--seed", metavar="N", type=int, default=0, help="Draw these with another seed.")
 @options.ledger
 @options.as_json
 def command(
-    file: Path, by: tuple[str, ...], texts: tuple[str, ...], sample: int, seed: int, ledger: Path | None, as_json: bool
+    file: Path, by: tuple[str, ...], texts: tuple[str, ...], ledger: Path | None, as_json: bool, **how: int
 ) -> None:
     """Show how the rows of a file are, in all and in groups: lengths, diversity, what was filtered or failed, tokens, cost.
 
-    FILE is the output of a config, or any file of rows: JSONL, JSON, CSV, TSV, Parquet, Arrow. Without a ledger beside it, only what the
-    rows say is known.
+    FILE is the output of a config, any file of rows (JSONL, JSON, CSV, TSV, Parquet, Arrow), or a file of topics. Without a ledger beside
+    it, only what the rows say is known.
 
     \b
     datafast stats notes.jsonl
     datafast stats notes.jsonl --by language --by topic
     """
-    statistics = _measured(file, ledger, by=by, text_fields=texts or None, sample=sample, seed=seed)
+    statistics = _measured(file, ledger, by=by, text_fields=texts or None, **how)
     if as_json:
         options.print_json(statistics.model_dump(mode="json"))
     else:
@@ -63,7 +84,7 @@ def command(
 
 
 def _measured(
-    file: Path, ledger: Path | None, *, by: tuple[str, ...], text_fields: tuple[str, ...] | None, sample: int, seed: int
+    file: Path, ledger: Path | None, *, by: tuple[str, ...], text_fields: tuple[str, ...] | None, **how: Any
 ) -> Statistics:
     from datafast._util.user_path import is_file
     from datafast.cli.outputs import dataset_of, paths_of
@@ -73,19 +94,32 @@ def _measured(
 
     fields = [name for name in by if name not in {"provider", "role"}]
     paths = OutputPaths.of(file, ledger)
+    measured = partial(measure, paths, by=fields, text_fields=text_fields, **how)
+    if _is_topics(file):
+        return measured(rows=_topics(file))
     if ledger is None and not is_file(paths.ledger):
-        return measure(paths, by=fields, text_fields=text_fields, sample=sample, seed=seed)
+        return measured()
     with LedgerReader(paths_of(file, ledger).ledger) as reader:
         dataset = dataset_of(reader)
     if dataset is None:
-        return measure(paths, by=fields, text_fields=text_fields, sample=sample, seed=seed)
-    return measure(
-        paths,
-        row_model=dataset.written_model,
-        placeholders=dataset.placeholders,
-        plan_of=dataset.plan,
-        by=fields,
-        text_fields=text_fields,
-        sample=sample,
-        seed=seed,
-    )
+        return measured()
+    return measured(row_model=dataset.written_model, placeholders=dataset.placeholders, plan_of=dataset.plan)
+
+
+def _is_topics(file: Path) -> bool:
+    from datafast._util.user_path import is_file
+
+    if not is_file(file):
+        return False
+    with file.open("rb") as found:
+        return _OF_TOPICS in found.read(100)
+
+
+def _topics(file: Path) -> Iterator[dict[str, Any]]:
+    """The topics that rows are about, each with where it is in the model."""
+    from datafast.topics import load_topics
+
+    model = load_topics(file)
+    for number in range(model.num_leaves):
+        path = model.leaf_path(number)
+        yield {"text": path[-1], "metadata": {"branch": path[1] if len(path) > 1 else None, "level": len(path) - 1}}
