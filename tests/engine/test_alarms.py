@@ -257,3 +257,16 @@ def test_an_alarm_of_duplicates_needs_a_stage_that_compares_rows() -> None:
     with pytest.raises(ValueError, match=r"alarms\.near_duplicates: No stage compares rows\. Add one under quality"):
         RawDatasetConfig(**given)
     assert RawDatasetConfig(**given, quality=[{"stage": "exact_duplicates"}]).alarms is not None
+
+
+def test_an_alarm_measures_over_the_rounds_of_a_target(tmp_path: Path) -> None:
+    """Each round draws fewer rows than the alarm wants to see."""
+    alarms = {"refusal_rate": 0.5, "after": 40}
+    dataset = raw(
+        tmp_path, topics=400, alarms=alarms, quality=[{"stage": "refusals"}], target_rows=30, run={"max_concurrency": 2}
+    )
+    answers = provider(tmp_path, texts(REFUSAL), lambda number: number % 5 != 0)
+    with pytest.raises(RunStopped) as caught:
+        dataset.generate([answers])
+    assert caught.value.report.stop_cause is StopCause.ALARM
+    assert requests_in(tmp_path / "requests") < 60
