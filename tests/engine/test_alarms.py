@@ -269,4 +269,4 @@ def test_an_alarm_measures_over_the_rounds_of_a_target(tmp_path: Path) -> None:
     with pytest.raises(RunStopped) as caught:
         dataset.generate([answers])
     assert caught.value.report.stop_cause is StopCause.ALARM
-    assert requests_in(tmp_path / "requests") < 60
+    assert len(requests_in(tmp_path / "requests")) < 60
