@@ -385,3 +385,49 @@ def test_strata_that_no_row_has_are_refused_before_anything_is_sent(
     with pytest.raises(ConfigError, match=message):
         dataset(tmp_path, target).generate([CountingProvider("m", log=tmp_path / "requests")])
     assert not requests_in(tmp_path / "requests")
+
+
+KEPT: Any = [{"stage": "keep_if", "expression": "uuid[0] in '0246'"}]
+
+
+@pytest.mark.parametrize(
+    ("point", "when", "nth"),
+    [
+        ("datafast.engine.assembly:open_output", "before", 2),
+        ("datafast.store.matching:_note", "after", 2),
+        ("datafast.store.recovery:match", "after", 2),
+        ("datafast.store.ledger:Ledger.note_opening", "before", 2),
+        ("datafast.store.recovery:Store", "before", 2),
+        ("datafast.store.append_file:AppendFile.append", "half", 20),
+        ("datafast.store.writer:Store.close", "before", 2),
+        ("datafast.engine.winding_up:settle", "before", 2),
+        ("datafast.store.reversing:new_files", "after", 1),
+        ("datafast.store.reversing:finish_rewrite", "before", 1),
+        ("datafast.engine.run:judged", "before", 1),
+        ("datafast.store.ledger:Ledger.checkpoint", "before", 4),
+        ("datafast.engine.run:next_job", "before", 2),
+    ],
+)
+def test_a_run_that_dies_between_two_rounds_ends_in_the_rows_of_one_run(
+    tmp_path: Path, server: ForkServer, point: str, when: str, nth: int
+) -> None:
+    fields: Any = {"topics": 5, "languages": {"en": "English", "fr": "French"}, "quality": KEPT}
+    whole = made(tmp_path / "whole", TARGET, **fields)
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    code = server.run(
+        "tests.support:crashing_run",
+        folder=str(folder),
+        log=str(folder / "requests"),
+        point=point,
+        when=when,
+        nth=nth,
+        target_rows=TARGET,
+        run={"max_concurrency": CONCURRENCY},
+        **fields,
+    )
+    assert code == 9
+    report = made(folder, TARGET, **fields)
+    assert {row["uuid"] for row in out(folder)} == {row["uuid"] for row in out(tmp_path / "whole")}
+    assert (report.requested, report.filtered) == (whole.requested, whole.filtered)
+    assert len(bought(folder)) <= whole.calls + CONCURRENCY
