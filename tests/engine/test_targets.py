@@ -18,13 +18,18 @@ from click.testing import CliRunner
 from pydantic import ValidationError
 
 from datafast.cli.main import cli
-from datafast.datasets import ClassificationDataset, RawDataset
+from datafast.datasets import ClassificationDataset, ConversationDataset, RawDataset
 from datafast.engine.acceptance import surplus_allowed
 from datafast.engine.events import RoundStarted, RunEnded, RunStarted
 from datafast.errors import ConfigError, DatafastWarning, RunStopped
 from datafast.llms.base import Request
 from datafast.llms.simulated.provider import SimulatedProvider
-from datafast.schema.config import ClassificationDatasetConfig, PromptExpansionConfig, RawDatasetConfig
+from datafast.schema.config import (
+    ClassificationDatasetConfig,
+    ConversationDatasetConfig,
+    PromptExpansionConfig,
+    RawDatasetConfig,
+)
 from datafast.types import RunReport, StopCause
 from tests.support import CountingProvider, ForkServer, assert_balanced, fork_server, raw, requests_in, rows_of
 
@@ -130,6 +135,39 @@ def test_providers_share_each_stratum(tmp_path: Path) -> None:
     assert Counter((row["language"], row["model_id"]) for row in out(tmp_path)) == dict.fromkeys(
         itertools.product(LANGUAGES, ["simulated/one", "simulated/two"]), 20
     )
+
+
+@pytest.mark.parametrize("run", [{"ordered": True}, {"fan_out": "split"}, {"fan_out": "fallback"}, {"top_up": True}])
+def test_targets_are_met_however_it_is_run(tmp_path: Path, run: dict[str, Any]) -> None:
+    providers = [CountingProvider(name, log=tmp_path / "requests") for name in ("one", "two")]
+    target = {"by": ["language", "topic"], "each": 3}
+    made(tmp_path, target, *providers, run=run, num_samples_per_prompt=2)
+    assert Counter((row["language"], row["metadata"]["topic"]) for row in out(tmp_path)) == dict.fromkeys(
+        itertools.product(LANGUAGES, [f"topic {number}" for number in range(5)]), 3
+    )
+    assert made(tmp_path, target, *providers, run=run, num_samples_per_prompt=2).calls == 0
+
+
+def test_conversations_go_on_with_their_topics_in_each_stratum(tmp_path: Path) -> None:
+    own = ConversationDataset(
+        ConversationDatasetConfig(
+            topics=["cranes", "docks", "tides"],
+            languages={"en": "English", "fr": "French"},
+            quality=[{"stage": "keep_if", "expression": "uuid[0] in '0123456789'"}],
+            target_rows={"by": "language", "rows": {"en": 12, "fr": 9}},
+            output_file=tmp_path / "out.jsonl",
+        )
+    ).generate([SimulatedProvider("one"), SimulatedProvider("two")])
+    assert assert_balanced(own.report).written == 21
+    assert by_language(tmp_path) == {"en": 12, "fr": 9}
+    asked = Counter((row["language"], row["metadata"]["topic"]) for row in out(tmp_path))
+    assert len(asked) == 6
+    with pytest.raises(ConfigError, match=r"They can by language\."):
+        ConversationDataset(
+            ConversationDatasetConfig(
+                topics=["cranes"], target_rows={"by": "topic", "each": 3}, output_file=tmp_path / "other.jsonl"
+            )
+        ).generate([SimulatedProvider("one")])
 
 
 # -- one run over all rounds
