@@ -100,7 +100,7 @@ def _measured(
         paths,
         row_model=dataset.written_model,
         placeholders=dataset.placeholders,
-        plan_of=dataset.plan,
+        plan_of=dataset.whole_plan,
         by=fields,
         text_fields=text_fields,
         **how,
