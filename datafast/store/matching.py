@@ -199,6 +199,8 @@ def match(ledger: Ledger, plan: Plan, located: Located | None = None) -> Matched
             item.filtered = filtered.get(item.id, 0)
             item.failure = failures.get(item.id)
             matched.unfinished[item.position] = item
+    if ledger.filtered.has_hidden:
+        ledger.add_dropped({item.id: item for item in matched.unfinished.values()})
     return matched
 
 
