@@ -10,7 +10,7 @@ The groups:
     datafast.kinds       dataset kinds: classes derived from `FanOutDataset` or `RoleDataset` of `datafast.datasets.base`
     datafast.providers   providers: classes derived from `datafast.llms.LLMProvider`
     datafast.columns     types of column: classes derived from `datafast.columns.Column`
-    datafast.stages      stages that decide about rows: classes derived from `datafast.quality.base.Stage`
+    datafast.stages      stages that decide about rows: classes derived from `Stage` or `WalkStage` of `datafast.quality.base`
     datafast.formats     formats of files: functions as `datafast.export.formats.Format` describes them
     datafast.commands    commands of the command line: `click.Command` objects
 
@@ -79,6 +79,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "check": "datafast.quality.check:CheckStage",
         "contamination": "datafast.quality.contamination:ContaminationStage",
         "echo": "datafast.quality.echo:EchoStage",
+        "exact_duplicates": "datafast.quality.exact_duplicates:ExactDuplicatesStage",
         "judge": "datafast.quality.judge:JudgeStage",
         "keep_if": "datafast.quality.keep_if:KeepIfStage",
         "language": "datafast.quality.language:LanguageStage",
@@ -110,6 +111,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "failures": "datafast.cli.commands.failures:command",
         "dropped": "datafast.cli.commands.dropped:command",
         "filter": "datafast.cli.commands.filter:command",
+        "stats": "datafast.cli.commands.stats:command",
         "topics": "datafast.cli.commands.topics:command",
         "templates": "datafast.cli.commands.templates:command",
         "schema": "datafast.cli.commands.schema:command",

@@ -138,6 +138,7 @@ class RunReport:
     `removed` rows are in the file too, because `run.removed` is `keep`; their items are not in the config any more.
     `dropped_again` rows left the file, `returned` ones came back and `changed_again` ones have another text, because the stages under
     `quality` are others than before. `changed_by_stage` counts the rows in the file that each stage has changed.
+    `dropped_at_end` and `returned_at_end` count the same of stages that compare rows, which they do at the end of a run.
     Rows are counted over the whole output file; calls, retries, tokens, cost and seconds over this run only.
     `filtered_by_stage` counts filtered rows by stage and reason, `failures` failed rows by category, and `failures_by_provider`
     failed rows by provider and category. `usage_by_provider` are the calls, tokens and cost of each provider that was called.
@@ -171,6 +172,8 @@ class RunReport:
     returned: int = 0
     changed_again: int = 0
     changed_by_stage: dict[str, int] = field(default_factory=dict)
+    dropped_at_end: int = 0
+    returned_at_end: int = 0
     usage_by_provider: dict[str, ProviderUsage] = field(default_factory=dict)
 
     def counts_line(self) -> str:
@@ -205,6 +208,8 @@ class RunReport:
             ("left the file, by other stages", self.dropped_again),
             ("came back into it", self.returned),
             ("changed in it", self.changed_again),
+            ("left the file at the end, compared with others", self.dropped_at_end),
+            ("came back into it then", self.returned_at_end),
             ("failed", failures),
             ("calls", self.calls_line()),
             ("tokens", f"{self.input_tokens:,} in, {self.output_tokens:,} out"),

@@ -15,17 +15,18 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from pydantic import BaseModel
 
 from datafast.datasets import ClassificationDataset, ConversationDataset, GenericPipelineDataset
 from datafast.errors import RunStopped
 from datafast.llms.simulated.provider import SimulatedProvider
 from datafast.plan.items import WorkItem
-from datafast.quality.base import KEEP, Stage, Verdict, change
+from datafast.quality.base import KEEP, Stage, Verdict, Walk, WalkStage, change, drop
 from datafast.schema.config import (
     ClassificationDatasetConfig,
     ConversationDatasetConfig,
@@ -64,6 +65,7 @@ KINDS = [
     "retry",
     "moved",
     "decided",
+    "compared",
     "returned",
     "changed",
     "classification",
@@ -73,6 +75,30 @@ KINDS = [
     "shared",
     "generic_pipeline",
 ]
+
+
+class SizeStage(WalkStage[int]):
+    """Keeps one row of each size, modulo something."""
+
+    stage: Literal["size"] = "size"
+    by: int
+
+    def features(self, rows: Sequence[BaseModel]) -> list[int]:
+        return [len(row.text) % self.by for row in rows]  # type: ignore[attr-defined]
+
+    def walk(self) -> Walk[int]:
+        return Sizes()
+
+
+class Sizes:
+    def __init__(self) -> None:
+        self.kept: set[int] = set()
+
+    def decide(self, features: int) -> Verdict:
+        return drop("a size that is there") if features in self.kept else KEEP
+
+    def keep(self, features: int) -> None:
+        self.kept.add(features)
 
 
 @pytest.fixture(scope="session")
@@ -102,6 +128,8 @@ class Shouts(Stage):
 def stages_of(kind: str, first: bool) -> list[Any]:
     if kind == "changed":
         return [Shouts(above=280 if first else 250), {"stage": "length", "max_characters": 290}]
+    if kind == "compared":
+        return [SizeStage(by=5 if first else 9)]
     return [{"stage": "length", **({"min_characters": 250} if first else {"max_characters": 290})}]
 
 
@@ -143,10 +171,10 @@ def run(kind: str, folder: Path, provider: SimulatedProvider, *, first: bool = F
             topics=topics, num_rows=2, output_file=folder / "out.jsonl", run=RunConfig(**RUN)
         )
         return ConversationDataset(config).generate([provider])
-    if kind in ("decided", "changed"):
-        return raw(folder, topics=8, num_samples_per_prompt=3, quality=stages_of(kind, first), run=RUN).generate(
-            [provider]
-        )
+    if kind in ("decided", "changed", "compared"):
+        topics = 4 if kind == "compared" and first else 8
+        stages = stages_of(kind, first)
+        return raw(folder, topics=topics, num_samples_per_prompt=3, quality=stages, run=RUN).generate([provider])
     if kind == "returned":
         stages = stages_of(kind, first)
         settings = {**RUN, "removed": "keep", "ordered": True}
@@ -162,13 +190,13 @@ def run(kind: str, folder: Path, provider: SimulatedProvider, *, first: bool = F
     settings = {"ordered": {"ordered": True}, "budget": {"max_calls": 100}, "full": {"durability": "full"}}.get(
         kind, {}
     )
-    topics = ["a", "b", "c"] if first else ["b", "c", "d"] if kind == "moved" else ["a", "b", "c"]
-    return raw(folder, topics=topics, run={**RUN, **settings}).generate([provider])
+    names = ["a", "b", "c"] if first else ["b", "c", "d"] if kind == "moved" else ["a", "b", "c"]
+    return raw(folder, topics=names, run={**RUN, **settings}).generate([provider])
 
 
 def before(kind: str, folder: Path, log: Path) -> None:
     """What has to be there before the run that dies."""
-    if kind in ("moved", "decided", "returned", "changed", "retry"):
+    if kind in ("moved", "decided", "compared", "returned", "changed", "retry"):
         run(kind, folder, CountingProvider("m", log=log, reply=one_of_two if kind == "retry" else None), first=True)
 
 

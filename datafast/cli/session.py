@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from datafast.executors.base import Executor
     from datafast.types import RunReport
 
-__all__ = ["Settings", "exit_code", "opened", "run", "watched"]
+__all__ = ["Settings", "carried_out", "exit_code", "log_to_terminal", "opened", "run", "watched", "with_stand_ins"]
 
 _LOG_FORMATS = {False: "{level}: {message}", True: "{time:HH:mm:ss} {level: <7} {message}"}
 
@@ -100,7 +100,13 @@ def run(settings: Settings, *, guided: bool = False) -> tuple[Project, Dataset[A
         ConfigError: the config is wrong or keys are missing; nothing was sent.
         OutputError: the output cannot be used.
     """
-    project = opened(settings)
+    return carried_out(opened(settings), settings, guided=guided)
+
+
+def carried_out(
+    project: Project, settings: Settings, *, guided: bool = False
+) -> tuple[Project, Dataset[Any, Any], RunReport]:
+    """`run`, of a project that is there already."""
     if settings.events is not None and str(settings.events) != "-":
         refuse_shared([*project.used_files(), UsedFile("--events", settings.events, written=True)])
     if not settings.decide_only:
@@ -136,18 +142,28 @@ def run(settings: Settings, *, guided: bool = False) -> tuple[Project, Dataset[A
 
 def opened(settings: Settings) -> Project:
     """The project of a config, with simulated models or a local one where the command line asks for them; turns the log on."""
+    log_to_terminal(verbose=settings.verbose)
+    project = load_project(settings.config, env_file=settings.env_file, output=settings.output)
+    if settings.batch is not None or settings.is_preview:
+        project = project.in_mode("batch" if settings.batch else "online")
+    return with_stand_ins(project, settings)
+
+
+def with_stand_ins(project: Project, settings: Settings) -> Project:
+    """The project with simulated models or a local one where the command line asks for them."""
     if settings.offline and settings.local is not None:
         raise ConfigError(
             "--offline and --local exclude each other. Give one of them: --offline simulates every model; --local runs one."
         )
-    level = "DEBUG" if settings.verbose else "WARNING"
-    configure_logger(level, format_string=_LOG_FORMATS[settings.verbose], colorize=False)
-    project = load_project(settings.config, env_file=settings.env_file, output=settings.output)
-    if settings.batch is not None or settings.is_preview:
-        project = project.in_mode("batch" if settings.batch else "online")
     if settings.local is not None:
         return project.on_local_model(settings.local)
     return project.simulated() if settings.offline else project
+
+
+def log_to_terminal(*, verbose: bool) -> None:
+    """Turns the log on."""
+    level = "DEBUG" if verbose else "WARNING"
+    configure_logger(level, format_string=_LOG_FORMATS[verbose], colorize=False)
 
 
 @contextlib.contextmanager

@@ -170,6 +170,9 @@ class DatasetConfig(ConfigModel):
     quality: Accepts[list[AnyStage], Sequence[Any]] = Field(default_factory=_no_stages)
     """Stages that decide, in this order, which rows are written: `[{stage: length, min_words: 40}]`."""
 
+    regenerate: int = Field(default=0, ge=0, le=100)
+    """How often a row that stages drop is made again, at the cost of its calls. The first that they keep is written."""
+
     @classmethod
     def hint_for(cls, name: str) -> str:
         from datafast.llms.options import OPTION_SCHEMAS

@@ -23,7 +23,7 @@ from datafast.engine.generate import Generate
 from datafast.engine.job import Produce, asking
 from datafast.engine.preparation import Preparation
 from datafast.engine.routes import Route, route_identities
-from datafast.engine.stages import Decides
+from datafast.engine.stages import AnyStage
 from datafast.errors import CallFailed, ConfigError, OutputError
 from datafast.executors.local import LocalExecutor
 from datafast.html import paragraph
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from datafast.executors.base import Executor
     from datafast.llms.provider import LLMProvider
     from datafast.personas.supply import PersonaSupply
+    from datafast.statistics import Statistics
 
 __all__ = ["ConfigT", "Dataset", "RowT"]
 
@@ -113,7 +114,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         return self.plan(route_identities(routes, fan_out=self.config.run.fan_out))
 
     @property
-    def stages(self) -> Sequence[Decides]:
+    def stages(self) -> Sequence[AnyStage]:
         """The stages that decide about rows: those of the config, after those that the kind has of its own."""
         return self.config.quality
 
@@ -221,8 +222,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
 
     def metadata(self, item: WorkItem, **values: str | int) -> Metadata:
         """The metadata of a row: the same keys in every row of a dataset, null for placeholders that its template lacks."""
-        declared = self.config.placeholders if isinstance(self.config, PromptDatasetConfig) else ()
-        chosen = {name: item.variant.values.get(name) for name in declared}
+        chosen = {name: item.variant.values.get(name) for name in self.placeholders}
         return {**values, **given(item), **origins(item), **chosen, "prompt_index": item.variant.template_index}
 
     # -- what users do
@@ -275,6 +275,43 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         """
         ledger = self.paths.ledger
         return FailedItems(ledger, values_of(self.plan, ledger))
+
+    def statistics(
+        self,
+        *,
+        by: Sequence[str] = (),
+        text_fields: Sequence[str] | None = None,
+        sample: int = 5_000,
+        seed: int = 0,
+    ) -> Statistics:
+        """What is in the output file and what it took to make, in all and in groups: acceptance, lengths, diversity, tokens, cost.
+
+        Args:
+            by: fields of the rows or of their metadata that make groups, besides those that are found.
+            text_fields: the fields whose texts are looked at; by default all that hold text.
+            sample: diversity and refusals are looked at in so many rows, drawn with `seed`.
+
+        Raises:
+            ConfigError: there are no rows yet, or no such field.
+            OutputError: the ledger cannot be read.
+        """
+        from datafast.statistics import measure
+
+        return measure(
+            self.paths,
+            row_model=self.written_model,
+            placeholders=self.placeholders,
+            plan_of=self.plan,
+            by=by,
+            text_fields=text_fields,
+            sample=sample,
+            seed=seed,
+        )
+
+    @property
+    def placeholders(self) -> Collection[str]:
+        """The names of the optional placeholders of its prompts."""
+        return self.config.placeholders if isinstance(self.config, PromptDatasetConfig) else ()
 
     def save(self, path: str | Path, format: str | None = None) -> Path:  # noqa: A002 - as pandas and datasets call it
         """Writes the rows of the output file into another file, completely or not at all, and returns its path.

@@ -30,7 +30,7 @@ from datafast.llms.reply_model import ReplyModel
 from datafast.plan.defaults import DefaultPrompts, Edition, PromptText
 from datafast.plan.grid import Dimension, GridPlan
 from datafast.plan.items import WorkItem
-from datafast.quality.base import KEEP, Stage, Verdict, drop
+from datafast.quality.base import KEEP, BaseStage, Stage, Verdict, drop
 
 __all__ = ["DEFAULT_PROMPTS", "DocumentQADataset", "DocumentQADatasetConfig", "DocumentQARow", "EvidenceStage"]
 
@@ -194,7 +194,7 @@ class DocumentQADataset(FanOutDataset[DocumentQADatasetConfig, DocumentQARow]):
     row_model = DocumentQARow
 
     @property
-    def stages(self) -> Sequence[Stage]:
+    def stages(self) -> Sequence[BaseStage]:
         return [EvidenceStage(), *self.config.quality]
 
     def plan(self, routes: Sequence[str]) -> GridPlan:

@@ -317,6 +317,7 @@ class Generation:
             fields=list(dataset.written_model.model_fields),
             reasoning=ReasoningPlace(dataset.config.reasoning, by_part=dataset.has_parts),
             stages=dataset.stages,
+            regenerate=dataset.config.regenerate,
             limit=options.get("limit"),
             fresh=options.get("fresh", False),
             retry_failed=options.get("retry_failed", False),

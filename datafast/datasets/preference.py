@@ -33,7 +33,7 @@ from datafast.plan.defaults import Edition, PromptText, editions
 from datafast.plan.grid import Dimension, GridPlan
 from datafast.plan.items import WorkItem
 from datafast.plan.template import Template
-from datafast.quality.base import KEEP, Stage, Verdict, drop
+from datafast.quality.base import KEEP, BaseStage, Stage, Verdict, drop
 from datafast.sources.field import TextInput
 
 __all__ = ["JudgedPreferenceRow", "PreferenceDataset", "PreferenceDatasetConfig", "PreferenceRow", "PreferenceSource"]
@@ -346,7 +346,7 @@ class PreferenceDataset(RoleDataset[PreferenceDatasetConfig, PreferenceRow]):
         }
 
     @property
-    def stages(self) -> Sequence[Stage]:
+    def stages(self) -> Sequence[BaseStage]:
         config = self.config
         decides = config.min_margin is not None or config.strategy == "best_of_n"
         margin = [MarginStage(min_margin=config.min_margin or 0)] if decides else []

@@ -29,6 +29,7 @@ from datafast.engine.routes import Route, call_identities, labels_of
 from datafast.engine.row_stages import RowStages
 from datafast.engine.shares import Share
 from datafast.engine.stop import StopSignal
+from datafast.engine.winding_up import beside_the_loop
 from datafast.errors import ConfigError, ProviderError
 from datafast.plan.grid import spread
 from datafast.store.records import Spent
@@ -65,6 +66,7 @@ class Parts:
     reorder: ReorderBuffer | None
     emit: Emitter
     stop: StopSignal
+    decider: Decider
 
 
 @contextlib.asynccontextmanager
@@ -79,7 +81,8 @@ async def assembled(job: Job, stop: StopSignal) -> AsyncIterator[Parts]:
     labels = labels_of(job.providers)
     check_prices(job.settings, {labels[id(provider)]: provider for provider in job.providers})
     refuse_lost_batches(job)
-    decider = Decider(job)
+    decider = Decider(job, stop)
+    emit = Emitter(job.on_event, stop, what=job.what)
     opening = Opening(
         simulated=job.simulated,
         pricing=pricing_of(job.providers),
@@ -91,22 +94,20 @@ async def assembled(job: Job, stop: StopSignal) -> AsyncIterator[Parts]:
         keep_removed=job.settings.removed == "keep",
         fields=job.fields,
         reasoning=job.reasoning.place,
-        stages=decider.settings,
-        decide=decider,
+        decides=decider,
         notes=job.notes,
         made_for=job.made_for,
         located=job.located,
     )
-    with (
-        open_output(job.paths, job.plan, opening) as output,
-        contextlib.closing(RowStages(job.stages)) as stages,
-    ):
+    with contextlib.ExitStack() as opened:
+        stages = opened.enter_context(contextlib.closing(RowStages(job.row_stages)))
+        entering = functools.partial(opened.enter_context, open_output(job.paths, job.plan, opening))
+        output = await beside_the_loop(entering, decider, emit)
         decider.tell()
         admission = Admission(_most_in_flight(job), stop)
-        emit = Emitter(job.on_event, stop, what=job.what)
         async with _open_endpoints(job, labels, output, admission, emit) as endpoints:
             stop.in_flight = lambda: {one.label: one.gate.in_flight for one in endpoints.values()}
-            parts = _parts(job, output, _shares(job, endpoints), stages, admission, emit, stop)
+            parts = _parts(job, output, _shares(job, endpoints), stages, admission, emit, stop, decider)
             open_batches = output.store.batches.open()
             if job.decide_only or (job.settings.mode != "batch" and not open_batches):
                 yield parts
@@ -139,6 +140,7 @@ def _parts(
     admission: Admission,
     emit: Emitter,
     stop: StopSignal,
+    decider: Decider,
 ) -> Parts:
     settings = job.settings
     sender = Sender(
@@ -163,6 +165,7 @@ def _parts(
         reorder=reorder,
         emit=emit,
         stop=stop,
+        decider=decider,
     )
 
 

@@ -160,7 +160,8 @@ def is_changed(job: Job) -> bool:
 
 
 def _are_remade(reader: LedgerReader, job: Job) -> bool:
-    return are_remade(reader, fields=job.fields, reasoning=job.reasoning.place, stages=settings_of(job.stages))
+    stages = settings_of(job.row_stages, regenerate=job.regenerate)
+    return are_remade(reader, fields=job.fields, reasoning=job.reasoning.place, stages=stages)
 
 
 def change_of(reader: LedgerReader, left: Remaining, job: Job) -> Change | None:
@@ -209,7 +210,7 @@ def _decided_again(
     `Change`."""
     decider = Decider(job)
     rows = counts.written + counts.filtered
-    if not rows or reader.stages == decider.settings:
+    if not rows or (reader.stages == decider.settings and reader.walks == decider.walks):
         return 0, 0, 0, 0
     unknown = rows > _LOOKED_AT or any(map(runs_commands, job.stages))  # nothing is run to find out what a run would do
     if unknown or not rows_fit(reader, job.fields):
@@ -219,7 +220,8 @@ def _decided_again(
         position = None if located is None else located.position_of(item)
         return (-1, 0) if position is None else (position, job.plan[position].num_rows)
 
-    found = reversals(job.paths.rows, reader, decider, None if located is None else place_in_plan)
+    deciding = decider.anew(each=reader.stages != decider.settings, former_walks=reader.walk_names)
+    found = reversals(job.paths.rows, reader, deciding, None if located is None else place_in_plan)
     return found.decided, found.dropped, found.returned, found.changed
 
 

@@ -1,66 +1,176 @@
-"""What the stages of a job say about rows that are recorded: verdicts are a view, so they are given anew when the stages change."""
+"""What the stages of a job say about rows that are recorded: verdicts are a view, so they are given anew when the stages change, and where
+rows are compared with each other, whenever some have come."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from datafast._util.notify import warn_user
 from datafast.amounts import counted
 from datafast.engine.reasoning import line_as, row_of
-from datafast.engine.stages import Decided, settings_of, verdict_of
+from datafast.engine.stages import Decided, Verdict, Walk, Walks, checked, settings_of, verdict_of
 from datafast.logger_config import logger
-from datafast.store.deciding import Dropped, Said, Undecided
+from datafast.store.deciding import BEHIND, Abandoned, Dropped, RecordedRow, Said
 
 if TYPE_CHECKING:
     from datafast.engine.job import Job
+    from datafast.engine.stop import StopSignal
     from datafast.plan.items import WorkItem
 
-__all__ = ["Decider"]
+__all__ = ["Decider", "WalkInOrder"]
 
 
 class Decider:
     """Decides about recorded rows by the stages of a job.
 
     Attributes:
-        settings: those of the stages, as JSON.
-        undecided: how many rows kept the verdict that they have, because none could be given.
+        settings: those of the stages that look at one row, as JSON.
+        walks: those of the stages that compare rows, likewise.
+        walk_names: the names of these.
+        most_replaced: how often a row that they drop is made again.
+        looked_at: how many rows the last pass has looked at, of `expected`; for others to tell.
+
+    Args:
+        stop: an interruption leaves a pass a few seconds. Then it is abandoned, before anything has changed.
     """
 
-    def __init__(self, job: Job) -> None:
-        self.settings = settings_of(job.stages)
-        self.undecided = 0
-        self._plan = job.plan
-        self._stages = job.stages
-        self._row_model = job.row_model
-        self._reasoning = job.reasoning.place
+    def __init__(self, job: Job, stop: StopSignal | None = None) -> None:
+        self.settings = settings_of(job.row_stages, regenerate=job.regenerate)
+        self.walks = settings_of(job.walk_stages)
+        self.walk_names = frozenset(stage.name for stage in job.walk_stages)
+        self.most_replaced = job.regenerate
+        self.looked_at = self.expected = 0
+        self._job = job
+        self._stop = stop
+        self._since = 0.0
+        self._is_given_up = False
+        self._undecided = 0
         self._why = ""
 
-    def __call__(self, position: int, key: bytes, line: bytes) -> Said:
-        """What the stages say about a row, given its line as it was made.
+    def anew(self, *, each: bool, former_walks: Collection[str]) -> _Verdicts:
+        """A pass of verdicts.
 
-        Raises:
-            Undecided: it is not a row of this kind any more, or a stage has raised.
+        Args:
+            each: whether the stages that look at one row decide anew; else what they have decided stands.
+            former_walks: the names of stages by which rows were ever compared. What these have decided never stands.
         """
-        if not self._stages:
-            return Said(None, line)
-        try:
-            row = row_of(line, self._reasoning, self._row_model)
-            decided = verdict_of(self._stages, Decided(row), self._item(position, key))
-            line = line_as(decided.row, line, self._reasoning) if decided.changed else line
-        except Exception as error:
-            self._note(error)
-            raise Undecided from error
-        verdict = decided.verdict
-        drops = None if verdict.keeps else Dropped(decided.stage, verdict.reason, verdict.score)
-        return Said(drops, line, decided.changed_by)
+        self.looked_at, self._since = 0, time.monotonic()
+        return _Verdicts(self, self._job, self.walk_names | set(former_walks), each=each)
 
     def tell(self) -> None:
-        """Warns of rows about which nothing could be decided."""
-        if self.undecided:
-            stay = "stays as it was" if self.undecided == 1 else "stay as they were"
-            warn_user(f"quality: {counted(self.undecided, 'recorded row')} {stay} decided before. {self._why}")
+        """Warns of rows about which nothing could be decided since it was last called."""
+        if self._undecided:
+            stay = "stays as it was" if self._undecided == 1 else "stay as they were"
+            warn_user(f"quality: {counted(self._undecided, 'recorded row')} {stay} decided before. {self._why}")
+        self._undecided = 0
+
+    def give_up(self) -> None:
+        """Abandons the pass that goes on, at its next rows."""
+        self._is_given_up = True
+
+    def look_at(self, rows: int) -> None:
+        """Counts rows. Raises `Abandoned` if the run does not wait for the verdicts any more."""
+        if self._is_given_up or (self._stop is not None and not self._stop.waits(self._since)):
+            raise Abandoned
+        self.looked_at += rows
+
+    def note(self, error: Exception) -> None:
+        """Counts a row about which nothing can be decided, because of an error."""
+        if not self._undecided:
+            if isinstance(error, ValidationError):
+                self._why = f"The first is not a row of this kind: {error}"
+            else:
+                again = "Correct the stage, and run with --retry-failed (retry_failed=True) to have it decide again."
+                self._why = f"{type(error).__name__}: {str(error).removesuffix('.')}. {again}"
+            logger.opt(exception=error).debug("A recorded row could not be decided about.")
+        self._undecided += 1
+
+
+class _Verdicts:
+    """One pass; see `datafast.store.deciding.Deciding`."""
+
+    def __init__(self, decider: Decider, job: Job, walk_names: Collection[str], *, each: bool) -> None:
+        self.walks = bool(job.walk_stages)
+        self._decider = decider
+        self._plan = job.plan
+        self._each = each
+        self._stages = job.row_stages
+        self._walk_names = walk_names
+        self._row_model = job.row_model
+        self._reasoning = job.reasoning.place
+        self._walk = WalkInOrder(job.walk_stages)
+        self._most_replaced = job.regenerate
+        self._shown = (-1, -1)
+
+    def expect(self, rows: int) -> None:
+        self._decider.expected = rows
+
+    def draw(self, position: int) -> int:
+        return self._plan[position].variant.repeat
+
+    def verdicts(self, rows: Sequence[RecordedRow]) -> Sequence[Said]:
+        self._decider.look_at(len(rows))
+        found = [self._of_each(row) for row in rows]
+        said = [one.said for one in found]
+        walked = self._walk.verdicts([one.model for one in found if one.model is not None])
+        for place, (row, one) in enumerate(zip(rows, found, strict=True)):
+            verdict = next(walked) if one.model is not None else None
+            if one.said.drops is None and (row.key[:2] == self._shown or row.generation > self._most_replaced):
+                said[place] = one.said._replace(drops=BEHIND)
+                continue
+            if verdict is not None:
+                drops = verdict()
+                if isinstance(drops, Exception):
+                    self._decider.note(drops)
+                    said[place] = row.as_it_is._replace(is_undecided=True)
+                else:
+                    said[place] = one.said._replace(drops=drops)
+            if said[place].drops is None:
+                self._shown = row.key[:2]
+        return said
+
+    def _of_each(self, row: RecordedRow) -> _Each:
+        """What the stages say that look at a row alone, and the row as it is compared with others, if it is."""
+        is_dropped = row.before is not None and row.before != BEHIND and row.before.stage not in self._walk_names
+        if is_dropped and not self._each:
+            return _Each(row.as_it_is)
+        if not self._each and not self.walks:
+            return _Each(row.as_it_is._replace(drops=None))
+        if self._each and not self._stages and not self.walks:
+            return _Each(Said(None, row.original))
+        model: BaseModel | None = None
+        try:
+            if not self._each:
+                return _Each(row.as_it_is._replace(drops=None), row_of(row.line, self._reasoning, self._row_model))
+            said, model = self._decided(row)
+        except Exception as error:  # noqa: BLE001 - of a stage, which may raise anything: it concerns this row
+            self._decider.note(error)
+            return self._as_it_is(row, is_dropped=is_dropped)
+        return _Each(said, model if self.walks and said.drops is None else None)
+
+    def _decided(self, row: RecordedRow) -> tuple[Said, BaseModel]:
+        """What the stages say that look at a row alone, and the row as they leave it."""
+        model = row_of(row.original, self._reasoning, self._row_model)
+        decided = verdict_of(self._stages, Decided(model), self._item(row.place.position, row.place.key))
+        line = line_as(decided.row, row.original, self._reasoning) if decided.changed else row.original
+        verdict = decided.verdict
+        drops = None if verdict.keeps else Dropped(decided.stage, verdict.reason, verdict.score)
+        return Said(drops, line, decided.changed_by), decided.row
+
+    def _as_it_is(self, row: RecordedRow, *, is_dropped: bool) -> _Each:
+        """A row about which nothing can be decided; it is still compared with others, if it can be read."""
+        said = row.as_it_is._replace(is_undecided=True)
+        if is_dropped or not self.walks:
+            return _Each(said)
+        try:
+            return _Each(said, row_of(row.line, self._reasoning, self._row_model))
+        except ValidationError:
+            return _Each(said)
 
     def _item(self, position: int, key: bytes) -> WorkItem:
         """An item as it was made, with the texts of an earlier version if it has the key of that."""
@@ -69,12 +179,83 @@ class Decider:
             return item
         return next((found for plan in self._plan.former if (found := plan[position]).key == key), item)
 
-    def _note(self, error: Exception) -> None:
-        if not self.undecided:
-            if isinstance(error, ValidationError):
-                self._why = f"The first is not a row of this kind: {error}"
-            else:
-                again = "Correct the stage, and run with --retry-failed (retry_failed=True) to have it decide again."
-                self._why = f"{type(error).__name__}: {str(error).removesuffix('.')}. {again}"
-            logger.opt(exception=error).debug("A recorded row could not be decided about.")
-        self.undecided += 1
+
+class _Each(NamedTuple):
+    """What is said about a row before it is compared with others; `model` if it is."""
+
+    said: Said
+    model: BaseModel | None = None
+
+
+class WalkInOrder:
+    """Stages that compare rows, over rows in their order: the first that drops a row decides, and a dropped one is compared with none."""
+
+    def __init__(self, stages: Sequence[Walks]) -> None:
+        self._stages = stages
+        self._walks: list[Walk[Any]] | None = None
+        self._error: Exception | None = None
+
+    def verdicts(self, rows: Sequence[BaseModel]) -> Iterator[Callable[[], Dropped | Exception | None]]:
+        """For each of the next rows what, when it is called, says what drops it, or gives the error that a stage has raised about it. A row
+        about which it is not called is compared with none."""
+        if not self._stages or not rows:
+            return iter([lambda: None] * len(rows))
+        if self._error is None and self._walks is None:
+            try:
+                self._walks = [stage.walk() for stage in self._stages]
+            except Exception as error:  # noqa: BLE001 - of a stage, which may raise anything: it concerns all rows
+                self._error = error
+        if self._error is not None:
+            return iter([lambda: self._error] * len(rows))
+        features = [_features(stage, rows) for stage in self._stages]
+        return (partial(self._verdict, own) for own in zip(*features, strict=True))
+
+    def _verdict(self, features: Sequence[_Features]) -> Dropped | Exception | None:
+        assert self._walks is not None  # noqa: S101 - made by the caller
+        for own in features:
+            if own.error is not None:
+                return own.error
+        try:
+            for stage, walk, own in zip(self._stages, self._walks, features, strict=True):
+                verdict = _compared(stage, walk.decide(own.value))
+                if not verdict.keeps:
+                    return Dropped(stage.name, verdict.reason, verdict.score)
+            for walk, own in zip(self._walks, features, strict=True):
+                walk.keep(own.value)
+        except Exception as error:  # noqa: BLE001 - as above
+            return error
+        return None
+
+
+class _Features(NamedTuple):
+    """The features of a row, or why there are none."""
+
+    value: Any = None
+    error: Exception | None = None
+
+
+def _features(stage: Walks, rows: Sequence[BaseModel]) -> list[_Features]:
+    """The features of rows; one by one if a stage raises about them together, so that only those have none that it raises about."""
+    try:
+        return [_Features(value) for value in _as_many(stage, rows)]
+    except Exception as error:  # noqa: BLE001 - as above
+        if len(rows) == 1:
+            return [_Features(error=error)]
+        return [found for row in rows for found in _features(stage, [row])]
+
+
+def _as_many(stage: Walks, rows: Sequence[BaseModel]) -> Sequence[Any]:
+    found = stage.features(rows)
+    if len(found) != len(rows):
+        raise TypeError(
+            f"The stage {stage.name!r} gave the features of {len(found):,} rows where there are {len(rows):,}."
+        )
+    return found
+
+
+def _compared(stage: Walks, given: object) -> Verdict:
+    """The verdict of a stage that compares rows."""
+    verdict = checked(stage, given)
+    if verdict.fields or verdict.notes:
+        raise TypeError(f"The stage {stage.name!r} compares rows, and changes none. Return KEEP, or drop(reason).")
+    return verdict

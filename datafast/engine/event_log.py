@@ -20,6 +20,8 @@ from datafast.engine.events import (
     ProviderResumed,
     ProviderStopped,
     Retry,
+    RowsDecided,
+    RowsSettled,
     RunEnded,
     RunStarted,
 )
@@ -66,6 +68,8 @@ class EventLog:
     def __call__(self, event: Event) -> None:
         if isinstance(event, BatchEvent):
             self._batch(event)
+        elif isinstance(event, RowsDecided | RowsSettled):
+            self._decided(event)
         else:
             self._tell(event)
 
@@ -164,6 +168,16 @@ class EventLog:
         log = logger.debug if told in self._delays else logger.warning
         self._delays.add(told)
         log(f"{told} It is tried again in {duration(event.wait_s)}." if event.wait_s else told)
+
+    def _decided(self, event: RowsDecided | RowsSettled) -> None:
+        now = time.monotonic()
+        if isinstance(event, RowsSettled):
+            if event.dropped or event.returned:
+                moved = f"{event.dropped:,} left the file, and {event.returned:,} came back"
+                logger.info(f"Rows were compared with each other: {moved}.")
+        elif now - self._spoke >= _PROGRESS_S:
+            self._spoke = now
+            logger.info(f"Stages decide about recorded rows: {event.done:,} of {event.rows:,}.")
 
     def _progress(self) -> None:
         now = time.monotonic()

@@ -29,6 +29,8 @@ __all__ = [
     "ProviderResumed",
     "ProviderStopped",
     "Retry",
+    "RowsDecided",
+    "RowsSettled",
     "RunEnded",
     "RunStarted",
     "event_to_dict",
@@ -208,6 +210,28 @@ class BatchEnded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RowsDecided:
+    """Stages decide about recorded rows: at the start because they have changed, at the end because they compare rows. `done` of about
+    `rows` are decided about. Comes twice a second, and not at all if that takes no longer."""
+
+    type: ClassVar[str] = "rows_decided"
+    done: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowsSettled:
+    """The rows were compared with each other at the end of the run: `dropped` ones left the file, `returned` ones came back. `written` and
+    `filtered` are counted over the whole output."""
+
+    type: ClassVar[str] = "rows_settled"
+    dropped: int
+    returned: int
+    written: int
+    filtered: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnded:
     """The run is over, and everything is saved."""
 
@@ -231,6 +255,8 @@ Event = (
     | BatchProgress
     | BatchDelayed
     | BatchEnded
+    | RowsDecided
+    | RowsSettled
     | RunEnded
 )
 EventCallback = Callable[[Event], None]

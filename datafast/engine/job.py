@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,7 +16,7 @@ from datafast.engine.generate import Generate
 from datafast.engine.reasoning import DROP, ReasoningPlace
 from datafast.engine.routes import Route, providers_of
 from datafast.engine.settings import RunConfig
-from datafast.engine.stages import Asks, Decides
+from datafast.engine.stages import AnyStage, Asks, Decides, Walks
 from datafast.errors import CallFailed
 from datafast.plan.items import Plan, WorkItem
 from datafast.store.paths import OutputPaths
@@ -47,6 +48,7 @@ class Job:
         decide_only: decide about the rows that are recorded, and make no other.
         wait: whether the run waits for batches that are under way.
         stages: the stages that decide about rows, in this order.
+        regenerate: how often a row that they drop is made again.
         what: what is made, for the log, if it is not rows.
         notes: what `datafast status` shows later.
         located: where the items of the output were found in the plan, if they were looked for already.
@@ -64,7 +66,8 @@ class Job:
     row_model: type[BaseModel] = BaseModel
     fields: Sequence[str] = ()
     reasoning: ReasoningPlace = DROP
-    stages: Sequence[Decides] = ()
+    stages: Sequence[AnyStage] = ()
+    regenerate: int = 0
     limit: int | None = None
     fresh: bool = False
     retry_failed: bool = False
@@ -82,6 +85,16 @@ class Job:
     def providers(self) -> list[LLMProvider]:
         """All providers, each once."""
         return providers_of(self.routes)
+
+    @cached_property
+    def row_stages(self) -> list[Decides]:
+        """Those of the stages that look at one row, and decide first."""
+        return [stage for stage in self.stages if isinstance(stage, Decides)]
+
+    @cached_property
+    def walk_stages(self) -> list[Walks]:
+        """Those that compare rows with the ones before them."""
+        return [stage for stage in self.stages if isinstance(stage, Walks)]
 
     def writers_of(self, item: WorkItem) -> list[str]:
         """Who may write the rows of an item, as `provider/model_id`."""
@@ -104,7 +117,7 @@ class Job:
         return any(provider.simulated for provider in self.providers)
 
 
-def asking(produce: Produce, stages: Sequence[Decides]) -> Produce:
+def asking(produce: Produce, stages: Sequence[AnyStage]) -> Produce:
     """A `produce` that also asks what the stages ask about its rows. They ask about all rows, whatever other stages decide: calls are
     counted with made-up rows and replies, of which stages may drop more or fewer than of real ones."""
     asks = [stage for stage in stages if isinstance(stage, Asks)]

@@ -22,6 +22,8 @@ from datafast.engine.events import (
     ProviderResumed,
     ProviderStopped,
     Retry,
+    RowsDecided,
+    RowsSettled,
     RunStarted,
 )
 from datafast.engine.open_batches import BatchEvent, OpenBatches
@@ -106,6 +108,7 @@ class Progress:
         new_rows: rows added by this run. `failed_before` are those that failed in earlier runs.
         preparing: what the run in front does, if there is one.
         batches: the batches that it waits for.
+        deciding: how far stages have decided about recorded rows, as long as they do.
     """
 
     max_rows: int | None = None
@@ -122,6 +125,7 @@ class Progress:
     cost_usd: float | None = 0.0
     simulated: bool = False
     preparing: str = ""
+    deciding: str = ""
     failures: Counter[str] = field(default_factory=Counter)
     retries: Counter[str] = field(default_factory=Counter)
     batches: OpenBatches = field(default_factory=OpenBatches)
@@ -133,12 +137,17 @@ class Progress:
         """Counts an event."""
         if isinstance(event, BatchEvent):
             self.batches.take(event)
+        elif isinstance(event, RowsDecided):
+            self.deciding = f"stages decide about recorded rows: {event.done:,} of {event.rows:,}"
+        elif isinstance(event, RowsSettled):
+            self.written, self.filtered, self.deciding = event.written, event.filtered, ""
         else:
             self._count(event)
 
     def _count(self, event: Event) -> None:
         match event:
             case RunStarted():
+                self.deciding = ""
                 self.requested, self.written, self.failed = event.requested, event.written, event.failed
                 self.filtered, self.failed_before = event.filtered, event.failed
                 self.simulated = event.simulated
@@ -240,7 +249,7 @@ class Progress:
         """How far the run has come and how long the rest will take."""
         done, total = min(self.written, self.total), self.total
         parts = [f"{done:,} of {total:,} rows", share(done, total) if total else ""]
-        parts += [] if self.batches else [self._left(self._rates().ended)]
+        parts += [self.deciding] if self.deciding else [] if self.batches else [self._left(self._rates().ended)]
         return ", ".join(part for part in parts if part)
 
     def remarks(self) -> list[str]:
@@ -265,7 +274,7 @@ class Progress:
             f"{self.input_tokens + self.output_tokens:,} tokens",
             f"{rates.tokens:,.0f} tokens/s" if rates.tokens else "",
             "" if self.simulated else f"cost {money(self.cost_usd)}",
-            self.batches.summary() or self._left(rates.ended),
+            self.deciding or self.batches.summary() or self._left(rates.ended),
         ]
         done = min(self.written, self.total)
         return ", ".join([f"{done:,}/{self.total:,} rows", *(fact for fact in facts if fact)])
@@ -273,7 +282,7 @@ class Progress:
     def before_the_run(self) -> str:
         """What happens before the number of rows is known."""
         told = f"{self.preparing}: {self.calls:,} calls" if self.preparing else "opening the output ..."
-        return ", ".join(part for part in (told, self.batches.summary()) if part)
+        return ", ".join(part for part in (self.deciding or told, self.batches.summary()) if part)
 
     def failed_words(self) -> str:
         """How many rows have failed and why, and the share that came well in this run; nothing while none has failed."""

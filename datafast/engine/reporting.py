@@ -35,6 +35,8 @@ def report_of(parts: Parts, elapsed_s: float) -> RunReport:
         returned=store.redecided.returned,
         changed_again=store.redecided.changed,
         changed_by_stage=dict(store.changed.most_common()),
+        dropped_at_end=0 if store.settled is None else store.settled.dropped,
+        returned_at_end=0 if store.settled is None else store.settled.returned,
         calls=tally.calls,
         retries=tally.retries,
         replayed=tally.replayed,

@@ -16,12 +16,13 @@ from datafast._util.notify import warn_user
 from datafast.engine.assembly import Parts, assembled
 from datafast.engine.batches.waiting import ItemParked
 from datafast.engine.calls.endpoint import Endpoint
-from datafast.engine.events import ItemDone, ItemFailed, RunEnded, RunStarted
+from datafast.engine.events import ItemDone, ItemFailed, RowsSettled, RunEnded, RunStarted
 from datafast.engine.job import Job
 from datafast.engine.outcomes import Outcome, Outcomes, failure_of
 from datafast.engine.reporting import remarks, report_of, why_stopped
 from datafast.engine.shares import Share, deal, share_out
 from datafast.engine.stop import StopSignal
+from datafast.engine.winding_up import settled
 from datafast.errors import OutputWriteError
 from datafast.plan.grid import spread
 from datafast.plan.items import WorkItem
@@ -98,6 +99,10 @@ class _Run:
             if self._reorder is not None:
                 self._reorder.flush()
             await self._close()
+        if (found := self._store.settled) is not None:
+            counts = self._store.counts
+            told = {"dropped": found.dropped, "returned": found.returned}
+            self._emit(RowsSettled(**told, written=counts.written, filtered=counts.filtered))
         report = report_of(self._parts, time.monotonic() - started)
         self._emit(RunEnded(report=report))
         for remark in remarks(report, self._sender.tally):
@@ -190,9 +195,7 @@ class _Run:
         record = self._store.open_item(item)
         calls_before = self._sender.tally.calls
         try:
-            best = await self._outcomes.best(item, record, share)
-            if best is not None and best.lines and (self._job.stages or record.filtered):
-                best = await self._outcomes.decided(item, record, best, share)
+            best = await self._outcomes.of(item, record, share)
         except ItemParked as parked:
             assert self._desk is not None  # noqa: S101 - nothing else parks
             if self._reorder is not None:
@@ -211,13 +214,14 @@ class _Run:
     def _finish(self, record: ItemRecord, outcome: Outcome, share: Share, *, replayed: bool) -> None:
         failure = failure_of(record, outcome, outcome.error) if outcome.error else None
         new = self._store.finish_item(record, outcome.lines, outcome.filtered, failure, outcome.changed)
-        if (new or outcome.filtered) and self._emit.listening:
+        filtered = sum(not row.hidden for row in outcome.filtered)
+        if (new or filtered) and self._emit.listening:
             self._emit(
                 ItemDone(
                     item=record.key.hex(),
                     provider=share.label,
                     rows=new,
-                    filtered=len(outcome.filtered),
+                    filtered=filtered,
                     replayed=replayed,
                 )
             )
@@ -268,6 +272,7 @@ class _Run:
 
     async def _close(self) -> None:
         try:
-            await self._store.close(stop_reason=why_stopped(self._parts)[1] or "")
+            settle = functools.partial(settled, decider=self._parts.decider, emit=self._emit)
+            await self._store.close(stop_reason=why_stopped(self._parts)[1] or "", settle=settle)
         except OutputWriteError as error:
             self._stop.now(StopCause.OUTPUT, str(error), error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import orjson
 
@@ -21,18 +21,24 @@ __all__ = [
     "KEEP",
     "METADATA",
     "STAGE_ERROR",
+    "AnyStage",
     "Asks",
     "Decided",
     "Decides",
     "Verdict",
+    "Walk",
+    "Walks",
     "annotate",
     "asked_verdict",
     "change",
+    "checked",
     "drop",
     "runs_commands",
     "settings_of",
     "verdict_of",
 ]
+
+F_contra = TypeVar("F_contra", contravariant=True)
 
 METADATA = "metadata"
 """The field of a row that `annotate` adds to."""
@@ -91,18 +97,24 @@ class Decided(NamedTuple):
     changed_by: tuple[str, ...] = ()
 
 
-class Decides(Protocol):
-    """What the engine needs of a stage."""
+class AnyStage(Protocol):
+    """What the engine needs of every stage; it is also a `Decides` or a `Walks`."""
 
     @property
     def name(self) -> str: ...
-    def decide(self, row: BaseModel, item: WorkItem) -> Verdict: ...
     def settings(self) -> dict[str, Any]: ...
 
 
-def runs_commands(stage: Decides) -> bool:
+def runs_commands(stage: AnyStage) -> bool:
     """Whether a stage runs programs over what models wrote."""
     return bool(getattr(stage, "runs_commands", False))
+
+
+@runtime_checkable
+class Decides(AnyStage, Protocol):
+    """What the engine needs of a stage that looks at one row."""
+
+    def decide(self, row: BaseModel, item: WorkItem) -> Verdict: ...
 
 
 @runtime_checkable
@@ -110,6 +122,24 @@ class Asks(Decides, Protocol):
     """What the engine needs of a stage that asks models: `ask` decides, in the place of `decide`."""
 
     async def ask(self, row: BaseModel, item: WorkItem, generate: Generate) -> Verdict: ...
+
+
+class Walk(Protocol[F_contra]):
+    """One walk over rows: what was kept so far, as a stage needs it to decide about the next row."""
+
+    def decide(self, features: F_contra) -> Verdict:
+        """Says whether a row is kept, given those that were kept before it."""
+
+    def keep(self, features: F_contra) -> None:
+        """Takes in a row that all stages have kept."""
+
+
+@runtime_checkable
+class Walks(AnyStage, Protocol):
+    """What the engine needs of a stage that compares rows with those before them."""
+
+    def features(self, rows: Sequence[BaseModel]) -> Sequence[Any]: ...
+    def walk(self) -> Walk[Any]: ...
 
 
 def verdict_of(stages: Sequence[Decides], before: Decided, item: WorkItem) -> Decided:
@@ -138,16 +168,26 @@ async def asked_verdict(stage: Asks, before: Decided, item: WorkItem, generate: 
     return _after(before, stage, await stage.ask(before.row, item, generate))
 
 
-def _after(before: Decided, stage: Decides, verdict: object) -> Decided:
-    """What is said about a row after the verdict of a further stage."""
-    if verdict is KEEP:
-        return before
+def checked(stage: AnyStage, verdict: Any) -> Verdict:
+    """What a stage has decided, as it is recorded.
+
+    Raises:
+        TypeError: it is no verdict.
+    """
     if not (isinstance(verdict, Verdict) and isinstance(verdict.reason, str)):
         raise TypeError(
             f"The stage {stage.name!r} gave {verdict!r} as its verdict. Return KEEP, change(...), or drop(reason) with a text."
         )
+    return verdict if verdict.keeps else drop(_cut(verdict.reason), _number(stage, verdict.score))
+
+
+def _after(before: Decided, stage: Decides, given: object) -> Decided:
+    """What is said about a row after the verdict of a further stage."""
+    if given is KEEP:
+        return before
+    verdict = checked(stage, given)
     if not verdict.keeps:
-        return before._replace(stage=stage.name, verdict=drop(_cut(verdict.reason), _number(stage, verdict.score)))
+        return before._replace(stage=stage.name, verdict=verdict)
     row = _changed(before.row, stage, verdict)
     changed = {name for name in type(row).model_fields if getattr(row, name) != getattr(before.row, name)}
     if not changed:
@@ -176,22 +216,26 @@ def _noted(row: BaseModel, stage: Decides, notes: Mapping[str, Any]) -> dict[str
     return {**(before or {}), **notes}
 
 
-def settings_of(stages: Sequence[Decides]) -> str:
+def settings_of(stages: Sequence[AnyStage], *, regenerate: int = 0) -> str:
     """The settings of stages as JSON; the same text for the same settings. A stage without any, which nobody can change, is left out.
+
+    Args:
+        regenerate: how often a row that they drop is made again.
 
     Raises:
         ConfigError: a stage does not give them; names it.
     """
-    return f"[{','.join(filter(None, map(_settings_of, stages)))}]"
+    again = orjson.dumps({"regenerate": regenerate}).decode() if regenerate else ""
+    return f"[{','.join(filter(None, [*map(_settings_of, stages), again]))}]"
 
 
-def _settings_of(stage: Decides) -> str:
+def _settings_of(stage: AnyStage) -> str:
     with blaming(stage, "settings()"):
         found = stage.settings()
         return orjson.dumps(found, option=orjson.OPT_SORT_KEYS).decode() if found else ""
 
 
-def _number(stage: Decides, score: Any) -> float | None:
+def _number(stage: AnyStage, score: Any) -> float | None:
     """A score as the ledger holds it, whatever library its number is of; none where it is not a number (NaN)."""
     if score is None:
         return None

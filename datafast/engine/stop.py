@@ -13,6 +13,9 @@ from datafast.types import StopCause
 __all__ = ["ItemPending", "StopSignal"]
 
 
+_LAST_WORK_S = 5.0
+
+
 class ItemPending(BaseException):
     """An item cannot be finished in this run and stays pending.
 
@@ -49,6 +52,11 @@ class StopSignal:
     def is_over(self, grace_s: float) -> bool:
         """Whether the run was stopped, and the seconds for requests in flight to land are over."""
         return self.reason is not None and time.monotonic() - self._since > grace_s
+
+    def waits(self, since: float) -> bool:
+        """Whether there is time for work that nobody asks a provider for, and that has begun at `since` (monotonic seconds)."""
+        is_interrupted = self.cause is StopCause.INTERRUPTED
+        return not is_interrupted or time.monotonic() - max(since, self._since) < _LAST_WORK_S
 
     def wake(self) -> None:
         """Wakes every sleeper, which checks again whether it may go on."""

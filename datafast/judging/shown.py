@@ -19,7 +19,8 @@ _SAID = frozenset(["role", "content"])
 
 
 def shown_row(row: BaseModel, field: str | None = None) -> str:
-    """All that a row says, as judges read it: what it was asked for first, without where it comes from. `field`: what that one says."""
+    """All that a row says, as judges read it: what it was asked for first, without where it comes from, and without what a file has of its
+    own (`_id`). `field`: what that one says."""
     if field is not None:
         return _told({field: row.model_dump(mode="json", include={field}).get(field)})
     origin = getattr(row, _METADATA, None)
@@ -42,7 +43,7 @@ def _told(values: Mapping[str, Any]) -> str:
 
 def _is_origin(name: str, value: Any) -> bool:
     """Whether a field says where a row comes from. A judge that knows who has written it would not be fair."""
-    return isinstance(value, Enum) or name.endswith("model_id")
+    return isinstance(value, Enum) or name.endswith("model_id") or name.startswith("_")
 
 
 def _shown(value: Any) -> str:

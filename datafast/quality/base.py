@@ -1,6 +1,6 @@
-"""What every stage is: a config model that decides about rows, one at a time, and may change them.
+"""What every stage is: a config model that decides about rows, and may change them.
 
-A stage is one small class:
+A stage that looks at one row at a time is one small class:
 
     class NoQuestions(Stage):
         stage: Literal["no_questions"] = "no_questions"
@@ -25,6 +25,10 @@ the row as it is then.
 Guarantee: a dropped row is recorded with the reason, counts as `filtered`, and is not paid for again. A changed row is recorded as it was
 made. Settings of stages are in no key; where they change, all recorded rows are decided about anew, as they were made, at no cost. Limits:
 a verdict may depend only on the row and its item, so that the same stages always keep the same rows.
+
+A `WalkStage` compares a row with those that were kept before it: duplicates, for instance. Such stages do not decide while rows come, but
+at the end of each run, about all recorded rows that the other stages keep, one after the other in an order that is always the same:
+by repeat number, key and row number of their items. So the rows that they keep do not depend on the order of the replies.
 """
 
 from __future__ import annotations
@@ -33,7 +37,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from enum import Enum
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import orjson
 from pydantic import BaseModel, Field
@@ -41,7 +45,7 @@ from pydantic import BaseModel, Field
 from datafast._util.config_model import ConfigModel, NonBlank
 from datafast._util.notify import did_you_mean
 from datafast.engine.routes import FurtherRole
-from datafast.engine.stages import KEEP, METADATA, Verdict, annotate, change, drop
+from datafast.engine.stages import KEEP, METADATA, Verdict, Walk, annotate, change, drop
 from datafast.errors import ConfigError
 from datafast.llms.spec import ProviderSpec, named_provider
 
@@ -53,17 +57,22 @@ if TYPE_CHECKING:
 __all__ = [
     "KEEP",
     "NOT_ALLOWED",
+    "BaseStage",
     "ModelStage",
     "NonBlank",
     "Stage",
     "TextStage",
+    "TextWalkStage",
     "Verdict",
+    "Walk",
+    "WalkStage",
     "allow_commands",
     "annotate",
     "change",
     "drop",
     "further_roles",
     "require_metadata",
+    "texts_in",
     "texts_of",
     "with_texts",
 ]
@@ -73,8 +82,11 @@ _ABOUT_THE_ROW = frozenset({"uuid", "language", "label", "metadata", "role", "to
 _MODEL_ID = "model_id"
 
 
-class Stage(ConfigModel):
-    """Base of all stages. Subclasses say which rows are dropped, and what is changed in others."""
+F = TypeVar("F")
+
+
+class BaseStage(ConfigModel):
+    """What all stages have in common. Derive from `Stage` or `WalkStage`."""
 
     stage: str
     """The name of the stage."""
@@ -94,17 +106,36 @@ class Stage(ConfigModel):
     def check(self, row_model: type[BaseModel]) -> None:
         """Checks that the stage can decide about rows of this model. Raises ConfigError; its message may begin with the wrong field."""
 
-    @abstractmethod
-    def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
-        """Says whether a row is written: `KEEP`, or `drop(reason)`; with `change(...)` or `annotate(...)` it is written otherwise."""
-
     def settings(self) -> dict[str, Any]:
         """The settings that its verdicts depend on, as JSON."""
         return self.model_dump(mode="json", exclude_defaults=True) | {"stage": self.stage}
 
 
-class TextStage(Stage):
-    """Base of stages that look at the texts of a row."""
+class Stage(BaseStage):
+    """Base of stages that look at one row. Subclasses say which rows are dropped, and what is changed in others."""
+
+    @abstractmethod
+    def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
+        """Says whether a row is written: `KEEP`, or `drop(reason)`; with `change(...)` or `annotate(...)` it is written otherwise."""
+
+
+class WalkStage(BaseStage, Generic[F]):
+    """Base of stages that compare a row with those that were kept before it. `F` is what they look at of a row: its features.
+
+    Subclasses say what the features are, and what a walk does with them.
+    """
+
+    @abstractmethod
+    def features(self, rows: Sequence[BaseModel]) -> Sequence[F]:
+        """The features of each row. They may depend on that row alone; rows come in batches, for libraries that work on many at once."""
+
+    @abstractmethod
+    def walk(self) -> Walk[F]:
+        """A walk from the beginning, with nothing kept yet but what the stage knows by itself."""
+
+
+class _Texts(BaseStage):
+    """Stages that look at the texts of a row."""
 
     field: NonBlank | None = None
     """The field that is looked at; all fields that hold text where none is given."""
@@ -117,6 +148,14 @@ class TextStage(Stage):
     def texts(self, row: BaseModel) -> list[str]:
         """The texts of a row that are looked at."""
         return list(texts_of(row, self.field))
+
+
+class TextStage(_Texts, Stage):
+    """Base of stages that look at the texts of one row."""
+
+
+class TextWalkStage(_Texts, WalkStage[F], Generic[F]):
+    """Base of stages that compare the texts of a row with those of rows that were kept before it."""
 
 
 class ModelStage(Stage):
@@ -151,7 +190,7 @@ class ModelStage(Stage):
         raise TypeError(f"The stage {self.stage!r} asks models. Use ask().")
 
 
-def allow_commands(stages: Sequence[Stage], *, allowed: bool) -> None:
+def allow_commands(stages: Sequence[BaseStage], *, allowed: bool) -> None:
     """Lets the stages run programs, or refuses those that would.
 
     Raises:
@@ -164,7 +203,7 @@ def allow_commands(stages: Sequence[Stage], *, allowed: bool) -> None:
             stage.allow_commands()
 
 
-def further_roles(stages: Sequence[Stage]) -> list[FurtherRole]:
+def further_roles(stages: Sequence[BaseStage]) -> list[FurtherRole]:
     """The roles that the stages of a config ask.
 
     Raises:
@@ -207,6 +246,13 @@ def texts_of(row: BaseModel, field: str | None = None) -> Iterator[str]:
         return
     for name in _looked_at(row):
         yield from _texts_under(name, getattr(row, name))
+
+
+def texts_in(row: Mapping[str, Any], about: Collection[str] = ()) -> Iterator[str]:
+    """The texts of a row as it stands in a file. `about`: more fields that are about the row."""
+    for name, value in row.items():
+        if name not in about:
+            yield from _texts_under(name, value)
 
 
 def with_texts(row: BaseModel, make: Callable[[str], str], field: str | None = None) -> dict[str, Any]:

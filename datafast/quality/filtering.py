@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, create_model
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.plugins import blaming
-from datafast.engine.stages import Decided, Verdict, verdict_of
+from datafast.engine.deciding import WalkInOrder
+from datafast.engine.stages import Decided, Decides, Verdict, Walks, drop, verdict_of
 from datafast.errors import ConfigError
-from datafast.quality.base import Stage
+from datafast.quality.base import BaseStage
 
 __all__ = ["RowFilter"]
+
+_AT_ONCE = 256
 
 
 class RowFilter:
     """Decides by stages about rows with these columns. Those that begin with an underscore are of the file's own and are not looked at.
+
+    Stages that compare rows do so in the order in which they come; a few hundred of them are held at a time.
 
     Attributes:
         kept: how many rows were kept.
@@ -29,8 +35,9 @@ class RowFilter:
         ConfigError: a stage cannot decide about such rows; names it.
     """
 
-    def __init__(self, stages: Sequence[Stage], columns: Iterable[str]) -> None:
-        self._stages = stages
+    def __init__(self, stages: Sequence[BaseStage], columns: Iterable[str]) -> None:
+        self._stages = [stage for stage in stages if isinstance(stage, Decides)]
+        self._walks = [stage for stage in stages if isinstance(stage, Walks)]
         with foreign_warnings_ignored():  # a column may be called `json` or `copy`
             fields: Any = {name: (Any, None) for name in columns if not name.startswith("_")}
             self._model = create_model("Row", __config__=ConfigDict(protected_namespaces=(), extra="allow"), **fields)
@@ -50,13 +57,8 @@ class RowFilter:
         Raises:
             ConfigError: a stage has raised; names it and the number of the row.
         """
-        for number, row in enumerate(rows, start=1):
-            try:
-                decided = verdict_of(self._stages, Decided(self._as_model(row)), None)  # type: ignore[arg-type]  # there is no item
-            except (
-                Exception
-            ) as error:  # a stage of another package may raise anything: it ends the command, with the row
-                raise ConfigError(f"Row {number:,}: {type(error).__name__} in a stage: {error}") from error
+        each = self._by_each(rows)
+        for row, decided in self._compared(each) if self._walks else each:
             if decided.verdict.keeps:
                 self.kept += 1
                 self.changed.update(set(decided.changed_by))
@@ -65,6 +67,32 @@ class RowFilter:
             if decided.changed:
                 row = {**row, **decided.row.model_dump(mode="json", include=set(decided.changed))}
             yield row, decided.stage, decided.verdict
+
+    def _by_each(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], Decided]]:
+        for number, row in enumerate(rows, start=1):
+            try:
+                decided = verdict_of(self._stages, Decided(self._as_model(row)), None)  # type: ignore[arg-type]  # there is no item
+            except (
+                Exception
+            ) as error:  # a stage of another package may raise anything: it ends the command, with the row
+                raise _failed(number, error) from error
+            yield row, decided
+
+    def _compared(
+        self, rows: Iterator[tuple[Mapping[str, Any], Decided]]
+    ) -> Iterator[tuple[Mapping[str, Any], Decided]]:
+        walk = WalkInOrder(self._walks)
+        done = 0
+        while batch := list(islice(rows, _AT_ONCE)):
+            found = walk.verdicts([decided.row for _, decided in batch if decided.verdict.keeps])
+            for number, (row, decided) in enumerate(batch, start=done + 1):
+                dropped = next(found)() if decided.verdict.keeps else None
+                if isinstance(dropped, Exception):
+                    raise _failed(number, dropped) from dropped
+                if dropped is not None:
+                    decided = decided._replace(stage=dropped.stage, verdict=drop(dropped.reason, dropped.score))
+                yield row, decided
+            done += len(batch)
 
     def _as_model(self, row: Mapping[str, Any]) -> BaseModel:
         # Without the values, because a column may be called like one of its parameters.
@@ -76,3 +104,7 @@ class RowFilter:
             elif more is not None:
                 more[name] = value
         return made
+
+
+def _failed(number: int, error: Exception) -> ConfigError:
+    return ConfigError(f"Row {number:,}: {type(error).__name__} in a stage: {error}")

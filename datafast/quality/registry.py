@@ -10,33 +10,36 @@ In a script, `register(NoQuestions)` does the same for this process. A stage is 
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from datafast._util.by_name import ByName, ModelDoor
-from datafast.quality.base import Stage
+from datafast.quality.base import BaseStage
 from datafast.registry import BUILT_IN
+
+S = TypeVar("S", bound=BaseStage)
 
 __all__ = ["STAGES", "AnyStage", "register"]
 
 
-STAGES: ModelDoor[Stage] = ModelDoor(
+STAGES: ModelDoor[BaseStage] = ModelDoor(
     "datafast.stages",
     noun="stage",
     built_in=BUILT_IN["datafast.stages"],
-    base=Stage,
-    home="datafast.quality.base.Stage",
+    base=BaseStage,
+    home="datafast.quality.base.Stage or WalkStage",
     tag="stage",
     key="quality",
 )
 
-AnyStage = Annotated[Stage, ByName(STAGES, Stage, tag="stage", example="{stage: length, min_words: 40}")]
+AnyStage = Annotated[BaseStage, ByName(STAGES, BaseStage, tag="stage", example="{stage: length, min_words: 40}")]
 """Any stage, as a field of a config."""
 
 
-def register(stage: type[Stage]) -> type[Stage]:
+def register(stage: type[S]) -> type[S]:
     """Adds a stage in this process, under the default of its field `stage`. Can be used as a decorator.
 
     Raises:
         ConfigError: the class has no such name, or it is taken.
     """
-    return STAGES.add(stage)
+    STAGES.add(stage)
+    return stage

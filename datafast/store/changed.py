@@ -49,7 +49,7 @@ class ChangedTable:
         numbers = ((item_id, number) for item_id, mask in rows.items() for number in numbers_of(mask))
         self._db.executemany("DELETE FROM changed WHERE item = ? AND number = ?", numbers)
 
-    def forget(self, item_id: int, number: int, generation: int) -> None:
+    def forget_row(self, item_id: int, number: int, generation: int) -> None:
         """Removes one row."""
         which = (item_id, number, generation)
         self._db.execute("DELETE FROM changed WHERE item = ? AND number = ? AND generation = ?", which)

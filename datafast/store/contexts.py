@@ -1,4 +1,4 @@
-"""What the calls of an item were made for beyond what the item says, in the ledger: which dropped rows they replace, and why these were dropped.
+"""What calls of an item were made for beyond what the item says, in the ledger: which dropped rows they replace, and why.
 
 It is a part of what was asked. So it is written before the first of these calls, and replays find the replies by it.
 """

@@ -13,12 +13,12 @@ from typing import overload
 
 from datafast._util.user_path import is_file
 from datafast.errors import OutputError
-from datafast.plan.items import Plan, row_uuid
+from datafast.plan.items import Plan, WorkItem, row_uuid
 from datafast.store.reader import LedgerReader
 from datafast.store.records import FailureRow, ItemRecord
 from datafast.types import FailedItem
 
-__all__ = ["FailedItems", "ValuesOf", "values_of"]
+__all__ = ["FailedItems", "ValuesOf", "planned", "values_of"]
 
 ValuesOf = Callable[[ItemRecord], Mapping[str, str]]
 """Gives what distinguishes an item, in words; empty if it is not known."""
@@ -102,7 +102,18 @@ class FailedItems(Sequence[FailedItem]):
 
 
 def values_of(plan_of: Callable[[Sequence[str]], Plan], ledger: Path) -> ValuesOf:
-    """Finds what distinguishes items of a ledger, in the plan of the config that they were made with.
+    """Finds what distinguishes items of a ledger, as `planned` finds them."""
+    find = planned(plan_of, ledger)
+
+    def values(item: ItemRecord) -> Mapping[str, str]:
+        found = find(item)
+        return {} if found is None else found.shown_values
+
+    return values
+
+
+def planned(plan_of: Callable[[Sequence[str]], Plan], ledger: Path) -> Callable[[ItemRecord], WorkItem | None]:
+    """Finds items of a ledger in the plan of the config that they were made with.
 
     An item is recognised by its content, so a changed config gives nothing rather than something wrong.
 
@@ -110,17 +121,17 @@ def values_of(plan_of: Callable[[Sequence[str]], Plan], ledger: Path) -> ValuesO
         plan_of: gives the plan for routes; who they are does not matter.
     """
     if not is_file(ledger):
-        return lambda item: {}
+        return lambda item: None
     with LedgerReader(ledger) as reader:
         routes = int(reader.meta("routes") or reader.requested // max(1, plan_of(["any"]).num_rows))
     plan = plan_of(["any"] * max(1, routes))
 
-    def find(item: ItemRecord) -> Mapping[str, str]:
+    def find(item: ItemRecord) -> WorkItem | None:
         if item.position >= len(plan):
-            return {}
+            return None
         for same in (plan, *plan.former):
             if (found := same[item.position]).content == item.content:
-                return found.shown_values
-        return {}
+                return found
+        return None
 
     return find

@@ -63,9 +63,10 @@ class FilteredTable:
     # -- generations
 
     @property
-    def has_hidden(self) -> bool:
-        """Whether there are rows that do not count."""
-        return bool(self._db.execute("SELECT EXISTS(SELECT 1 FROM filtered WHERE hidden)").fetchone()[0])
+    def has_generations(self) -> bool:
+        """Whether a row was made again, or is to be."""
+        found = "SELECT EXISTS(SELECT 1 FROM filtered WHERE hidden = 1 OR generation > 0)"
+        return bool(self._db.execute(found).fetchone()[0])
 
     def hide(self, ids: Iterable[int], *, is_hidden: bool) -> None:
         """Notes that rows do not count, or that they do."""
@@ -80,6 +81,15 @@ class FilteredTable:
         )
         for item, number, state, slots, count, row, hidden, dropped in self._db.execute(query):
             yield item, number, state, bool(unpack(slots, count) >> number & 1), row, hidden, bool(dropped)
+
+    def shown_of(self, item_id: int) -> dict[int, int]:
+        """By number, which generation of a row of an item is in the file if one is: the first that is not here."""
+        query = "SELECT number, generation FROM filtered WHERE item = ? ORDER BY number, generation"
+        found: dict[int, int] = {}
+        for number, generation in self._db.execute(query, (item_id,)):
+            if found.setdefault(number, 0) == generation:
+                found[number] += 1
+        return found
 
     def to_replace(self, item_ids: Sequence[int]) -> dict[int, dict[int, tuple[int, str]]]:
         """By item and number: how many generations of a row are recorded, and why the last was dropped, where none of them counts. One of
@@ -134,18 +144,26 @@ class FilteredTable:
 
     def by_place(self) -> Generator[PlacedRow, None, None]:
         """All rows that have a place, in the order of the file."""
-        query = "SELECT id, place, number, stage, reason, score, row, generation FROM filtered WHERE place IS NOT NULL ORDER BY place, number"
+        query = (
+            "SELECT id, place, number, stage, reason, score, row, generation FROM filtered WHERE place IS NOT NULL "
+            "ORDER BY place, number"
+        )
         for row in self._db.execute(query):
             yield PlacedRow(*row)
 
     def lines(self) -> Generator[FilteredLine, None, None]:
         """The rows of items that are in the plan, in the order in which they were dropped."""
         query = (
-            f"SELECT filtered.id, item, position, key, number, stage, reason, score, row, at, filtered.generation, hidden FROM {_WITH_ITEMS} "  # noqa: S608 - our own text
-            "WHERE state != 3 ORDER BY filtered.id"
+            "SELECT filtered.id, item, position, key, number, stage, reason, score, row, at, filtered.generation, hidden "  # noqa: S608 - our own text
+            f"FROM {_WITH_ITEMS} WHERE state != 3 ORDER BY filtered.id"
         )
         for row in self._db.execute(query):
             yield FilteredLine(*row)
+
+    def of_item(self, item_id: int) -> list[PlacedRow]:
+        """The rows of an item by their numbers; their place is 0 where it is not known."""
+        query = "SELECT id, coalesce(place, 0), number, stage, reason, score, row, generation FROM filtered WHERE item = ? ORDER BY number"
+        return [PlacedRow(*row) for row in self._db.execute(query, (item_id,))]
 
     def counts(self) -> Counter[tuple[str, str]]:
         """The rows of items that are in the plan, by stage and reason; a row that was made several times counts once."""

@@ -1,13 +1,13 @@
 """Rows that are made again because stages have dropped them: which of their generations count, and which rows are to be made.
 
-A row may have several generations. The first that passes is in the JSONL; all others are in `filtered`, and do not count. Where none passes,
-the last one counts as filtered, once no further one is to be made; until then the row is pending. Which generation is in the JSONL follows
-from the others: they are numbered without a gap.
+A row may have several generations. The first that passes is in the JSONL. All others are in `filtered`, and do not count. Where none
+passes, the last one counts as filtered, once no further one is to be made; until then the row is pending. Which generation is in the
+JSONL follows from the others: they are numbered without a gap.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from operator import itemgetter
 from typing import NamedTuple
@@ -30,35 +30,37 @@ class _Slot(NamedTuple):
     is_dropped: list[bool]
 
 
-def arrange(ledger: Ledger, most: int) -> int:
+def arrange(ledger: Ledger, most: int, *, moved: Iterable[int] = ()) -> int:
     """Notes which generations count, now that the verdicts about them are known, and opens items some of whose rows are to be made again.
 
     Args:
         most: how often a row is made again.
+        moved: items some of whose rows have just left the file, or come back into it.
 
     Returns:
         The number of rows that are to be made again. Those of failed items wait until these are retried.
+
+    Called inside a transaction of the ledger.
     """
-    if not most and not ledger.filtered.has_hidden:
+    if not most and not ledger.filtered.has_generations:
         return 0
     shown: list[int] = []
     hidden: list[int] = []
     opened: dict[int, int] = {}
-    failed: set[int] = set()
-    with ledger.transaction():
-        for slot in _slots(ledger):
-            counts = _counting(slot, most)
-            for number, (row, was_hidden) in enumerate(zip(slot.ids, slot.is_hidden, strict=True)):
-                if was_hidden != (number != counts):
-                    (shown if was_hidden else hidden).append(row)
-            if slot.state is ItemState.FAILED:
-                failed.add(slot.item)
-            elif counts is None and not slot.is_shown:
-                opened[slot.item] = opened.get(slot.item, 0) + 1
-        ledger.filtered.hide(hidden, is_hidden=True)
-        ledger.filtered.hide(shown, is_hidden=False)
-        ledger.open_done(opened)
-        ledger.recount_failed(failed)
+    failed = set(moved)
+    for slot in _slots(ledger):
+        counts = _counting(slot, most)
+        for number, (row, was_hidden) in enumerate(zip(slot.ids, slot.is_hidden, strict=True)):
+            if was_hidden != (number != counts):
+                (shown if was_hidden else hidden).append(row)
+        if slot.state is ItemState.FAILED:
+            failed.add(slot.item)
+        elif counts is None and not slot.is_shown:
+            opened[slot.item] = opened.get(slot.item, 0) + 1
+    ledger.filtered.hide(hidden, is_hidden=True)
+    ledger.filtered.hide(shown, is_hidden=False)
+    ledger.open_done(opened)
+    ledger.recount_failed(failed)
     return sum(opened.values())
 
 
@@ -80,7 +82,7 @@ def _counting(slot: _Slot, most: int) -> int | None:
     """Which of the dropped generations counts as filtered; None where the row is in the file, or is to be made again."""
     if slot.is_shown:
         return None
-    last = max((number for number, dropped in enumerate(slot.is_dropped) if dropped), default=None)
+    last = max((number for number, dropped in enumerate(slot.is_dropped[: most + 1]) if dropped), default=None)
     was_counted = not all(slot.is_hidden)
     if len(slot.ids) > most or (slot.state is ItemState.FAILED and was_counted):
         return last

@@ -79,6 +79,7 @@ class GroupCommit:
         self._timer: asyncio.TimerHandle | None = None
         self._syncing: asyncio.Task[None] | None = None
         self._last_sync = time.monotonic()
+        self._is_settled = ledger.is_settled
 
     def append(self, record: ItemRecord, lines: Mapping[int, bytes]) -> int:
         """Adds rows of an item by row number. Returns the id of the append, which is the place of rows of the item that were dropped; it
@@ -146,6 +147,8 @@ class GroupCommit:
                 self._ledger.put_items(pending.items.values())
                 self._ledger.put_calls(pending.calls)
                 self._ledger.put_appends(pending.appends)
+                if pending.lines and self._is_settled:
+                    self._ledger.note_unsettled()
                 self._ledger.put_failures(pending.failures)
                 self._ledger.filtered.put(pending.filtered)
                 self._ledger.changed.put(pending.changed)
@@ -156,6 +159,7 @@ class GroupCommit:
         except BaseException:
             self._rows.cut(start)  # rows that are not committed do not count; they are built again from their replies
             raise
+        self._is_settled = self._is_settled and not pending.lines
 
     def fold(self) -> None:
         """Forces the ledger to the disk, then empties the journal, whose records are all in the ledger."""

@@ -24,7 +24,7 @@ import contextlib
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Collection, Container, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, pairwise
 from pathlib import Path
@@ -225,7 +225,7 @@ class Ledger:
         for start in range(0, len(ids), _AT_ONCE):
             for item_id, rows in self.filtered.to_replace(ids[start : start + _AT_ONCE]).items():
                 item = items[item_id]
-                item.dropped = {number: told for number, told in rows.items() if not item.slots >> number & 1}
+                item.dropped = {n: told for n, told in rows.items() if not item.slots >> n & 1} or None
 
     def open_done(self, item_ids: Iterable[int]) -> None:
         """Opens items that were done."""
@@ -233,7 +233,8 @@ class Ledger:
 
     def recount_failed(self, item_ids: Collection[int]) -> None:
         """Counts the failed rows of failed items anew. One without any is done."""
-        for item in (self.items_of([item_id])[item_id] for item_id in item_ids):
+        failed = [item.id for item in self.items_at(item_ids) if item.state is ItemState.FAILED]
+        for item in (self.items_of([item_id])[item_id] for item_id in failed):
             missing = item.num_rows - (item.decided & ((1 << item.num_rows) - 1)).bit_count()
             if missing:
                 self._db.execute("UPDATE failures SET rows = ? WHERE item = ?", (missing, item.id))
@@ -538,6 +539,8 @@ class Ledger:
 
     def lose_rows(self, lost: Mapping[int, int]) -> None:
         """Opens items with rows that are to be built again (a bit mask by id)."""
+        if lost:
+            self.note_unsettled()
         for item in list(self.items()) if lost else ():
             if item.id in lost:
                 item.slots &= ~lost[item.id]
@@ -610,6 +613,23 @@ class Ledger:
         for row in self._db.execute(query):
             yield append_from(row), Place(*row[-3:])
 
+    def in_walk_order(
+        self, draw: Callable[[int, int], int]
+    ) -> Generator[tuple[int, Place, bool, Append | None], None, None]:
+        """The items of the plan that have rows, by what `draw` gives for their id and position, then by key: id, place, whether stages have
+        dropped rows of it, and an append. One with several appends comes once with each, one without any once with None."""
+        self._db.create_function("walk_draw", 2, draw)
+        has_filtered = "EXISTS(SELECT 1 FROM filtered WHERE filtered.item = items.id)"
+        query = (
+            f"SELECT items.id, items.position, items.key, items.num_rows, {has_filtered} AS has_filtered, appends.* "  # noqa: S608 - our own text
+            "FROM items LEFT JOIN appends ON appends.item = items.id AND appends.num_rows > 0 "
+            "WHERE items.state != 3 AND (appends.id IS NOT NULL OR has_filtered) "
+            "ORDER BY walk_draw(items.id, items.position), items.key, items.id, appends.id"
+        )
+        for item, position, key, num_rows, filtered, *append in self._db.execute(query):
+            found = None if append[0] is None else append_from(tuple(append))
+            yield item, Place(position, key, num_rows), bool(filtered), found
+
     def change_verdicts(
         self,
         *,
@@ -661,8 +681,28 @@ class Ledger:
 
     @property
     def stages(self) -> str:
-        """The settings of the stages that have decided about all rows, as JSON; null if they are not known."""
+        """The settings of the stages that have decided about all rows, each by itself, as JSON; null if they are not known."""
         return str(self.meta("stages") or "[]")
+
+    @property
+    def walks(self) -> str:
+        """The settings of the stages by which rows were last compared with each other, as JSON."""
+        return str(self.meta("walks") or "[]")
+
+    @property
+    def walk_names(self) -> frozenset[str]:
+        """The names of all stages by which rows have ever been compared."""
+        return frozenset(orjson.loads(self.meta("walk_names") or "[]"))
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether they were compared since any row came or went."""
+        return not self.meta("unsettled")
+
+    def note_unsettled(self) -> None:
+        """Notes that a row has come or gone, so that those that are there have to be compared anew."""
+        if self.is_settled:
+            self.set_meta("unsettled", "1")
 
     # -- failures
 

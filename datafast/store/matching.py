@@ -199,7 +199,7 @@ def match(ledger: Ledger, plan: Plan, located: Located | None = None) -> Matched
             item.filtered = filtered.get(item.id, 0)
             item.failure = failures.get(item.id)
             matched.unfinished[item.position] = item
-    if ledger.filtered.has_hidden:
+    if ledger.filtered.has_generations:
         ledger.add_dropped({item.id: item for item in matched.unfinished.values()})
     return matched
 
@@ -208,6 +208,7 @@ def _move_to_new_plan(ledger: Ledger, plan: Plan, located: Located) -> None:
     """Gives every item its position in a changed plan."""
     returned = [item_id for item_id in ledger.ids_of(ItemState.STALE) if located.position_of(item_id) is not None]
     with ledger.transaction():
+        ledger.note_unsettled()
         ledger.move_items(located.positions)
         ledger.set_state(returned, ItemState.OPEN)
         ledger.decide_anew(returned)

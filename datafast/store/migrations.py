@@ -82,6 +82,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE UNIQUE INDEX changed_of_item ON changed(item, number, generation)",
         "ALTER TABLE filtered ADD COLUMN generation INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE filtered ADD COLUMN hidden INTEGER NOT NULL DEFAULT 0",
+        "CREATE INDEX filtered_generations ON filtered(item) WHERE hidden = 1 OR generation > 0",
         "CREATE TABLE contexts(id INTEGER PRIMARY KEY, item INTEGER NOT NULL, context TEXT NOT NULL)",
         "CREATE INDEX contexts_of_item ON contexts(item)",
     ),

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from types import MappingProxyType
 from typing import NamedTuple
 
 from datafast.types import Usage
@@ -59,9 +58,9 @@ class ItemRecord:
 
     Bit n of `slots` says that row n is in the JSONL; of `filtered`, that a stage has dropped it; of `kept`, that it was made and has to be
     built again, for instance because it was lost from the JSONL. `dropped` has rows that stages have dropped and that are to be made again:
-    how often each was made, and why it was dropped last, by number. `failure` says why others of its rows had failed when some were
-    lost: these are built again, and nothing is bought. `reopened`: this run has had it open before, and closed it while it waited for
-    a batch.
+    how often each was made, and why it was dropped last, by number; None for none. `failure` says why others of its rows had failed when
+    some were lost: these are built again, and nothing is bought. `reopened`: this run has had it open before, and closed it while it
+    waited for a batch.
     """
 
     id: int
@@ -76,7 +75,7 @@ class ItemRecord:
     kept: int = 0
     failure: FailureRow | None = None
     reopened: bool = False
-    dropped: Mapping[int, tuple[int, str]] = MappingProxyType({})
+    dropped: Mapping[int, tuple[int, str]] | None = None
 
     @property
     def decided(self) -> int:
@@ -86,7 +85,7 @@ class ItemRecord:
     @property
     def begun(self) -> int:
         """Likewise, and those that they have dropped and that are to be made again."""
-        return sum(1 << number for number in self.dropped) | self.decided
+        return sum(1 << number for number in self.dropped or ()) | self.decided
 
     @property
     def rows_written(self) -> int:

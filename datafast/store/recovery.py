@@ -27,7 +27,8 @@ from datafast.store.append_file import AppendFile
 from datafast.store.batch_book import BatchBook
 from datafast.store.batches import under_way
 from datafast.store.compaction import finish_rewrite, move_rows_to_remake, move_stale_rows
-from datafast.store.deciding import Decide, Reversed, decide_again
+from datafast.store.deciding import Abandoned, Decides, Reversed, decide_where_changed
+from datafast.store.generations import arrange
 from datafast.store.in_place import saved_ledgers
 from datafast.store.journal import Journal
 from datafast.store.ledger import Ledger
@@ -59,7 +60,7 @@ class OpenOutput:
     Attributes:
         done: positions of items that are complete.
         failed: positions of items that have failed; retried only on request.
-        lost: positions of items with rows that are to be built again from recorded replies.
+        lost: positions of items with rows that are to be built again from recorded replies, or were dropped and are to be made again.
         set_aside: files with what was moved aside.
         deep_check: compares the rest of a large JSONL; meant for a thread, raises OutputChangedError.
     """
@@ -86,8 +87,7 @@ class Opening:
         keep_removed: leave the rows of items that are not in the plan any more in the file, if they have the same fields as the others.
         fields: the names of the fields of a row.
         reasoning: where what models thought stands in rows; rows that have it elsewhere are built again from recorded replies.
-        stages: the settings of the stages that decide about rows, as JSON.
-        decide: decides by these stages about rows that are recorded.
+        decides: the stages that decide about rows.
         made_for: the ledger of the output for which this one is made, if it serves others; an empty path for none.
         notes: what `datafast status` shows: the kind, the config file, the command.
         located: where the items of the output were found in the plan a moment ago, if they were looked for.
@@ -103,11 +103,15 @@ class Opening:
     keep_removed: bool = False
     fields: Sequence[str] = ()
     reasoning: str = NO_REASONING
-    stages: str = "[]"
-    decide: Decide | None = None
+    decides: Decides | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
     made_for: Path | None = None
     located: Located | None = None
+
+    @property
+    def stages(self) -> str:
+        """The settings of the stages that look at one row, as JSON."""
+        return "[]" if self.decides is None else self.decides.settings
 
 
 @contextlib.contextmanager
@@ -269,7 +273,10 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
             set_aside.append(stale)
             matched.forget_rows_beyond()
         decided = _as_configured(paths, ledger, how, set_aside)
-        if decided is not None:
+        if decided is None and how.retry_failed and how.decides is not None:
+            with ledger.transaction():
+                arrange(ledger, how.decides.most_replaced)
+        if decided is not None or how.retry_failed:
             matched = match(ledger, plan)
         with ledger.transaction():
             size = {"requested": str(plan.num_rows), "routes": str(plan.num_routes), "num_rows": plan.counted}
@@ -300,7 +307,7 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
             rows.close()
         raise
     failed_items = PositionSet(p for p, item in matched.unfinished.items() if item.state is ItemState.FAILED)
-    lost = frozenset(position for position, item in matched.unfinished.items() if item.kept)
+    lost = frozenset(position for position, item in matched.unfinished.items() if item.kept or item.dropped)
     return OpenOutput(store, matched.done, failed_items, lost, set_aside, _deep_check(paths, checked_from))
 
 
@@ -391,17 +398,13 @@ def _as_configured(paths: OutputPaths, ledger: Ledger, how: Opening, set_aside: 
 
 def _decide_anew(paths: OutputPaths, ledger: Ledger, how: Opening) -> Reversed | None:
     """Decides about all recorded rows if the stages are others than those that they were decided by, or could not decide about some and are
-    to try again. None if they are the same."""
-    tries_again = how.retry_failed and bool(ledger.meta("undecided"))
-    if how.decide is None or (ledger.stages == how.stages and not tries_again):
+    to try again. None if they are the same, or the run was interrupted; then it is tried again by the next."""
+    if how.decides is None:
         return None
-    with ledger.transaction():
-        ledger.retry_stage_errors()
-        if not ledger.has_rows:
-            ledger.set_meta("stages", how.stages)
-    if not ledger.has_rows:
-        return Reversed()
-    return decide_again(paths.rows, ledger, how.decide, {"stages": how.stages})
+    try:
+        return decide_where_changed(paths.rows, ledger, how.decides, tries_again=how.retry_failed)
+    except Abandoned:
+        return None
 
 
 def _replay_journal(ledger: Ledger, journal: Journal, pricing: Pricing, set_aside: list[Path]) -> None:

@@ -11,12 +11,12 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from datafast._util.notify import warn_user
-from datafast.errors import OutputWriteError
+from datafast.errors import OutputError, OutputWriteError
 from datafast.plan.items import Context, Plan, WorkItem
 from datafast.store.append_file import AppendFile
 from datafast.store.batch_book import BatchBook
@@ -45,7 +45,10 @@ from datafast.store.records import (
 from datafast.store.reservations import Reservations
 from datafast.store.rows import set_aside_name
 
-__all__ = ["Store"]
+__all__ = ["Settle", "Store"]
+
+Settle = Callable[[Path, Ledger], Awaitable[Reversed | None]]
+"""Given the rows and their ledger: compares the rows with each other. None if nothing was to do, or it was not done."""
 
 
 class Store:
@@ -62,6 +65,7 @@ class Store:
     Attributes:
         batches: the batches of the output.
         redecided: rows that have another verdict than when they were made, by other stages.
+        settled: rows that have another verdict since `close` has compared them with each other; None where it has not.
         learned: what earlier runs have learned, by name.
         saved: files with what was recorded, if the ledger was replaced by another file during the run.
     """
@@ -98,6 +102,7 @@ class Store:
         self._refused = dict(refused)
         self._ordered = ordered
         self.redecided = redecided or Reversed()
+        self.settled: Reversed | None = None
         self._reservations = Reservations(ledger, journal)
         self._commit = GroupCommit(rows, ledger, journal, self._reservations, durability=durability)
         self._next_item = ledger.max_id("items") + 1
@@ -300,7 +305,7 @@ class Store:
             place = self._commit.append(record, new)
             filtered = [replace(row, place=place) for row in filtered]
         record.state = ItemState.FAILED if failure else ItemState.DONE
-        record.kept = 0
+        record.kept, record.dropped = 0, None
         if self._lent:
             self.let_go(record)
         if self._refused:
@@ -328,8 +333,12 @@ class Store:
                 record.filtered |= 1 << row.number
                 self.filtered[row.stage, row.reason] += 1
 
-    async def close(self, *, stop_reason: str = "") -> None:
-        """Writes pending records, empties the journal and removes it. Always closes the files."""
+    async def close(self, *, stop_reason: str = "", settle: Settle | None = None) -> None:
+        """Writes pending records, empties the journal and removes it. Always closes the files.
+
+        Args:
+            settle: compares the rows with each other, once they are all there.
+        """
         await self._commit.end()
         try:
             self._commit.flush()
@@ -339,6 +348,8 @@ class Store:
             self._commit.fold()
             self._require_in_place()
             self._rows.require_unaltered()
+            if settle is not None:
+                await self._settle(settle)
             if self._ordered:
                 self._order()
         except OutputWriteError:
@@ -362,6 +373,18 @@ class Store:
             self._ledger.save_in(path)
         raise self._commit.displaced
 
+    async def _settle(self, settle: Settle) -> None:
+        self._rows.close()  # some systems cannot replace open files
+        try:
+            self.settled = await settle(self.path, self._ledger)
+        except (OSError, OutputError) as error:
+            why = (error.strerror if isinstance(error, OSError) else None) or str(error).removesuffix(".")
+            warn_user(
+                f"The rows of {self.path} are complete, but could not be compared with each other: {why}. The next run tries again."
+            )
+        if self.settled:
+            self._count()
+
     def _order(self) -> None:
         self._rows.close()  # some systems cannot replace open files
         try:
@@ -375,12 +398,15 @@ class Store:
     def _recount(self) -> None:
         """Counts what was committed, because a report must not count rows that are not in the file."""
         with contextlib.suppress(sqlite3.Error):
-            self.counts = self._ledger.counts(self.counts.requested)
+            self._count()
             if self._rows.is_cut or (self._commit.displaced is not None and not self._rows.is_in_place):
                 self.counts.written = 0
-            self.failures = self._ledger.failure_counts()
-            self.filtered = self._ledger.filtered.counts()
-            self.changed = self._ledger.changed.counts()
+
+    def _count(self) -> None:
+        self.counts = self._ledger.counts(self.counts.requested)
+        self.failures = self._ledger.failure_counts()
+        self.filtered = self._ledger.filtered.counts()
+        self.changed = self._ledger.changed.counts()
 
     def close_files(self) -> None:
         """Closes the files without writing; pending replies are in the journal. Does nothing the second time."""

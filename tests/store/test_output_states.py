@@ -260,7 +260,7 @@ def test_a_second_dataset_on_the_same_output_is_refused(tmp_path: Path, log: Pat
     refusals: list[str] = []
 
     def second(event: Event) -> None:
-        if isinstance(event, ItemDone) and not refusals:
+        if isinstance(event, ItemDone) and not threads:
             thread = threading.Thread(target=attempt)
             thread.start()
             threads.append(thread)
@@ -272,8 +272,8 @@ def test_a_second_dataset_on_the_same_output_is_refused(tmp_path: Path, log: Pat
             refusals.append(str(error))
 
     threads: list[threading.Thread] = []
-    dataset = made(tmp_path, topics=30, run={"max_concurrency": 2})
-    dataset.generate([SimulatedProvider("m", latency_s=0.02)], on_event=second)
+    dataset = made(tmp_path, topics=30, run={"max_concurrency": 1})
+    dataset.generate([SimulatedProvider("m", latency_s=0.03)], on_event=second)
     for thread in threads:
         thread.join()
     assert refusals

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 import warnings
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from datafast.errors import DatafastWarning, OutputError, OutputWriteError
 from datafast.plan.items import Plan
 from datafast.store import group_commit
 from datafast.store.append_file import AppendFile
-from datafast.store.deciding import Dropped, Reversed
+from datafast.store.deciding import Dropped, Reversed, Said
 from datafast.store.group_commit import GroupCommit
 from datafast.store.journal import Journal, read_journal
 from datafast.store.ledger import Ledger
@@ -428,17 +429,31 @@ def test_replies_that_only_the_journal_has_decide_too(out: Output) -> None:
         pass
 
 
-def test_rows_are_decided_about_again_once_where_the_stages_are_others(out: Output) -> None:
-    def drops_all(position: int, key: bytes, line: bytes) -> Dropped:
-        return Dropped("a", "because")
+class DropsAll:
+    """Stages that drop every row."""
 
-    with out.opened(stages='["a"]'):
+    walks = "[]"
+    walk_names: frozenset[str] = frozenset()
+
+    def __init__(self, settings: str) -> None:
+        self.settings = settings
+
+    def anew(self, *, each: bool, former_walks: Collection[str]) -> Any:
+        return SimpleNamespace(
+            walks=False,
+            expect=lambda number: None,
+            verdicts=lambda recorded: [Said(Dropped("a", "because"), row.line) for row in recorded],
+        )
+
+
+def test_rows_are_decided_about_again_once_where_the_stages_are_others(out: Output) -> None:
+    with out.opened(decides=DropsAll('["a"]')):
         pass
-    with out.opened(stages='["b"]'):  # no row was decided by the first ones
+    with out.opened(decides=DropsAll('["b"]')):  # no row was decided by the first ones
         pass
-    out.run(lambda store: store.finish_item(reply(store, 0), rows(0, 0, 1), [], None), stages='["b"]')
-    with out.opened(stages='["a"]', decide=drops_all) as output:
+    out.run(lambda store: store.finish_item(reply(store, 0), rows(0, 0, 1), [], None), decides=DropsAll('["b"]'))
+    with out.opened(decides=DropsAll('["a"]')) as output:
         assert output.store.redecided == Reversed(dropped=2, decided=2)
         assert (output.store.counts.written, output.store.counts.filtered) == (0, 2)
-    with out.opened(stages='["a"]', decide=drops_all) as output:
+    with out.opened(decides=DropsAll('["a"]')) as output:
         assert output.store.redecided == Reversed()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from datafast.cli import options
-from datafast.cli.outputs import paths_of, resume_command, retry_command
+from datafast.cli.outputs import dataset_of, paths_of, resume_command, retry_command
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -75,20 +74,10 @@ def command(
 
 def _values_of(reader: LedgerReader, ledger: Path) -> ValuesOf:
     """What items are about, from the config that the last run left in the ledger."""
-    from pydantic import ValidationError
-
-    from datafast.errors import ConfigError
-    from datafast.registry import load_kind
     from datafast.store.failures import values_of
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the run itself has given them
-            kind = load_kind(str(reader.meta("kind")))
-            config = kind.config_model.model_validate_json(reader.meta("config") or "")
-            return values_of(kind(config).plan, ledger)
-    except (ConfigError, ValidationError):  # of a kind that is not installed here, or of another version
-        return lambda item: {}
+    dataset = dataset_of(reader)
+    return (lambda item: {}) if dataset is None else values_of(dataset.plan, ledger)
 
 
 def _show(summary: dict[str, Any], items: FailedItems, limit: int) -> None:

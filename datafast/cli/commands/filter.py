@@ -10,7 +10,8 @@ import click
 from datafast.cli import options
 
 if TYPE_CHECKING:
-    from datafast.quality.base import Stage
+    from datafast.engine.settings import RunConfig
+    from datafast.quality.base import BaseStage
     from datafast.quality.filtering import RowFilter
     from datafast.sources import SourceRows
 
@@ -40,27 +41,79 @@ __all__ = ["command"]
     type=options.UserFile(path_type=Path, dir_okay=False),
     help="A file for the rows that are dropped, each with its stage, reason and score.",
 )
-@click.option("--force", is_flag=True, help="Replace files that are there already.")
+@click.option(
+    "--force",
+    "--fresh",
+    "force",
+    is_flag=True,
+    help="Replace files that are there already; where models are asked, they are moved aside (.bak).",
+)
+@options.offline
+@options.local
+@click.option("--retry-failed", is_flag=True, help="Ask again about rows about which models gave no usable answer.")
+@options.env_file
 @options.allow_commands
 @options.as_json
+@options.verbose
+@click.pass_context
 def command(
-    source: str, quality: Path, output: Path, dropped: Path | None, force: bool, allow_commands: bool, as_json: bool
+    ctx: click.Context,
+    source: str,
+    quality: Path,
+    output: Path,
+    dropped: Path | None,
+    force: bool,
+    offline: bool,
+    local: str | None,
+    retry_failed: bool,
+    env_file: Path | None,
+    allow_commands: bool,
+    as_json: bool,
+    verbose: bool,
 ) -> None:
     """Let the stages of a file decide about the rows of SOURCE, and write those that are kept.
 
     SOURCE is a file (JSONL, JSON, CSV, TSV, Parquet, Arrow), a pattern or folder of such files, or a dataset on the Hugging Face Hub. It is
     not changed. Stages that look at the prompt of a row see none here.
 
+    Stages that ask models (`judge`) have a ledger beside the output. Run the command again after an interruption, with other stages, or
+    with more rows in SOURCE: no answer is paid for twice. `run:` in FILE.yaml says how they are asked, as in a config: its budget,
+    for instance.
+
     \b
     datafast filter rows.parquet --quality curated.yaml -o kept.jsonl
     datafast filter old.jsonl --quality q.yaml -o new.jsonl --dropped out.jsonl
     """
+    from datafast.quality.base import ModelStage
     from datafast.quality.base import allow_commands as let_run
     from datafast.quality.filtering import RowFilter
     from datafast.sources import open_source
 
-    stages = _stages(quality)
+    stages, run = _settings(quality)
     let_run(stages, allowed=allow_commands)
+    if any(isinstance(stage, ModelStage) for stage in stages):
+        from datafast.cli.filtering import Filtering, filtered
+        from datafast.cli.session import exit_code
+
+        settings = Filtering(
+            config=quality,
+            source=source,
+            output=output,
+            dropped=dropped,
+            offline=offline,
+            local=local,
+            fresh=force,
+            retry_failed=retry_failed,
+            env_file=env_file,
+            allow_commands=allow_commands,
+            verbose=verbose,
+            yes=True,
+        )
+        report = filtered(settings, stages, run)
+        if as_json:
+            counts = _counts(report.written, report.filtered_by_stage, report.changed_by_stage, output, dropped)
+            options.print_json({**counts, "report": report.to_dict()})
+        ctx.exit(exit_code(report))
     _refuse_existing(source, [path for path in (output, dropped) if path is not None], force=force)
     rows = open_source(source, field="SOURCE")
     rows.check(rows.columns, field="SOURCE")  # all of a row is written
@@ -69,12 +122,14 @@ def command(
     _tell(decides, output, dropped, as_json=as_json)
 
 
-def _stages(path: Path) -> list[Stage]:
+def _settings(path: Path) -> tuple[list[BaseStage], RunConfig]:
+    """The stages of a file, and how the models are asked that they ask."""
     from pydantic import Field, ValidationError, create_model
 
     from datafast._util.config_model import ConfigModel
     from datafast._util.yaml_file import YamlFile
     from datafast._util.yaml_problems import Problems
+    from datafast.engine.settings import RunConfig
     from datafast.errors import ConfigError
     from datafast.quality.registry import AnyStage
 
@@ -84,14 +139,15 @@ def _stages(path: Path) -> list[Stage]:
     if "quality" not in file.data:
         raise ConfigError(f"{path}:1: quality: The field is missing. Write `quality: [{{stage: refusals}}]`.")
     listed: Any = (list[AnyStage], Field(min_length=1))
-    model = create_model("Stages", __base__=ConfigModel, quality=listed)
+    model = create_model("Stages", __base__=ConfigModel, quality=listed, run=(RunConfig, RunConfig()))
+    given = {name: file.data[name] for name in ("quality", "run") if file.data.get(name) is not None}
     try:
-        found: Any = model.model_validate({"quality": file.data["quality"]}, context={"folder": path.parent})
+        found: Any = model.model_validate(given, context={"folder": path.parent})
     except ValidationError as error:
         problems = Problems(file)
         problems.add_errors(error, model)
         raise problems.refusal() from None
-    return list(found.quality)
+    return list(found.quality), found.run
 
 
 def _refuse_existing(source: str, files: list[Path], *, force: bool) -> None:
@@ -135,16 +191,7 @@ def _tell(decides: RowFilter, output: Path, dropped: Path | None, *, as_json: bo
 
     counts = by_stage(decides.dropped)
     if as_json:
-        options.print_json(
-            {
-                "kept": decides.kept,
-                "filtered": decides.dropped.total(),
-                "filtered_by_stage": counts,
-                "changed_by_stage": dict(decides.changed.most_common()),
-                "output_file": str(output),
-                "dropped_file": None if dropped is None else str(dropped),
-            }
-        )
+        options.print_json(_counts(decides.kept, counts, dict(decides.changed.most_common()), output, dropped))
         return
     from rich.console import Console
 
@@ -160,3 +207,20 @@ def _tell(decides: RowFilter, output: Path, dropped: Path | None, *, as_json: bo
     labelled(console, "file", str(output))
     if dropped is not None:
         labelled(console, "dropped", str(dropped))
+
+
+def _counts(
+    kept: int,
+    filtered: dict[str, dict[str, int]],
+    changed: dict[str, int],
+    output: Path,
+    dropped: Path | None,
+) -> dict[str, Any]:
+    return {
+        "kept": kept,
+        "filtered": sum(sum(reasons.values()) for reasons in filtered.values()),
+        "filtered_by_stage": filtered,
+        "changed_by_stage": changed,
+        "output_file": str(output),
+        "dropped_file": None if dropped is None else str(dropped),
+    }

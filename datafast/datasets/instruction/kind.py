@@ -38,7 +38,7 @@ from datafast.judging import Jury
 from datafast.llms.reply_model import ReplyModel
 from datafast.plan.grid import Computed, Dimension, GridPlan
 from datafast.plan.items import WorkItem, digest
-from datafast.quality.base import KEEP, Stage, Verdict, drop
+from datafast.quality.base import KEEP, BaseStage, Stage, Verdict, drop
 
 __all__ = ["InstructionDataset"]
 
@@ -115,8 +115,8 @@ class InstructionDataset(
             )
 
     @property
-    def stages(self) -> Sequence[Stage]:
-        own: list[Stage] = [EvolutionStage()] if self.config.rows_per_task > 1 else []
+    def stages(self) -> Sequence[BaseStage]:
+        own: list[BaseStage] = [EvolutionStage()] if self.config.rows_per_task > 1 else []
         if self.config.judge is not None and self.config.judge.min_score is not None:
             own.append(ScoreStage(min_score=self.config.judge.min_score))
         return [*own, *self.config.quality]

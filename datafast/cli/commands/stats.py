@@ -1,0 +1,91 @@
+"""`datafast stats`: what is in an output or any file of rows, in numbers. Reads only; works while a run writes and after a crash."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from datafast.cli import options
+
+if TYPE_CHECKING:
+    from datafast.statistics import Statistics
+
+__all__ = ["command"]
+
+
+@click.command("stats", short_help="Show how the rows of a file are, and what they cost.")
+@click.argument("file", metavar="FILE", type=options.UserFile(path_type=Path))
+@click.option(
+    "--by",
+    metavar="FIELD",
+    multiple=True,
+    help="Only the groups by this field, all of them. May be given several times.",
+)
+@click.option(
+    "--text",
+    "texts",
+    metavar="FIELD",
+    multiple=True,
+    help="Only the texts of this field. By default all that hold text.",
+)
+@click.option(
+    "--sample",
+    metavar="N",
+    type=click.IntRange(1, 100_000),
+    default=5_000,
+    show_default=True,
+    help="Look at the texts of N rows.",
+)
+@click.option("--seed", metavar="N", type=int, default=0, help="Draw these with another seed.")
+@options.ledger
+@options.as_json
+def command(
+    file: Path, by: tuple[str, ...], texts: tuple[str, ...], sample: int, seed: int, ledger: Path | None, as_json: bool
+) -> None:
+    """Show how the rows of a file are, in all and in groups: lengths, diversity, what was filtered or failed, tokens, cost.
+
+    FILE is the output of a config, or any file of rows: JSONL, JSON, CSV, TSV, Parquet, Arrow. Without a ledger beside it, only what the
+    rows say is known.
+
+    \b
+    datafast stats notes.jsonl
+    datafast stats notes.jsonl --by language --by topic
+    """
+    statistics = _measured(file, ledger, by=by, text_fields=texts or None, sample=sample, seed=seed)
+    if as_json:
+        options.print_json(statistics.model_dump(mode="json"))
+    else:
+        from datafast.cli.display.statistics import print_statistics
+
+        print_statistics(statistics, by)
+
+
+def _measured(
+    file: Path, ledger: Path | None, *, by: tuple[str, ...], text_fields: tuple[str, ...] | None, sample: int, seed: int
+) -> Statistics:
+    from datafast._util.user_path import is_file
+    from datafast.cli.outputs import dataset_of, paths_of
+    from datafast.statistics import measure
+    from datafast.store.paths import OutputPaths
+    from datafast.store.reader import LedgerReader
+
+    fields = [name for name in by if name not in {"provider", "role"}]
+    paths = OutputPaths.of(file, ledger)
+    if ledger is None and not is_file(paths.ledger):
+        return measure(paths, by=fields, text_fields=text_fields, sample=sample, seed=seed)
+    with LedgerReader(paths_of(file, ledger).ledger) as reader:
+        dataset = dataset_of(reader)
+    if dataset is None:
+        return measure(paths, by=fields, text_fields=text_fields, sample=sample, seed=seed)
+    return measure(
+        paths,
+        row_model=dataset.written_model,
+        placeholders=dataset.placeholders,
+        plan_of=dataset.plan,
+        by=fields,
+        text_fields=text_fields,
+        sample=sample,
+        seed=seed,
+    )

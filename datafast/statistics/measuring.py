@@ -1,0 +1,155 @@
+"""Measures an output or a file: one pass over its rows, one over the tables of its ledger.
+
+Guarantee: nothing is written, and a run that is writing is not kept waiting. Cost: some 40 microseconds a row of 100 words. Memory: some
+60 bytes a row and 60 a reply, and a sample of the texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from datafast.amounts import counted
+from datafast.plan.items import Plan
+from datafast.statistics.calls import LOOKED_AT, Calls
+from datafast.statistics.entries import MOST_VALUES, Entries, FailedRows, MadeRow
+from datafast.statistics.fields import About
+from datafast.statistics.groups import Groups
+from datafast.statistics.result import Statistics
+from datafast.statistics.rows import Reading, as_row
+from datafast.store.failures import planned
+from datafast.store.lock import is_running
+from datafast.store.paths import OutputPaths
+from datafast.store.reader import LedgerReader
+from datafast.store.records import ItemRecord
+
+__all__ = ["SAMPLE", "measure"]
+
+SAMPLE = 5_000
+_AT_ONCE = 500
+_ORDER = ("language", "label", "topic", "template", "placeholder", "field")
+
+
+def measure(
+    paths: OutputPaths,
+    *,
+    row_model: type[BaseModel] | None = None,
+    placeholders: Collection[str] = (),
+    plan_of: Callable[[Sequence[str]], Plan] | None = None,
+    by: Sequence[str] = (),
+    text_fields: Sequence[str] | None = None,
+    sample: int = SAMPLE,
+    seed: int = 0,
+) -> Statistics:
+    """The statistics of an output, or of any file of rows if it has no ledger.
+
+    Args:
+        paths: the file and its ledger, which need not be there.
+        row_model: of the rows, if it is known.
+        placeholders: the names of optional placeholders of the prompts.
+        plan_of: the plan of the config that made them; it tells what failed items are about.
+        by: fields that make groups in any case.
+        text_fields: the fields whose texts are looked at; by default all that hold text.
+        sample, seed: texts are looked at in so many rows, drawn with this seed.
+
+    Raises:
+        ConfigError: there is no such file or field, or it is not known how to read the file.
+        OutputError: the ledger cannot be read.
+    """
+    with ExitStack() as stack:
+        ledger = stack.enter_context(LedgerReader(paths.ledger)) if paths.ledger.is_file() else None
+        reading = Reading.of_file(paths.rows) if ledger is None else Reading.of(paths.rows, ledger)
+        failed, failed_at = _failed(ledger, paths.ledger, plan_of)
+        entries = Entries(
+            _made(reading, ledger),
+            failed,
+            About(row_model, placeholders),
+            by=by,
+            text_fields=text_fields,
+            sample=sample,
+            seed=seed,
+        )
+        calls = None if ledger is None else Calls(ledger, seed)
+        groups = Groups(entries, calls, failed_at)
+        of_replies = [grouping for grouping in (groups.by_provider(), groups.by_role()) if grouping is not None]
+        # A model's name says nothing that its provider does not, where it is the only one that wrote a row.
+        says_more = ledger is None or len(of_replies) > 1
+        fields = [
+            (n, one) for n, one in enumerate(entries.fields) if says_more or one.name != "model_id" or one.name in by
+        ]
+        fields.sort(key=lambda numbered: _ORDER.index(numbered[1].kind))
+        return Statistics(
+            file=str(paths.rows),
+            **_of_ledger(ledger, paths),
+            total=groups.total(),
+            by=[*of_replies, *(groups.by_field(number, field) for number, field in fields)],
+            text_fields=None if text_fields is None else list(text_fields),
+            sample=min(sample, entries.num_made),
+            seed=seed,
+            notes=list(_notes(reading, entries, calls, sample)),
+        )
+
+
+def _made(reading: Reading, ledger: LedgerReader | None) -> Iterator[MadeRow]:
+    """The rows of the file, then those that stages have dropped."""
+    for row, item in reading:
+        yield MadeRow(row, item)
+    if ledger is not None:
+        for drop in ledger.scans.dropped():
+            yield MadeRow(as_row(drop.row) or {}, drop.item, (drop.stage, drop.reason))
+
+
+def _failed(
+    ledger: LedgerReader | None, path: Path, plan_of: Callable[[Sequence[str]], Plan] | None
+) -> tuple[list[FailedRows], dict[int, str]]:
+    """The failed rows, and the provider at which each item has failed."""
+    if ledger is None:
+        return [], {}
+    failures = list(ledger.scans.failures())
+    find = (lambda item: None) if plan_of is None or not failures else planned(plan_of, path)
+    rows: list[FailedRows] = []
+    for start in range(0, len(failures), _AT_ONCE):
+        page = failures[start : start + _AT_ONCE]
+        items: dict[int, ItemRecord] = ledger.items_of([failure.item for failure in page])
+        rows += [FailedRows(one.rows, one.item, one.category, find(items[one.item])) for one in page]
+    return rows, {failure.item: failure.provider for failure in failures if failure.provider}
+
+
+def _of_ledger(ledger: LedgerReader | None, paths: OutputPaths) -> dict[str, Any]:
+    if ledger is None:
+        return {}
+    counts = ledger.counts()
+    return {
+        "dataset_kind": ledger.meta("kind"),
+        "simulated": ledger.meta("mode") == "simulated",
+        "running": is_running(paths),
+        "requested": counts.requested,
+        "written": counts.written,
+        "pending": counts.pending,
+        "removed": counts.removed,
+    }
+
+
+def _notes(reading: Reading, entries: Entries, calls: Calls | None, sample: int) -> Iterator[str]:
+    """What else has to be known."""
+    if number := reading.damaged:
+        yield f"{counted(number, 'line')} of the file {_are(number)} not JSON objects and {_are(number)} left out."
+    if number := reading.changed:
+        yield f"{counted(number, 'row')} {_are(number)} not as datafast wrote them, so nothing is known of the calls for them."
+    if reading.missing:
+        yield "The file lacks rows that were written; the next run writes them again from recorded replies, at no cost."
+    if entries.num_made > sample:
+        yield f"Refusals and diversity were looked at in a random sample of {sample:,} rows, diversity in 1,000 of each group at most."
+    if calls is not None and len(calls) > LOOKED_AT:
+        yield f"Whether replies are truncated or declined was looked at in a random sample of {LOOKED_AT:,} replies."
+    for field, values in zip(entries.fields, entries.values, strict=True):
+        if len(values) >= MOST_VALUES:
+            yield f"{field.name} has {MOST_VALUES:,} values or more; those that come later in the file are counted together."
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"

@@ -1,0 +1,137 @@
+"""The rows of a file, one after the other, each with the item of the ledger that it came from.
+
+Guarantee: what is not a row is counted and left out, whether a file was damaged, edited, or is being written. A row is taken for one of an
+item only if its bytes are those that were written. Memory: 28 bytes for each append.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from array import array
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import orjson
+
+from datafast.errors import OutputError
+from datafast.sources import open_source
+from datafast.store.in_place import leads_to
+from datafast.store.reader import LedgerReader
+
+__all__ = ["NO_ITEM", "ReadRow", "Reading", "as_row"]
+
+NO_ITEM = 0  # items are numbered from 1
+_BUFFER = 1 << 20
+_LINES = frozenset({".jsonl", ".ndjson"})
+
+
+class ReadRow(NamedTuple):
+    """A row and its item; `NO_ITEM` if that is not known."""
+
+    row: Mapping[str, Any]
+    item: int
+
+
+class Reading:
+    """Rows to go through once.
+
+    Attributes:
+        damaged: lines that are not a row, so far.
+        changed: rows that are not as they were written, so far.
+        missing: whether the file ends before what the ledger says was written.
+    """
+
+    def __init__(self) -> None:
+        self.damaged = 0
+        self.changed = 0
+        self.missing = False
+        self._rows: Iterator[ReadRow] = iter(())
+
+    def __iter__(self) -> Iterator[ReadRow]:
+        return self._rows
+
+    @classmethod
+    def of(cls, path: Path, ledger: LedgerReader) -> Reading:
+        """The rows of an output."""
+        reading = cls()
+        reading._rows = reading._of_output(path, ledger)
+        return reading
+
+    @classmethod
+    def of_file(cls, path: Path) -> Reading:
+        """The rows of any file: JSONL line by line, all others as sources are read.
+
+        Raises:
+            ConfigError: there is no such file, or it is not known how to read it.
+        """
+        reading = cls()
+        if path.suffix.lower() in _LINES and path.is_file():
+            reading._rows = reading._of_lines(path)
+        else:
+            reading._rows = (ReadRow(row, NO_ITEM) for row in open_source(path, field="FILE"))
+        return reading
+
+    def _of_output(self, path: Path, ledger: LedgerReader) -> Iterator[ReadRow]:
+        try:
+            file = path.open("rb", buffering=_BUFFER)
+        except FileNotFoundError:
+            self.missing = ledger.committed_size() > 0
+            return
+        with file:
+            opened = path.stat()
+            appends = _Appends(ledger)
+            if not leads_to(path, opened):
+                raise OutputError(f"{path} was replaced while it was opened. Run the command again.")
+            yield from self._of_appends(file, appends)
+
+    def _of_appends(self, file: IO[bytes], appends: _Appends) -> Iterator[ReadRow]:
+        at = 0
+        for item, start, size, crc in zip(appends.items, appends.starts, appends.sizes, appends.checksums, strict=True):
+            if start != at:
+                file.seek(start)
+            data = file.read(size)
+            at = start + len(data)
+            self.missing |= len(data) < size
+            is_same = zlib.crc32(data) == crc
+            for line in data.splitlines():
+                if (row := self._row(line)) is not None:
+                    self.changed += not is_same
+                    yield ReadRow(row, item if is_same else NO_ITEM)
+
+    def _of_lines(self, path: Path) -> Iterator[ReadRow]:
+        with path.open("rb", buffering=_BUFFER) as file:
+            for line in file:
+                if line.strip() and (row := self._row(line)) is not None:
+                    yield ReadRow(row, NO_ITEM)
+
+    def _row(self, line: bytes) -> dict[str, Any] | None:
+        row = as_row(line)
+        self.damaged += row is None
+        return row
+
+
+class _Appends:
+    """Where the rows of each item stand in the file."""
+
+    def __init__(self, ledger: LedgerReader) -> None:
+        self.items, self.starts = array("q"), array("q")
+        self.sizes, self.checksums = array("q"), array("L")
+        for append in ledger.scans.appends():
+            self.items.append(append.item)
+            self.starts.append(append.start)
+            self.sizes.append(append.size)
+            self.checksums.append(append.crc)
+
+
+def as_row(line: bytes) -> dict[str, Any] | None:
+    """The row in a line; None if it is not one."""
+    try:
+        row = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        try:
+            row = json.loads(line)  # NaN, and halves of surrogate pairs
+        except (ValueError, RecursionError):
+            return None
+    return row if isinstance(row, dict) else None

@@ -1,0 +1,115 @@
+"""Whole tables of a ledger in pages, for what counts over all of it.
+
+Guarantee: each page is a query of its own, so a run that is writing is never kept waiting; pages are therefore not of one moment. Replies
+are not read unless they are asked for.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from datafast.store.records import DEFAULT_FORMAT
+
+__all__ = ["ScannedAppend", "ScannedCall", "ScannedDrop", "ScannedFailure", "ScannedItem", "Scans"]
+
+_PAGE = 20_000
+_AT_ONCE = 500
+
+
+class ScannedItem(NamedTuple):
+    id: int
+    position: int
+    state: int
+
+
+class ScannedCall(NamedTuple):
+    id: int
+    item: int
+    key: bytes
+    role: str
+    provider: str
+    latency_s: float
+    attempts: int
+    input_tokens: int | None
+    output_tokens: int | None
+    cost_usd: float | None
+
+
+class ScannedAppend(NamedTuple):
+    id: int
+    item: int
+    start: int
+    size: int
+    crc: int
+
+
+class ScannedFailure(NamedTuple):
+    item: int
+    category: str
+    provider: str
+    rows: int
+
+
+class ScannedDrop(NamedTuple):
+    """A row that a stage has dropped; `row` is the line that would have been written."""
+
+    id: int
+    item: int
+    stage: str
+    reason: str
+    row: bytes
+
+
+class Scans:
+    """Reads tables from their beginning to their end."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def items(self) -> Iterator[ScannedItem]:
+        for row in self._pages("SELECT id, position, state FROM items"):
+            yield ScannedItem._make(row)
+
+    def calls(self) -> Iterator[ScannedCall]:
+        query = "SELECT id, item, key, role, provider, latency_s, attempts, input_tokens, output_tokens, cost_usd FROM calls"
+        for row in self._pages(query):
+            yield ScannedCall._make(row)
+
+    def appends(self) -> Iterator[ScannedAppend]:
+        """Those that have rows, in the order of the file."""
+        for row in self._pages("SELECT id, item, start, size, crc, num_rows FROM appends"):
+            if row[5]:
+                yield ScannedAppend._make(row[:5])
+
+    def failures(self) -> Iterator[ScannedFailure]:
+        """The failures of items that are in the plan and have failed."""
+        query = (
+            "SELECT f.item AS id, category, provider, rows FROM failures f JOIN items i ON i.id = f.item AND state = 2"
+        )
+        for row in self._pages(query, "f.item"):
+            yield ScannedFailure._make(row)
+
+    def dropped(self) -> Iterator[ScannedDrop]:
+        """The rows that stages have dropped, of items that are in the plan."""
+        query = (
+            "SELECT d.id AS id, d.item, stage, reason, row FROM filtered d JOIN items i ON i.id = d.item AND state != 3"
+        )
+        for row in self._pages(query, "d.id"):
+            yield ScannedDrop._make(row)
+
+    def raw_replies(self, call_ids: Sequence[int]) -> Iterator[tuple[int, bytes, str]]:
+        """Some recorded replies as they came, each with its number and wire format."""
+        for start in range(0, len(call_ids), _AT_ONCE):
+            part = call_ids[start : start + _AT_ONCE]
+            marks = ",".join("?" * len(part))
+            query = f"SELECT id, raw, coalesce(format, ?) FROM calls WHERE id IN ({marks})"  # noqa: S608 - question marks
+            yield from self._db.execute(query, (DEFAULT_FORMAT, *part)).fetchall()
+
+    def _pages(self, select: str, key: str = "id") -> Iterator[tuple[Any, ...]]:
+        """All rows of a query, whose first column is the `key`, by rising keys."""
+        last = 0
+        while page := self._db.execute(f"{select} WHERE {key} > ? ORDER BY {key} LIMIT ?", (last, _PAGE)).fetchall():
+            yield from page
+            last = page[-1][0]
