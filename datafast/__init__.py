@@ -105,6 +105,7 @@ else:
                 "TopicsError",
             ],
             "datafast.plan.expansion": ["expand_prompts"],
+            "datafast.facades.evaluation": ["eval", "evaluate"],
             "datafast.facades.frame": ["dataset", "generator", "sample"],
             "datafast.facades.generator": ["DataSetGenerator"],
             "datafast.llms": [
@@ -150,8 +151,6 @@ else:
                 ["LLMStep", "Pipeline", "Seed", "Sink", "Source"],
                 "Steps over records are columns here: see dataset({...}) and ColumnsDataset.",
             ),
-            "eval": "A column of type judge scores each row: gen.judge('...').",
-            "evaluate": "A column of type judge scores each row: gen.judge('...').",
             "generate_with_viewer": "Use dataset(...).generate(n), and on_event=... to watch it.",
         },
     )
@@ -223,6 +222,8 @@ __all__ = [
     "__version__",
     "configure_logger",
     "dataset",
+    "eval",
+    "evaluate",
     "expand_prompts",
     "generator",
     "get_version",

@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from datafast.llms.provider import LLMProvider
     from datafast.personas.supply import PersonaSupply
     from datafast.statistics import Statistics
+    from datafast.statistics.evaluation import Evaluation
+    from datafast.statistics.metrics import Metric
 
 __all__ = ["ConfigT", "Dataset", "RowT"]
 
@@ -362,6 +364,35 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         from datafast.export.views import output_frame
 
         return output_frame(self.paths, row_model=self.written_model)
+
+    def evaluate(
+        self,
+        reference: str,
+        metrics: Sequence[str | Metric] | None = None,
+        *,
+        prediction: str | None = None,
+        model: str | Path | None = None,
+        seed: int = 0,
+    ) -> Evaluation:
+        """Compares a field of the rows with a reference in another one, by several metrics; see `datafast.statistics.evaluation`.
+
+        Args:
+            reference: the field with what `prediction` should be.
+            metrics: exact_match, edit_similarity, bleu, rouge and bertscore; by default those that need no model.
+            prediction: the field that is looked at; it may be left out if there is one text beside the reference.
+            model: the folder of a model, for bertscore.
+            seed: of the intervals.
+
+        Raises:
+            ConfigError: there are no rows yet, or there is no such field or metric.
+            MissingExtraError: a metric's library is not installed.
+        """
+        from datafast.export.files import OutputRows
+        from datafast.statistics.evaluation import DEFAULT_METRICS, evaluate, prediction_beside
+
+        said = prediction_beside(reference, self.row_model, prediction)
+        rows = OutputRows.of(self.paths, self.written_model)
+        return evaluate(rows, reference, metrics or DEFAULT_METRICS, prediction=said, model=model, seed=seed)
 
     def inspect(self, random: bool = False, num_rows: int = 5) -> None:
         """Prints rows of the output file: the first ones, or `random` ones."""

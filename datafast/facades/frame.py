@@ -15,7 +15,7 @@ import contextlib
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack, overload
 from weakref import WeakSet
 
 from pydantic import ValidationError
@@ -35,11 +35,14 @@ from datafast.engine.options import check_options
 from datafast.engine.settings import RunConfig
 from datafast.errors import ConfigError
 from datafast.facades.chatan import FrameOptions, run_options, shown
+from datafast.facades.evaluation import Comparison, Comparisons, evaluate
 from datafast.facades.model_columns import Generator, ModelColumn, config_error, generator
 from datafast.facades.sample import sample
 from datafast.html import paragraph
 from datafast.llms.provider import LLMProvider
 from datafast.plan.items import digest
+from datafast.statistics.evaluation import DEFAULT_METRICS, Evaluation
+from datafast.statistics.metrics import Metric
 from datafast.store.lock import is_running
 from datafast.store.paths import OutputPaths
 from datafast.store.reader import LedgerReader
@@ -130,6 +133,8 @@ class ColumnsFrame:
             name = _name_of(given.provider)
             self.providers.setdefault(name, given.provider)
             return given.column.model_copy(update={"provider": name})
+        if isinstance(given, Comparison):
+            return given.column()
         if isinstance(given, Generator):
             raise ConfigError("dataset: A generator is not a column. Call it with a prompt: gen('...').")
         return FunctionColumn(function=given) if callable(given) else ConstantColumn(value=given)
@@ -272,6 +277,31 @@ class ColumnsFrame:
         row_model = narrowed(made.written_model, ordered_rows(made))
         return save_rows(ordered_rows(made), user_path(path), format, row_model=row_model)
 
+    @property
+    def eval(self) -> Comparisons:
+        """Comparisons of two columns of this dataset, for `evaluate`."""
+        return Comparisons(self)
+
+    @overload
+    def evaluate(self, reference: Mapping[str, Comparison]) -> dict[str, float]: ...
+    @overload
+    def evaluate(self, reference: str, metrics: Sequence[str | Metric] = ..., **options: Any) -> Evaluation: ...
+    def evaluate(
+        self,
+        reference: str | Mapping[str, Comparison],
+        metrics: Sequence[str | Metric] = DEFAULT_METRICS,
+        **options: Any,
+    ) -> Evaluation | dict[str, float]:
+        """Compares a column with a reference, as `Dataset.evaluate` does; or, given comparisons by name (`ds.eval`), their scores.
+
+        Raises:
+            ConfigError: nothing was generated yet, or there is no such column or metric.
+        """
+        made = self._generated("evaluate")
+        if isinstance(reference, Mapping):
+            return evaluate(reference, self)
+        return made.evaluate(reference, metrics, **options)
+
     def push_to_hub(self, repo_id: str, **options: Any) -> str:
         """Publishes the existing rows; see `Dataset.push_to_hub`."""
         return self._generated("push").push_to_hub(repo_id, **options)
@@ -301,11 +331,6 @@ class ColumnsFrame:
                 if isinstance(column, DatetimeColumn) and column.format is not None and column.says_the_day:
                     frame[name] = pd.to_datetime(frame[name], format=column.format)
             return frame
-
-    def __getattr__(self, name: str) -> Any:
-        if name in ("eval", "evaluate"):
-            raise AttributeError(f"A dataset has no {name}. A column of type judge scores each row: gen.judge('...').")
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __repr__(self) -> str:
         return f"<dataset of {', '.join(self.columns)}>"

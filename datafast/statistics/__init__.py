@@ -6,6 +6,7 @@ One pass over the rows makes columns of numbers (`entries`), one over the ledger
 
 from datafast.statistics.measuring import measure
 from datafast.statistics.models import (
+    Copies,
     Diversity,
     Group,
     Grouping,
@@ -16,6 +17,7 @@ from datafast.statistics.models import (
 from datafast.statistics.result import Statistics
 
 __all__ = [
+    "Copies",
     "Diversity",
     "Group",
     "Grouping",

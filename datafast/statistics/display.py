@@ -54,6 +54,7 @@ COLUMNS: Sequence[Column] = (
     ),
     Column("repeated", lambda group: _rate(group.repeated) if group.repeated and group.repeated.count else "", 9),
     Column("refusals", lambda group: _rate(group.refusals) if group.refusals and group.refusals.count else "", 8),
+    Column("run", lambda group: "" if group.copies is None else _number(group.copies.longest_run, ".1f"), 15),
     Column("cut", lambda group: _rate(group.truncated) if group.truncated and group.truncated.count else "", 11),
     Column("retries", lambda group: f"{group.retries:,}" if group.retries else "", 14),
     Column("$ a row", lambda group: money(group.cost_per_row_usd) if group.cost_per_row_usd else "", 5),
@@ -91,6 +92,7 @@ def facts_of(group: Group) -> Iterator[tuple[str, str]]:
             most = f"{spread.p5:,.0f} to {spread.p95:,.0f} in nine of ten"
             yield name, f"{spread.p50:,.0f} a row in the middle, {most}, {spread.mean:,.1f} on average"
     yield "diversity", _diversity(group)
+    yield "prompt", _copies(group)
     yield "repeated", _told(group.repeated, "rows whose texts another row has")
     yield "refusals", _told(group.refusals, "rows made")
     if group.calls is not None:
@@ -119,6 +121,14 @@ def _diversity(group: Group) -> str:
     return (
         f"{', '.join(part for part in parts if not part.endswith(' '))} (in {found.rows:,} rows, {found.words:,} words)"
     )
+
+
+def _copies(group: Group) -> str:
+    found = group.copies
+    if found is None:
+        return ""
+    share = f"{_share(found.share)} of its words are in the row"
+    return f"{share}, {found.longest_run:,.1f} of them in one run on average, {found.longest_run_max:,} at most (in {found.rows:,} rows)"
 
 
 def _told(rate: Rate | None, what: str) -> str:
@@ -151,6 +161,7 @@ def flat(group: Group) -> dict[str, Any]:
 _NESTED: dict[str, tuple[str, ...]] = {
     "characters": ("mean", "p5", "p50", "p95"),
     "words": ("mean", "p5", "p50", "p95"),
+    "copies": ("rows", "share", "longest_run", "longest_run_max"),
     "diversity": ("rows", "words", "distinct_1", "distinct_2", "distinct_3", "compression_ratio", "self_bleu"),
     **dict.fromkeys(("truncated", "declined", "refusals", "repeated"), ("count", "of", "share")),
 }

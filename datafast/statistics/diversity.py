@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Numbers = NDArray[np.int64]
 
-__all__ = ["SELF_BLEU_ROWS", "Texts"]
+__all__ = ["ROWS", "SELF_BLEU_ROWS", "Texts"]
 
 SELF_BLEU_ROWS = 500
 ROWS = 1_000

@@ -100,6 +100,10 @@ class Entries:
     def __len__(self) -> int:
         return len(self.outcome)
 
+    def is_written(self, row: SampledRow) -> bool:
+        """Whether a sampled row is in the file."""
+        return self.outcome[row.entry] == WRITTEN
+
     @property
     def values(self) -> list[list[str]]:
         """The values of each field, by their numbers."""

@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from datafast.quality.refusals import RefusalsStage, is_refusal
 from datafast.statistics.calls import Calls
-from datafast.statistics.diversity import Texts
 from datafast.statistics.entries import DROPPED, FAILED, OTHERS, UNKNOWN, WRITTEN, Entries
+from datafast.statistics.looked_at import LookedAt
 from datafast.statistics.models import Group, Grouping, Histogram, Rate, Spread, rate_of
 from datafast.statistics.rows import NO_ITEM
 from datafast.store.records import by_stage
@@ -41,9 +40,10 @@ class Groups:
         entries: the rows.
         calls: the paid replies; None if there is no ledger.
         failed_at: the provider at which each failed item has failed.
+        looked_at: the sampled rows.
     """
 
-    def __init__(self, entries: Entries, calls: Calls | None, failed_at: dict[int, str]) -> None:
+    def __init__(self, entries: Entries, calls: Calls | None, failed_at: dict[int, str], looked_at: LookedAt) -> None:
         import numpy as np
 
         self._entries = entries
@@ -57,8 +57,7 @@ class Groups:
         self._hashes = _array(entries.text_hash, np.int64)
         self._rows_of_item = np.bincount(self._item) if len(entries) else np.zeros(1, np.int64)
         self._sampled = np.array([row.entry for row in entries.sampled], np.int64)
-        self._texts = Texts(["\n".join(row.texts) for row in entries.sampled])
-        self._refuses = np.array([_refuses(row.texts) for row in entries.sampled], bool)
+        self._looked_at = looked_at
         written = self._outcome == WRITTEN
         self._edges = [_edges(column[written]) for column in (self._characters, self._words)]
 
@@ -156,11 +155,10 @@ class Groups:
             acceptance=len(written) / len(rows) if len(rows) else None,
             filtered_by_stage=by_stage(_counted(self._why[dropped], self._entries.reasons)),
             failures=dict(_counted(self._why[failed], self._entries.categories).most_common()),
-            refusals=rate_of(int(self._refuses[sampled].sum()), len(sampled)),
             characters=_spread(self._characters[written], self._edges[0]),
             words=_spread(self._words[written], self._edges[1]),
             repeated=rate_of(len(with_text) - len(np.unique(self._hashes[with_text])), len(with_text)),
-            diversity=self._texts.diversity(of_written.tolist()),
+            **self._looked_at.told(sampled, of_written),
             **used,
         )
 
@@ -186,11 +184,6 @@ def _used(replies: Calls, calls: Numbers, part: Any, written: int) -> dict[str, 
         "latency_p50_s": p50,
         "latency_p95_s": p95,
     }
-
-
-def _refuses(texts: list[str]) -> bool:
-    longest = RefusalsStage.model_fields["max_characters"].default
-    return any(len(text) <= longest and is_refusal(text) for text in texts)
 
 
 def _array(column: Any, kind: Any) -> Any:

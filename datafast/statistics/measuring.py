@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
 from datafast.amounts import counted
-from datafast.plan.items import Plan
+from datafast.errors import DatafastError
+from datafast.plan.items import Plan, WorkItem
 from datafast.statistics.calls import LOOKED_AT, Calls
+from datafast.statistics.copies import prompt_of
+from datafast.statistics.diversity import ROWS
 from datafast.statistics.entries import MOST_VALUES, Entries, FailedRows, MadeRow
 from datafast.statistics.fields import About
 from datafast.statistics.groups import Groups
+from datafast.statistics.looked_at import LookedAt
 from datafast.statistics.result import Statistics
 from datafast.statistics.rows import Reading, as_row
 from datafast.store.failures import planned
@@ -29,8 +32,11 @@ from datafast.store.records import ItemRecord
 
 __all__ = ["SAMPLE", "measure"]
 
+Find = Callable[[ItemRecord], WorkItem | None]
+
 SAMPLE = 5_000
 _AT_ONCE = 500
+_MOST_PROMPTS = 2_000
 _ORDER = ("language", "label", "topic", "template", "placeholder", "field")
 
 
@@ -63,7 +69,9 @@ def measure(
     with ExitStack() as stack:
         ledger = stack.enter_context(LedgerReader(paths.ledger)) if paths.ledger.is_file() else None
         reading = Reading.of_file(paths.rows) if ledger is None else Reading.of(paths.rows, ledger)
-        failed, failed_at = _failed(ledger, paths.ledger, plan_of)
+        notes: list[str] = []
+        find = _finder(ledger, plan_of, notes)
+        failed, failed_at = _failed(ledger, find)
         entries = Entries(
             _made(reading, ledger),
             failed,
@@ -74,7 +82,8 @@ def measure(
             seed=seed,
         )
         calls = None if ledger is None else Calls(ledger, seed)
-        groups = Groups(entries, calls, failed_at)
+        looked_at = LookedAt(entries.sampled, _prompts(ledger, entries, find))
+        groups = Groups(entries, calls, failed_at, looked_at)
         of_replies = [grouping for grouping in (groups.by_provider(), groups.by_role()) if grouping is not None]
         # A model's name says nothing that its provider does not, where it is the only one that wrote a row.
         says_more = ledger is None or len(of_replies) > 1
@@ -90,7 +99,7 @@ def measure(
             text_fields=None if text_fields is None else list(text_fields),
             sample=min(sample, entries.num_made),
             seed=seed,
-            notes=list(_notes(reading, entries, calls, sample)),
+            notes=[*notes, *_notes(reading, entries, calls, sample)],
         )
 
 
@@ -103,20 +112,45 @@ def _made(reading: Reading, ledger: LedgerReader | None) -> Iterator[MadeRow]:
             yield MadeRow(as_row(drop.row) or {}, drop.item, (drop.stage, drop.reason))
 
 
-def _failed(
-    ledger: LedgerReader | None, path: Path, plan_of: Callable[[Sequence[str]], Plan] | None
-) -> tuple[list[FailedRows], dict[int, str]]:
+def _finder(ledger: LedgerReader | None, plan_of: Callable[[Sequence[str]], Plan] | None, notes: list[str]) -> Find:
+    """Finds items of the ledger in the plan."""
+    if ledger is None or plan_of is None:
+        return lambda item: None
+    try:
+        return planned(plan_of, ledger.path)
+    except DatafastError as error:  # what the rows were made from may be gone
+        notes.append(f"What failed rows are about, and which prompts rows were made with, is not known: {error}")
+        return lambda item: None
+
+
+def _failed(ledger: LedgerReader | None, find: Find) -> tuple[list[FailedRows], dict[int, str]]:
     """The failed rows, and the provider at which each item has failed."""
     if ledger is None:
         return [], {}
     failures = list(ledger.scans.failures())
-    find = (lambda item: None) if plan_of is None or not failures else planned(plan_of, path)
-    rows: list[FailedRows] = []
-    for start in range(0, len(failures), _AT_ONCE):
-        page = failures[start : start + _AT_ONCE]
-        items: dict[int, ItemRecord] = ledger.items_of([failure.item for failure in page])
-        rows += [FailedRows(one.rows, one.item, one.category, find(items[one.item])) for one in page]
+    items = _in_plan(ledger, [failure.item for failure in failures], find)
+    rows = [FailedRows(one.rows, one.item, one.category, items.get(one.item)) for one in failures]
     return rows, {failure.item: failure.provider for failure in failures if failure.provider}
+
+
+def _prompts(ledger: LedgerReader | None, entries: Entries, find: Find) -> dict[int, str]:
+    """The prompts of sampled rows in the file, by the number of the row among those sampled."""
+    if ledger is None:
+        return {}
+    made_of = {number: entries.item[row.entry] for number, row in enumerate(entries.sampled) if entries.is_written(row)}
+    items = _in_plan(ledger, list(dict.fromkeys(list(made_of.values())[:_MOST_PROMPTS])), find)
+    prompts = {item_id: prompt_of(item) for item_id, item in items.items()}
+    return {number: prompts[item_id] for number, item_id in made_of.items() if item_id in prompts}
+
+
+def _in_plan(ledger: LedgerReader, item_ids: Sequence[int], find: Find) -> dict[int, WorkItem]:
+    """Those of some items that are found, by their ids."""
+    found: dict[int, WorkItem] = {}
+    for start in range(0, len(item_ids), _AT_ONCE):
+        for item_id, item in ledger.items_of(item_ids[start : start + _AT_ONCE]).items():
+            if (in_plan := find(item)) is not None:
+                found[item_id] = in_plan
+    return found
 
 
 def _of_ledger(ledger: LedgerReader | None, paths: OutputPaths) -> dict[str, Any]:
@@ -143,7 +177,10 @@ def _notes(reading: Reading, entries: Entries, calls: Calls | None, sample: int)
     if reading.missing:
         yield "The file lacks rows that were written; the next run writes them again from recorded replies, at no cost."
     if entries.num_made > sample:
-        yield f"Refusals and diversity were looked at in a random sample of {sample:,} rows, diversity in 1,000 of each group at most."
+        yield (
+            f"Refusals, diversity and copies of the prompt were looked at in a random sample of {sample:,} rows, and diversity in at most "
+            f"{ROWS:,} of these in each group."
+        )
     if calls is not None and len(calls) > LOOKED_AT:
         yield f"Whether replies are truncated or declined was looked at in a random sample of {LOOKED_AT:,} replies."
     for field, values in zip(entries.fields, entries.values, strict=True):

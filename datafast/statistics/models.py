@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Diversity", "Group", "Grouping", "Histogram", "Rate", "Spread", "Value", "named", "rate_of"]
+__all__ = ["Copies", "Diversity", "Group", "Grouping", "Histogram", "Rate", "Spread", "Value", "named", "rate_of"]
 
 
 class Value(BaseModel):
@@ -70,6 +70,22 @@ class Diversity(Value):
     self_bleu_rows: int
 
 
+class Copies(Value):
+    """How much of its prompt stands in a row, on average. `datafast.statistics.copies` has the definitions and their sources.
+
+    Attributes:
+        rows: the rows that were looked at, whose prompts are known.
+        share: of the words of the prompt, those that the row has too.
+        longest_run: words of the prompt that stand in the row in the same order without a gap.
+        longest_run_max: the same of the row that has the most.
+    """
+
+    rows: int
+    share: float
+    longest_run: float
+    longest_run_max: int
+
+
 class Group(Value):
     """Rows that have something in common, or all of them.
 
@@ -90,7 +106,7 @@ class Group(Value):
         latency_p50_s, latency_p95_s: seconds from a request to its reply.
         characters, words: of all texts of a row, for rows in the file.
         repeated: rows whose texts are exactly those of another row that is counted already.
-        diversity: of the texts of rows in the file.
+        diversity, copies: of the texts of rows in the file.
     """
 
     value: str | None = None
@@ -115,6 +131,7 @@ class Group(Value):
     words: Spread | None = None
     repeated: Rate | None = None
     diversity: Diversity | None = None
+    copies: Copies | None = None
 
 
 class Grouping(Value):

@@ -636,6 +636,38 @@ def test_prompts_of_ones_own_give_every_row_offline_for_the_calls_that_were_esti
 
 
 @every_kind
+def test_statistics_count_what_the_report_counts_and_groups_add_up(bench: Bench) -> None:
+    faults = dict.fromkeys(("empty", "refused", "short", "truncated"), 0.05)
+    faulty = replace(bench, spec={**SPEC, "faults": faults}).changed(run={"retry_delay_s": 0.001})
+    report = faulty.run()
+    found = faulty.project.dataset().statistics()
+    total = found.total
+    assert (found.requested, total.rows, total.filtered, total.failed, found.pending) == (
+        report.requested,
+        report.written,
+        report.filtered,
+        report.failed,
+        0,
+    )
+    assert (total.calls, total.output_tokens, total.cost_usd) == (
+        report.calls,
+        report.output_tokens,
+        pytest.approx(report.cost_usd),
+    )
+    assert total.words is not None
+    assert total.words.p50 >= 1
+    assert found.notes == []
+    for grouping in found.by:
+        groups = [*grouping.groups, *(group for group in (grouping.others, grouping.unknown) if group is not None)]
+        assert sum(group.cost_usd or 0 for group in groups) == pytest.approx(total.cost_usd)
+        for count in ("rows", "filtered", "failed"):
+            counted = sum(getattr(group, count) for group in groups)
+            assert counted == getattr(total, count) or (grouping.overlaps and counted > getattr(total, count))
+    if "languages" in faulty.fields:
+        assert found.grouping("language").unknown is None
+
+
+@every_kind
 def test_what_failed_is_tried_again_and_the_rest_is_kept(bench: Bench) -> None:
     faults = dict.fromkeys(("connection", "empty", "invalid_json", "refused", "schema_violation", "short"), 0.05)
     faulty = replace(bench, spec={**SPEC, "faults": faults}).changed(run={"retry_delay_s": 0.001})

@@ -13,6 +13,7 @@ import datasets
 import pandas as pd
 import pytest
 
+import datafast
 from datafast import RunConfig, dataset, generator, sample
 from datafast.errors import ConfigError, DatafastWarning
 from datafast.llms import PROVIDERS, OpenAIProvider, SimulatedProvider
@@ -80,9 +81,6 @@ def test_every_provider_takes_a_model_and_options(name: str) -> None:
 def test_a_dataset_tells_its_schema_and_its_number_of_rows() -> None:
     schema = {"a": "x"}
     assert (dataset(schema, n=50).n, dataset(schema).n, dataset(schema).schema) == (50, 100, schema)
-    for name in ("eval", "evaluate"):
-        with pytest.raises(AttributeError, match=rf"^A dataset has no {name}\. A column of type judge scores each row"):
-            getattr(dataset(schema), name)
 
 
 def test_requests_are_sent_in_parallel_32_at_a_time_by_default(openai: FaultServer) -> None:
@@ -246,10 +244,50 @@ def test_reserved_names_are_not_variables(openai: FaultServer) -> None:
     assert frame["b"].isna().all()
 
 
-@pytest.mark.parametrize("name", ["eval", "evaluate", "generate_with_viewer"])
-def test_what_is_not_here_says_so_when_it_is_imported(name: str) -> None:
-    with pytest.raises(ImportError, match=rf"^datafast has no {name}\. .*(judge|on_event).*\.$"):
-        exec(f"from datafast import {name}")
+def test_what_is_not_here_says_so_when_it_is_imported() -> None:
+    with pytest.raises(ImportError, match=r"^datafast has no generate_with_viewer\. .*on_event.*\.$"):
+        exec("from datafast import generate_with_viewer")
+
+
+# -- comparisons
+
+
+def test_a_column_holds_the_score_of_each_row() -> None:
+    schema = {
+        "answer": sample.choice(["tides", "tide"]),
+        "expected": "tide",
+        "right": datafast.eval.exact_match("answer", "expected"),
+        "far": datafast.eval.edit_distance("answer", "expected"),
+        "near": datafast.eval.bleu_score("answer", "expected"),
+    }
+    frame = made(schema, 20)
+    assert set(frame["answer"]) == {"tides", "tide"}
+    assert list(frame["right"]) == [float(answer == "tide") for answer in frame["answer"]]
+    assert list(frame["far"]) == pytest.approx([0.2 if answer == "tides" else 0 for answer in frame["answer"]])
+    assert list(frame["near"])[list(frame["answer"]).index("tide")] == pytest.approx(1)
+
+
+def test_a_score_of_a_column_waits_for_what_a_model_writes(openai: FaultServer) -> None:
+    gen = generator("openai", "sk-0123456789")
+    frame = made({"a": gen("x"), "b": "<x>", "right": datafast.eval.exact_match("a", "b")}, 1)
+    assert list(frame["right"]) == [1.0]
+
+
+def test_scores_over_all_rows_of_one_dataset_and_of_several() -> None:
+    one, other = dataset({"a": sample.choice(["x", "y"]), "b": "x"}), dataset({"a": "z", "b": "x"})
+    with pytest.raises(ConfigError, match="nothing to evaluate yet"):
+        one.evaluate({"right": one.eval.exact_match("a", "b")})
+    share = float((one.generate_sync(12)["a"] == "x").mean())
+    other.generate_sync(3)
+    found = one.evaluate({"right": one.eval.exact_match("a", "b"), "rouge": one.eval.rouge("a", "b", "rouge1")})
+    assert found == {"right": share, "rouge": share}
+    scores = {"one": one.eval.exact_match("a", "b"), "other": other.eval.edit_distance("a", "b")}
+    assert datafast.evaluate(scores) == {"one": share, "other": 1.0}
+    assert one.evaluate("b", ["exact_match"], prediction="a")["exact_match"].value == share
+    with pytest.raises(ConfigError, match=r"right: It is not said of which dataset\. Write ds\.eval\.exact_match"):
+        datafast.evaluate({"right": datafast.eval.exact_match("a", "b")})
+    with pytest.raises(AttributeError, match=r"There is no comparison llm_judge\. A column of type judge"):
+        _ = one.eval.llm_judge
 
 
 @pytest.mark.parametrize("name", ["transformers", "huggingface", "hf"])
