@@ -139,6 +139,7 @@ class RunReport:
     `dropped_again` rows left the file, `returned` ones came back and `changed_again` ones have another text, because the stages under
     `quality` are others than before. `changed_by_stage` counts the rows in the file that each stage has changed.
     `dropped_at_end` and `returned_at_end` count the same of stages that compare rows, which they do at the end of a run.
+    `calls_missing` calls, about rows that were decided about by other stages, were not made: until they are, these rows stay as they were.
     Rows are counted over the whole output file; calls, retries, tokens, cost and seconds over this run only.
     `filtered_by_stage` counts filtered rows by stage and reason, `failures` failed rows by category, and `failures_by_provider`
     failed rows by provider and category. `usage_by_provider` are the calls, tokens and cost of each provider that was called.
@@ -174,6 +175,7 @@ class RunReport:
     changed_by_stage: dict[str, int] = field(default_factory=dict)
     dropped_at_end: int = 0
     returned_at_end: int = 0
+    calls_missing: int = 0
     usage_by_provider: dict[str, ProviderUsage] = field(default_factory=dict)
 
     def counts_line(self) -> str:

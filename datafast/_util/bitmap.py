@@ -29,6 +29,11 @@ class PositionSet:
             piece = self._pieces[position >> _SHIFT] = bytearray(_BYTES)
         piece[position >> 3 & _BYTES - 1] |= 1 << (position & 7)
 
+    def discard(self, position: int) -> None:
+        piece = self._pieces.get(position >> _SHIFT)
+        if piece is not None:
+            piece[position >> 3 & _BYTES - 1] &= ~(1 << (position & 7))
+
     def __contains__(self, position: int) -> bool:
         piece = self._pieces.get(position >> _SHIFT)
         return piece is not None and piece[position >> 3 & _BYTES - 1] >> (position & 7) & 1 == 1

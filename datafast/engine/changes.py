@@ -10,7 +10,7 @@ from datafast.amounts import counted, money
 from datafast.engine.deciding import Decider
 from datafast.engine.stages import runs_commands, settings_of
 from datafast.errors import OutputError
-from datafast.store.deciding import reversals
+from datafast.store.deciding import Reversed, reversals
 from datafast.store.lock import is_running
 from datafast.store.matching import former_of, has_places_of
 from datafast.store.reader import LedgerReader
@@ -48,6 +48,7 @@ class Change:
         simulated: whether simulated models have made the rows.
         decided_again: recorded rows that other stages decide about than before, without a call.
         stages_drop: those of them that leave the file; None if they are too many to be looked at now, or have to be made again first.
+        calls_missing: the calls that stages make about them first; until these are made, such rows stay as they are.
         stages_return: those that come back into it, likewise; `stages_change`: those that stay in it with another text.
         reasoning: what `reasoning` in the config was and what it is now; None if that has not changed.
         other_fields: whether rows are made again because they have other fields than those that the stages look at now.
@@ -70,6 +71,7 @@ class Change:
     stages_drop: int | None = 0
     stages_return: int | None = 0
     stages_change: int | None = 0
+    calls_missing: int = 0
 
     @property
     def removes_paid_rows(self) -> bool:
@@ -118,7 +120,11 @@ class Change:
         return told
 
     def _decided(self) -> str:
-        told = f"The stages under quality have changed and decide about {counted(self.decided_again, 'row')} again, without a call"
+        told = f"The stages under quality have changed and decide about {counted(self.decided_again, 'row')} again"
+        if self.calls_missing:
+            told = f"{told}, with {counted(self.calls_missing, 'call')} that were never made. Without them"
+        else:
+            told = f"{told}, without a call"
         if self.stages_drop is None or self.stages_return is None:
             return f"{told}."
         drop, back, changed = self.stages_drop, self.stages_return, self.stages_change
@@ -176,7 +182,8 @@ def change_of(reader: LedgerReader, left: Remaining, job: Job) -> Change | None:
     rows_kept = counts.written - rows_new_to_leave
     reasoning = reasoning_of_rows(reader), job.reasoning.place
     is_remade = rows_kept > 0 and _are_remade(reader, job)
-    decided, drop, back, other_text = _decided_again(reader, job, counts, found.located)
+    decided, reversed_, decider = _decided_again(reader, job, counts, found.located)
+    left.asks += decider.examples()
     if not (differs or kept_before or is_remade or decided):
         return None
     rows_leaving = rows_new_to_leave + kept_before
@@ -197,32 +204,34 @@ def change_of(reader: LedgerReader, left: Remaining, job: Job) -> Change | None:
         reasoning=reasoning if is_remade and reasoning[0] != reasoning[1] else None,
         other_fields=is_remade and reasoning[0] == reasoning[1],
         decided_again=decided,
-        stages_drop=drop,
-        stages_return=back,
-        stages_change=other_text,
+        stages_drop=None if reversed_ is None else reversed_.dropped,
+        stages_return=None if reversed_ is None else reversed_.returned,
+        stages_change=None if reversed_ is None else reversed_.changed,
+        calls_missing=decider.missing_calls.total(),
     )
 
 
 def _decided_again(
     reader: LedgerReader, job: Job, counts: Counts, located: Located | None
-) -> tuple[int, int | None, int | None, int | None]:
-    """How many rows other stages than before decide about, and how many of them leave the file, come back, and have another text; see
-    `Change`."""
+) -> tuple[int, Reversed | None, Decider]:
+    """How many rows stages decide about again, because they are others than before or models are still to be asked; and what becomes of
+    them, None where that cannot be told. The decider knows which calls are missing."""
     decider = Decider(job)
     rows = counts.written + counts.filtered
-    if not rows or (reader.stages == decider.settings and reader.walks == decider.walks):
-        return 0, 0, 0, 0
+    each = reader.stages != decider.settings or bool(reader.meta("unasked"))
+    if not rows or (not each and reader.walks == decider.walks):
+        return 0, Reversed(), decider
     unknown = rows > _LOOKED_AT or any(map(runs_commands, job.stages))  # nothing is run to find out what a run would do
     if unknown or not rows_fit(reader, job.fields):
-        return rows, None, None, None
+        return rows, None, decider
 
     def place_in_plan(item: int) -> tuple[int, int]:
         position = None if located is None else located.position_of(item)
         return (-1, 0) if position is None else (position, job.plan[position].num_rows)
 
-    deciding = decider.anew(each=reader.stages != decider.settings, former_walks=reader.walk_names)
+    deciding = decider.anew(each=each, former_walks=reader.walk_names, calls_of=reader.calls_of)
     found = reversals(job.paths.rows, reader, deciding, None if located is None else place_in_plan)
-    return found.decided, found.dropped, found.returned, found.changed
+    return found.decided, found, decider
 
 
 def _unused_in_batches(reader: LedgerReader, left: Remaining) -> int:

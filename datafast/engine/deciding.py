@@ -4,7 +4,8 @@ rows are compared with each other, whenever some have come."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,16 +14,23 @@ from pydantic import BaseModel, ValidationError
 from datafast._util.notify import warn_user
 from datafast.amounts import counted
 from datafast.engine.reasoning import line_as, row_of
-from datafast.engine.stages import Decided, Verdict, Walk, Walks, checked, settings_of, verdict_of
+from datafast.engine.recorded_answers import RecordedAnswers, RowAsked, Unasked
+from datafast.engine.stages import Asks, Decided, Verdict, Walk, Walks, checked, settings_of, verdict_of
+from datafast.errors import CallFailed
 from datafast.logger_config import logger
 from datafast.store.deciding import BEHIND, Abandoned, Dropped, RecordedRow, Said
 
 if TYPE_CHECKING:
+    from datafast.engine.calls.call import Call
     from datafast.engine.job import Job
     from datafast.engine.stop import StopSignal
     from datafast.plan.items import WorkItem
+    from datafast.store.deciding import CallsOf
+    from datafast.store.records import Recorded
 
 __all__ = ["Decider", "WalkInOrder"]
+
+_EXAMPLES = 50  # calls of a route and role, by which the cost of all is told
 
 
 class Decider:
@@ -34,6 +42,8 @@ class Decider:
         walk_names: the names of these.
         most_replaced: how often a row that they drop is made again.
         looked_at: how many rows the last pass has looked at, of `expected`; for others to tell.
+        unasked, asked_in_vain: see `datafast.store.deciding.Decides`.
+        missing_calls: the calls of the last pass that were never made, by route of the plan and role.
 
     Args:
         stop: an interruption leaves a pass a few seconds. Then it is abandoned, before anything has changed.
@@ -45,6 +55,10 @@ class Decider:
         self.walk_names = frozenset(stage.name for stage in job.walk_stages)
         self.most_replaced = job.regenerate
         self.looked_at = self.expected = 0
+        self._unasked: dict[int, dict[int, int]] = {}
+        self._in_vain: set[int] = set()
+        self.missing_calls: Counter[tuple[int, str]] = Counter()
+        self._examples: list[tuple[int, Call]] = []
         self._job = job
         self._stop = stop
         self._since = 0.0
@@ -52,15 +66,33 @@ class Decider:
         self._undecided = 0
         self._why = ""
 
-    def anew(self, *, each: bool, former_walks: Collection[str]) -> _Verdicts:
-        """A pass of verdicts.
-
-        Args:
-            each: whether the stages that look at one row decide anew; else what they have decided stands.
-            former_walks: the names of stages by which rows were ever compared. What these have decided never stands.
-        """
+    def anew(
+        self, *, each: bool, former_walks: Collection[str], calls_of: CallsOf, tries_again: bool = False
+    ) -> _Verdicts:
+        """See `datafast.store.deciding.Decides`."""
         self.looked_at, self._since = 0, time.monotonic()
-        return _Verdicts(self, self._job, self.walk_names | set(former_walks), each=each)
+        if each:
+            self._unasked, self._in_vain, self.missing_calls, self._examples = {}, set(), Counter(), []
+        asks = each and any(isinstance(stage, Asks) for stage in self._job.row_stages)
+        answers = RecordedAnswers(self._job, tries_again=tries_again) if asks else None
+        walk_names = self.walk_names | set(former_walks)
+        return _Verdicts(self, self._job, walk_names, each=each, answers=answers, calls_of=calls_of)
+
+    @property
+    def unasked(self) -> Mapping[int, Mapping[int, int]]:
+        return self._unasked
+
+    @property
+    def asked_in_vain(self) -> Collection[int]:
+        return self._in_vain
+
+    def examples(self) -> list[tuple[int, Call, float]]:
+        """Some of the missing calls, each with its route, and how many it stands for."""
+        of_sort = Counter((route, call.role) for route, call in self._examples)
+        return [
+            (route, call, self.missing_calls[route, call.role] / of_sort[route, call.role])
+            for route, call in self._examples
+        ]
 
     def tell(self) -> None:
         """Warns of rows about which nothing could be decided since it was last called."""
@@ -84,17 +116,41 @@ class Decider:
         if not self._undecided:
             if isinstance(error, ValidationError):
                 self._why = f"The first is not a row of this kind: {error}"
+            elif isinstance(error, CallFailed):
+                again = "Run with --retry-failed (retry_failed=True) to ask again."
+                self._why = f"A model gave no usable answer: {str(error).removesuffix('.')}. {again}"
             else:
                 again = "Correct the stage, and run with --retry-failed (retry_failed=True) to have it decide again."
                 self._why = f"{type(error).__name__}: {str(error).removesuffix('.')}. {again}"
             logger.opt(exception=error).debug("A recorded row could not be decided about.")
         self._undecided += 1
 
+    def note_unasked(self, row: RecordedRow, unasked: Unasked) -> None:
+        """Counts a row about which models have to be asked first."""
+        rows = self._unasked.setdefault(row.item, {})
+        rows[row.generation] = rows.get(row.generation, 0) | 1 << row.number
+        if unasked.again:
+            self._in_vain.add(row.item)
+        route = row.place.position % self._job.plan.num_routes
+        self.missing_calls.update((route, call.role) for call in unasked.calls)
+        for call in unasked.calls:
+            if self.missing_calls[route, call.role] <= _EXAMPLES:
+                self._examples.append((route, call))
+
 
 class _Verdicts:
     """One pass; see `datafast.store.deciding.Deciding`."""
 
-    def __init__(self, decider: Decider, job: Job, walk_names: Collection[str], *, each: bool) -> None:
+    def __init__(
+        self,
+        decider: Decider,
+        job: Job,
+        walk_names: Collection[str],
+        *,
+        each: bool,
+        answers: RecordedAnswers | None,
+        calls_of: CallsOf,
+    ) -> None:
         self.walks = bool(job.walk_stages)
         self._decider = decider
         self._plan = job.plan
@@ -106,6 +162,8 @@ class _Verdicts:
         self._walk = WalkInOrder(job.walk_stages)
         self._most_replaced = job.regenerate
         self._shown = (-1, -1)
+        self._answers = answers
+        self._calls_of = calls_of
 
     def expect(self, rows: int) -> None:
         self._decider.expected = rows
@@ -115,14 +173,17 @@ class _Verdicts:
 
     def verdicts(self, rows: Sequence[RecordedRow]) -> Sequence[Said]:
         self._decider.look_at(len(rows))
-        found = [self._of_each(row) for row in rows]
+        asked = self._asked(rows)
+        found = [self._of_each(row, asked.get(place)) for place, row in enumerate(rows)]
         said = [one.said for one in found]
         walked = self._walk.verdicts([one.model for one in found if one.model is not None])
         for place, (row, one) in enumerate(zip(rows, found, strict=True)):
             verdict = next(walked) if one.model is not None else None
-            if one.said.drops is None and (row.key[:2] == self._shown or row.generation > self._most_replaced):
-                said[place] = one.said._replace(drops=BEHIND)
+            if row.key[:2] == self._shown or row.generation > self._most_replaced:
+                said[place] = one.said._replace(drops=one.said.drops or BEHIND, is_unasked=False)
                 continue
+            if isinstance(unasked := asked.get(place), Unasked):
+                self._decider.note_unasked(row, unasked)
             if verdict is not None:
                 drops = verdict()
                 if isinstance(drops, Exception):
@@ -134,7 +195,27 @@ class _Verdicts:
                 self._shown = row.key[:2]
         return said
 
-    def _of_each(self, row: RecordedRow) -> _Each:
+    def _asked(self, rows: Sequence[RecordedRow]) -> dict[int, Decided | Unasked | Exception]:
+        """By place: what the stages say that look at a row alone, where some of them ask models; nothing where none does."""
+        if self._answers is None:
+            return {}
+        found: dict[int, Decided | Unasked | Exception] = {}
+        asked: dict[int, RowAsked] = {}
+        item = 0
+        replies: dict[bytes, list[Recorded]] = {}
+        for place, row in enumerate(rows):
+            if row.item != item:
+                item, replies = row.item, {}
+                for key, reply in self._calls_of(item):
+                    replies.setdefault(key, []).append(reply)
+            try:
+                model = row_of(row.original, self._reasoning, self._row_model)
+                asked[place] = RowAsked(model, self._item(row.place.position, row.place.key), replies)
+            except Exception as error:  # noqa: BLE001 - as of a stage
+                found[place] = error
+        return found | dict(zip(asked, self._answers.decide(list(asked.values())), strict=True))
+
+    def _of_each(self, row: RecordedRow, asked: Decided | Unasked | Exception | None) -> _Each:
         """What the stages say that look at a row alone, and the row as it is compared with others, if it is."""
         is_dropped = row.before is not None and row.before != BEHIND and row.before.stage not in self._walk_names
         if is_dropped and not self._each:
@@ -147,24 +228,29 @@ class _Verdicts:
         try:
             if not self._each:
                 return _Each(row.as_it_is._replace(drops=None), row_of(row.line, self._reasoning, self._row_model))
-            said, model = self._decided(row)
+            if isinstance(asked, Unasked):
+                return self._as_it_is(row, row.as_it_is._replace(is_unasked=True), is_dropped=is_dropped)
+            said, model = self._decided(row, asked)
         except Exception as error:  # noqa: BLE001 - of a stage, which may raise anything: it concerns this row
             self._decider.note(error)
-            return self._as_it_is(row, is_dropped=is_dropped)
+            return self._as_it_is(row, row.as_it_is._replace(is_undecided=True), is_dropped=is_dropped)
         return _Each(said, model if self.walks and said.drops is None else None)
 
-    def _decided(self, row: RecordedRow) -> tuple[Said, BaseModel]:
+    def _decided(self, row: RecordedRow, asked: Decided | Exception | None) -> tuple[Said, BaseModel]:
         """What the stages say that look at a row alone, and the row as they leave it."""
-        model = row_of(row.original, self._reasoning, self._row_model)
-        decided = verdict_of(self._stages, Decided(model), self._item(row.place.position, row.place.key))
+        if isinstance(asked, Exception):
+            raise asked
+        if asked is None:
+            model = row_of(row.original, self._reasoning, self._row_model)
+            asked = verdict_of(self._stages, Decided(model), self._item(row.place.position, row.place.key))
+        decided = asked
         line = line_as(decided.row, row.original, self._reasoning) if decided.changed else row.original
         verdict = decided.verdict
         drops = None if verdict.keeps else Dropped(decided.stage, verdict.reason, verdict.score)
         return Said(drops, line, decided.changed_by), decided.row
 
-    def _as_it_is(self, row: RecordedRow, *, is_dropped: bool) -> _Each:
-        """A row about which nothing can be decided; it is still compared with others, if it can be read."""
-        said = row.as_it_is._replace(is_undecided=True)
+    def _as_it_is(self, row: RecordedRow, said: Said, *, is_dropped: bool) -> _Each:
+        """A row about which nothing can be decided now; it is still compared with others, if it can be read."""
         if is_dropped or not self.walks:
             return _Each(said)
         try:

@@ -39,7 +39,16 @@ if TYPE_CHECKING:
     from datafast.plan.items import WorkItem
     from datafast.store.records import Recorded
 
-__all__ = ["Asked", "DryRun", "asked_before", "dry_resume", "dry_run", "stand_ins"]
+__all__ = [
+    "Asked",
+    "DryRun",
+    "answered",
+    "asked_before",
+    "dry_resume",
+    "dry_run",
+    "stand_ins",
+    "tries_no_more",
+]
 
 
 @dataclass(frozen=True)
@@ -87,8 +96,8 @@ class _Player:
     async def answer(self, call: Call, recorded: Sequence[Recorded]) -> BaseModel | str:
         if recorded:
             self.replayed.add(call.key)
-            if self._is_over(call, recorded):
-                return _answer(call, recorded)
+            if tries_no_more(call, recorded, self.parse_retries):
+                return answered(call, recorded)
         if call.key in self.waiting:
             self.in_batches += 1
         else:
@@ -108,13 +117,6 @@ class _Player:
         """The calls so far."""
         return DryRun(dict(Counter(ask.role for ask in self.asks)), self.asks, self.replayed, self.in_batches)
 
-    def _is_over(self, call: Call, recorded: Sequence[Recorded]) -> bool:
-        """Whether nothing more is sent for a call: there is a whole reply, or it was asked again as often as it may be."""
-        tried = sum(
-            reply.generation == call.record.generation and reply.provider == call.endpoint.label for reply in recorded
-        )
-        return tried > self.parse_retries or any(_is_whole(call, reply) for reply in recorded)
-
 
 @dataclass
 class _Replayer:
@@ -125,7 +127,7 @@ class _Replayer:
     async def answer(self, call: Call, recorded: Sequence[Recorded]) -> BaseModel | str:
         number = len(self.asked)
         self.asked.append(Asked(call, recorded[-1].provider if recorded else call.endpoint.label, answered=False))
-        answer = _answer(call, recorded)
+        answer = answered(call, recorded)
         self.asked[number] = replace(self.asked[number], answered=True)
         return answer
 
@@ -151,8 +153,20 @@ def _not_simulated(schema: ResponseSchema | None, error: ReplyError) -> ReplyErr
     )
 
 
-def _answer(call: Call, recorded: Sequence[Recorded]) -> BaseModel | str:
-    """What the first whole reply answers, or the best of those that are not whole."""
+def tries_no_more(call: Call, recorded: Sequence[Recorded], parse_retries: int) -> bool:
+    """Whether nothing more is sent for a call with recorded replies: one is whole, or it was asked again as often as it may be."""
+    tried = sum(
+        reply.generation == call.record.generation and reply.provider == call.endpoint.label for reply in recorded
+    )
+    return tried > parse_retries or any(_is_whole(call, reply) for reply in recorded)
+
+
+def answered(call: Call, recorded: Sequence[Recorded]) -> BaseModel | str:
+    """What the first whole reply answers, or the best of those that are not whole.
+
+    Raises:
+        CallFailed: none is usable.
+    """
     partial = []
     for reply in recorded:
         call.replied(reply.raw, reply.format, reply.model_id)

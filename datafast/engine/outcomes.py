@@ -72,9 +72,23 @@ class Outcomes:
             outcome = await self.best(item, record, share)
             if outcome is not None and outcome.lines and (self._job.row_stages or record.begun):
                 outcome = await self.decided(item, record, outcome, share)
-        if outcome is None or not self._job.regenerate or (outcome.error and outcome.error.ends_run):
+        if outcome is None or (outcome.error and outcome.error.ends_run):
             return outcome
-        return await self._replaced(item, record, share, outcome)
+        if record.unasked is not None and not await self._asked_about_others(item, record, share):
+            return None
+        return await self._replaced(item, record, share, outcome) if self._job.regenerate else outcome
+
+    async def _asked_about_others(self, item: WorkItem, record: ItemRecord, share: Share) -> bool:
+        """Asks what stages ask about rows that were made again in earlier runs. False if the item stays pending."""
+        for context in self._store.contexts_of(record):
+            rows = [place for place, n in enumerate(context.rows) if record.unasked_of(context.generation) >> n & 1]
+            best = await self.best(item.remade(context), record, share) if rows else Outcome({}, None)
+            if best is None:
+                return False
+            also = [best.rows[place] for place in rows if place in best.lines]
+            if await self._decided_about([], item, record, Outcome({}, None), share, also=also) is None:
+                return False
+        return True
 
     async def _replaced(self, item: WorkItem, record: ItemRecord, share: Share, outcome: Outcome) -> Outcome | None:
         """An outcome in which rows that stages have dropped are made again."""
@@ -215,7 +229,11 @@ class Outcomes:
         dropped = record.begun & ~record.slots
         lines = {number: line for number, line in outcome.lines.items() if not dropped >> number & 1}
         new = [number for number in lines if not record.begun >> number & 1]
-        return await self._decided_about(new, item, record, outcome._replace(lines=lines), share)
+        # What is said about rows that were decided about before counts when all are settled.
+        unasked = [number for number in outcome.lines if record.unasked_of(0) >> number & 1]
+        rows = outcome.rows
+        outcome = outcome._replace(lines=lines)
+        return await self._decided_about(new, item, record, outcome, share, also=[rows[number] for number in unasked])
 
     async def _decided_about(
         self,
@@ -226,11 +244,12 @@ class Outcomes:
         share: Share,
         *,
         generation: int = 0,
+        also: Sequence[Any] = (),
     ) -> Outcome | None:
-        """The same about these rows."""
-        if not new or not self._job.row_stages:
+        """The same about these rows. `also`: further rows about which models are asked."""
+        if not (new or also) or not self._job.row_stages:
             return outcome
-        rows: list[Any] = [outcome.rows[number] for number in new]  # each has a line, so it is a row
+        rows: list[Any] = [*(outcome.rows[number] for number in new), *also]  # each has a line, so it is a row
         deciding = self._stages.decide(rows, item, self._asking(item, record, share) if self._stages.ask else None)
         try:
             found = await (self._at_desk(record, deciding) if self._stages.ask else deciding)
@@ -242,7 +261,7 @@ class Outcomes:
             raise
         except Exception as bug:  # noqa: BLE001 - as in produce()
             return Outcome({}, _stage_error(bug, share))
-        return self._applied(outcome, record, dict(zip(new, found, strict=True)), generation)
+        return self._applied(outcome, record, dict(zip(new, found, strict=False)), generation)
 
     def _applied(
         self, outcome: Outcome, record: ItemRecord, found: Mapping[int, Decided | CallFailed], generation: int
@@ -270,7 +289,7 @@ class Outcomes:
         return Generate(
             caller=self._caller,
             item=item,
-            record=record,
+            record=replace(record, failure=None) if record.is_for_asking else record,
             recorded=self._store.recorded_calls(record),
             most_rows=item.most_rows,
             route=share.routes[0],

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from datafast.amounts import counted
 from datafast.store.records import by_category, by_provider, by_stage
 from datafast.types import ProviderUsage, RunReport, StopCause
 
@@ -37,6 +38,7 @@ def report_of(parts: Parts, elapsed_s: float) -> RunReport:
         changed_by_stage=dict(store.changed.most_common()),
         dropped_at_end=0 if store.settled is None else store.settled.dropped,
         returned_at_end=0 if store.settled is None else store.settled.returned,
+        calls_missing=parts.decider.missing_calls.total(),
         calls=tally.calls,
         retries=tally.retries,
         replayed=tally.replayed,
@@ -81,6 +83,11 @@ def remarks(report: RunReport, tally: Tally) -> Iterator[str]:
     if report.filtered == report.requested > 0:
         yield (
             f"All {report.filtered:,} rows were filtered, so {report.output_file} has none of them. Check the stages under quality."
+        )
+    if report.calls_missing:
+        yield (
+            f"quality: {counted(report.calls_missing, 'call')} of stages {'is' if report.calls_missing == 1 else 'are'} missing, so rows "
+            f"that were made before keep the verdicts that they had. A run without --decide-only (decide_only=True) makes them."
         )
     if tally.cut:
         yield (

@@ -33,11 +33,14 @@ _RECENT = 0.1  # the weight of the newest item in the mean
 class RowStages:
     """The stages of a run. `close` it at the end.
 
+    Args:
+        mean_s: how long the stages take that ask no model, at first; long, since the first ones may load something.
+
     Attributes:
         ask: whether one of them asks models.
     """
 
-    def __init__(self, stages: Sequence[Decides]) -> None:
+    def __init__(self, stages: Sequence[Decides], *, mean_s: float = 10 * _SLOW_S) -> None:
         self.ask = any(isinstance(stage, Asks) for stage in stages)
         self._parts: list[Asks | list[Decides]] = []
         for stage in stages:
@@ -49,7 +52,7 @@ class RowStages:
                 self._parts[-1].append(stage)
             else:
                 self._parts.append([stage])
-        self._mean_s = 10 * _SLOW_S  # the first ones may load something
+        self._mean_s = mean_s
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="datafast-stages")
         self._waiting = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="datafast-commands")
 

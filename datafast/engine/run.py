@@ -203,9 +203,10 @@ class _Run:
             self._desk.wait(parked, record, share)
             return
         replayed = calls_before == self._sender.tally.calls and not record.reopened
-        if best is None or (best.error and self._stop):
+        if best is None or (best.error and self._stop) or record.is_for_asking:
             if self._reorder is not None:
                 self._reorder.leave(item.position)
+            self._end_with(best)
         elif self._reorder is None:
             self._finish(record, best, share, replayed=replayed)
         else:
@@ -235,7 +236,11 @@ class _Run:
                     rows=failure.rows,
                 )
             )
-        if outcome.error and outcome.error.ends_run:
+        self._end_with(outcome)
+
+    def _end_with(self, outcome: Outcome | None) -> None:
+        """Ends the run with an item that says so."""
+        if outcome is not None and outcome.error and outcome.error.ends_run:
             self._stop.now(StopCause.ITEM, str(outcome.error))
 
     # -- beginning and end

@@ -69,11 +69,11 @@ class ChangedTable:
 
     def of(self, item_id: int) -> dict[tuple[int, int], ChangedRow]:
         """The rows of an item by number and generation."""
-        query = "SELECT item, number, stages, original, generation FROM changed WHERE item = ?"
-        found = (
-            ChangedRow(*row[:2], tuple(orjson.loads(row[2])), *row[3:]) for row in self._db.execute(query, (item_id,))
-        )
-        return {(row.number, row.generation): row for row in found}
+        query = "SELECT number, generation, stages, original FROM changed WHERE item = ?"
+        return {
+            (number, generation): ChangedRow(item_id, number, tuple(orjson.loads(stages)), original, generation)
+            for number, generation, stages, original in self._db.execute(query, (item_id,))
+        }
 
     def counts(self) -> Counter[str]:
         """The rows in the file that each stage has changed, of items that are in the plan."""

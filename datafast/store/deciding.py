@@ -32,13 +32,14 @@ from datafast.store.changed import ChangedRow
 from datafast.store.compaction import behind_link, finish_rewrite, new_files
 from datafast.store.generations import arrange
 from datafast.store.ledger import Ledger
-from datafast.store.records import Append, FilteredRow, Place
+from datafast.store.records import Append, FilteredRow, Place, Recorded
 from datafast.store.row_values import numbers_of
 from datafast.store.rows import verify
 
 __all__ = [
     "BEHIND",
     "Abandoned",
+    "CallsOf",
     "Decides",
     "Deciding",
     "Dropped",
@@ -69,12 +70,14 @@ BEHIND = Dropped("", "")
 
 class Said(NamedTuple):
     """What stages say about a row: what drops it, if anything does; its line as they leave it, and which of them have changed it.
-    `is_undecided`: one of them could not say anything, and what was said before stands."""
+    `is_undecided`: one of them could not say anything, or, if the row `is_unasked`, a model has to be asked first; what was said before
+    stands."""
 
     drops: Dropped | None
     line: bytes
     changed_by: tuple[str, ...] = ()
     is_undecided: bool = False
+    is_unasked: bool = False
 
 
 Key = tuple[int, int, int]
@@ -142,6 +145,9 @@ class Decides(Protocol):
         walks: of those that compare rows, as JSON.
         walk_names: the names of these.
         most_replaced: how often a row that they drop is made again.
+        unasked: of the last pass, the rows about which models have to be asked first, as bit masks by the ids of their items and by
+            generation.
+        asked_in_vain: those of these items about which models were asked, and gave no usable answer.
     """
 
     settings: str
@@ -149,14 +155,26 @@ class Decides(Protocol):
     walk_names: frozenset[str]
     most_replaced: int
 
-    def anew(self, *, each: bool, former_walks: Collection[str]) -> Deciding:
+    @property
+    def unasked(self) -> Mapping[int, Mapping[int, int]]: ...
+    @property
+    def asked_in_vain(self) -> Collection[int]: ...
+
+    def anew(
+        self, *, each: bool, former_walks: Collection[str], calls_of: CallsOf, tries_again: bool = False
+    ) -> Deciding:
         """A pass of verdicts.
 
         Args:
             each: whether the stages that look at one row decide anew; else what they have decided stands.
             former_walks: the names of stages by which rows were ever compared. What these have decided never stands.
+            calls_of: gives what models have answered.
+            tries_again: whether models are to be asked again that gave no usable answer.
         """
 
+
+CallsOf = Callable[[int], Iterable[tuple[bytes, Recorded]]]
+"""Given the id of an item: its recorded replies with the keys of their calls, oldest first."""
 
 PlaceIn = Callable[[int], tuple[int, int]]
 """Given the id of an item: its position in a plan, and how many rows that asks it for; 0 where it is not in it."""
@@ -165,8 +183,8 @@ PlaceIn = Callable[[int], tuple[int, int]]
 @dataclass
 class Reversed:
     """How many rows have another verdict than before: `dropped` ones were kept, `returned` ones dropped, and `changed` ones are in the file
-    as before, with another text. `decided` are all rows, and `undecided` those of them about which no verdict could be given. `to_replace`
-    are to be made again, because stages drop them."""
+    as before, with another text. `decided` are all rows, `undecided` those of them about which no verdict could be given, and `unasked`
+    those about which models have to be asked first. `to_replace` are to be made again, because stages drop them."""
 
     dropped: int = 0
     returned: int = 0
@@ -174,6 +192,7 @@ class Reversed:
     decided: int = 0
     undecided: int = 0
     to_replace: int = 0
+    unasked: int = 0
 
     def __bool__(self) -> bool:
         return bool(self.dropped or self.returned or self.changed)
@@ -198,6 +217,7 @@ class _Changes:
         counts, key = self.counts, row.key
         counts.decided += 1
         counts.undecided += said.is_undecided
+        counts.unasked += said.is_unasked
         if said.drops is None and row.before is not None:
             counts.returned += 1
             self.returned.add(key)
@@ -273,7 +293,8 @@ def decide_where_changed(rows: Path, ledger: Ledger, decides: Decides, *, tries_
     """Decides about all recorded rows if the stages are others than those that they were decided by. None if they are the same.
 
     Args:
-        tries_again: also if no verdict could be given about some.
+        tries_again: also if no verdict could be given about some. Where models are still to be asked about some, they are decided about
+            in any case.
 
     Raises:
         Abandoned: by the stages; nothing has happened.
@@ -281,27 +302,30 @@ def decide_where_changed(rows: Path, ledger: Ledger, decides: Decides, *, tries_
         OutputChangedError: lines were changed since they were written; nothing has happened.
     """
     each = ledger.stages != decides.settings or (tries_again and bool(ledger.meta("undecided")))
+    each = each or bool(ledger.meta("unasked"))
     if not each and ledger.walks == decides.walks:
         return None
     if each:
         with ledger.transaction():
             ledger.retry_stage_errors()
-    return _decide(rows, ledger, decides, each=each)
+    return _decide(rows, ledger, decides, each=each, tries_again=tries_again)
 
 
 def settle(rows: Path, ledger: Ledger, decides: Decides) -> Reversed | None:
-    """Compares all recorded rows with each other if any has come or gone since that was last done. None if none has.
+    """Compares all recorded rows with each other if any has come or gone since that was last done, and decides about all if models were
+    still to be asked about some. None if there is neither.
 
     Raises:
         As `decide_where_changed`.
     """
+    each = bool(ledger.meta("unasked"))
     is_settled = ledger.is_settled or decides.walks == "[]"
-    if not ledger.has_rows or (is_settled and ledger.walks == decides.walks):
+    if not ledger.has_rows or (not each and is_settled and ledger.walks == decides.walks):
         return None
-    return _decide(rows, ledger, decides, each=False)
+    return _decide(rows, ledger, decides, each=each)
 
 
-def _decide(rows: Path, ledger: Ledger, decides: Decides, *, each: bool) -> Reversed:
+def _decide(rows: Path, ledger: Ledger, decides: Decides, *, each: bool, tries_again: bool = False) -> Reversed:
     names = ledger.walk_names
     meta = {"walks": decides.walks, "unsettled": ""}
     if each:
@@ -310,11 +334,11 @@ def _decide(rows: Path, ledger: Ledger, decides: Decides, *, each: bool) -> Reve
         meta["walk_names"] = orjson.dumps(sorted(decides.walk_names | names)).decode()
     if not ledger.has_rows:
         with ledger.transaction():
-            _note(ledger, meta)
+            _note(ledger, {**meta, "unasked": ""})
         return Reversed()
     with ledger.transaction():
         ledger.filtered.give_places(last=ledger.max_id("appends"), end=ledger.committed_size())
-    deciding = decides.anew(each=each, former_walks=names)
+    deciding = decides.anew(each=each, former_walks=names, calls_of=ledger.calls_of, tries_again=tries_again)
     counts = ledger.counts()
     deciding.expect(counts.written + counts.filtered)
     rows = behind_link(rows)
@@ -322,6 +346,8 @@ def _decide(rows: Path, ledger: Ledger, decides: Decides, *, each: bool) -> Reve
         changes = _changes(_recorded(rows, ledger, deciding), deciding, spool)
         if each or changes.counts.undecided:
             meta["undecided"] = str(changes.counts.undecided or "")
+        if each:
+            meta["unasked"] = str(changes.counts.unasked or "")
         _apply(rows, ledger, changes, meta, most=decides.most_replaced)
     return changes.counts
 

@@ -331,6 +331,11 @@ class Ledger:
         self._db.executemany("UPDATE items SET state = 0, generation = generation + 1 WHERE id = ?", ids)
         self._db.executemany("DELETE FROM failures WHERE item = ?", ids)
 
+    def raise_generation_of_done(self, item_ids: Iterable[int]) -> None:
+        """The same, of items that are done and stay so."""
+        ids = [(item_id,) for item_id in item_ids]
+        self._db.executemany("UPDATE items SET generation = generation + 1 WHERE id = ? AND state != 0", ids)
+
     @property
     def requested(self) -> int:
         """The rows that the plan of the last run asks for."""

@@ -14,10 +14,23 @@ from datafast._util.bitmap import PositionSet
 from datafast.plan.items import Plan, WorkItem
 from datafast.store.ledger import Ledger
 from datafast.store.locating import Located, locate
-from datafast.store.records import ItemRecord, ItemState
+from datafast.store.records import FailureRow, ItemRecord, ItemState
 
 __all__ = ["Comparison", "Matched", "compare", "former_of", "has_places_of", "item_at", "match"]
 
+_AT_ONCE = 500
+_NOT_FOR_SALE = FailureRow(
+    item=0,
+    category="lost",
+    error="Its replies are not recorded any more.",
+    provider="",
+    role="",
+    attempts=0,
+    rows=0,
+    prompt="",
+    raw=b"",
+    at=0.0,
+)
 _SETTLED = frozenset({ItemState.DONE, ItemState.FAILED})
 
 
@@ -38,6 +51,26 @@ class Matched:
     unfinished: dict[int, ItemRecord] = field(default_factory=dict)
     donors: dict[bytes, list[int]] = field(default_factory=dict)
     most_donated: int = 0
+
+    def open_for_asking(
+        self, ledger: Ledger, unasked: Mapping[int, Mapping[int, int]], *, anew: Collection[int]
+    ) -> None:
+        """Opens items for what stages ask about their rows. What they are in the ledger stays, and nothing else is bought for them.
+
+        Args:
+            unasked: the rows, as bit masks by the ids of the items and by generation.
+            anew: those of the items about which models were asked in vain, and are asked once more.
+        """
+        with ledger.transaction():
+            ledger.raise_generation_of_done(anew)
+        ids = list(unasked)
+        for start in range(0, len(ids), _AT_ONCE):
+            for item_id, item in ledger.items_of(ids[start : start + _AT_ONCE]).items():
+                item = self.unfinished.setdefault(item.position, item)
+                item.unasked = unasked[item_id]
+                if item.is_for_asking:
+                    item.failure = replace(_NOT_FOR_SALE, item=item_id)
+                    self.done.discard(item.position)
 
     def forget_rows_beyond(self) -> None:
         """Rows that items do not ask for any more have left the file."""

@@ -60,7 +60,8 @@ class ItemRecord:
     built again, for instance because it was lost from the JSONL. `dropped` has rows that stages have dropped and that are to be made again:
     how often each was made, and why it was dropped last, by number; None for none. `failure` says why others of its rows had failed when
     some were lost: these are built again, and nothing is bought. `reopened`: this run has had it open before, and closed it while it
-    waited for a batch.
+    waited for a batch. `unasked`: rows that were decided about, and about which stages ask models that they have not asked yet,
+    by generation; None for none.
     """
 
     id: int
@@ -76,6 +77,16 @@ class ItemRecord:
     failure: FailureRow | None = None
     reopened: bool = False
     dropped: Mapping[int, tuple[int, str]] | None = None
+    unasked: Mapping[int, int] | None = None
+
+    @property
+    def is_for_asking(self) -> bool:
+        """Whether the item is open only for what stages ask about its rows."""
+        return self.unasked is not None and self.state is not ItemState.OPEN
+
+    def unasked_of(self, generation: int) -> int:
+        """The unasked rows of a generation."""
+        return 0 if self.unasked is None else self.unasked.get(generation, 0)
 
     @property
     def decided(self) -> int:

@@ -273,11 +273,10 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
             set_aside.append(stale)
             matched.forget_rows_beyond()
         decided = _as_configured(paths, ledger, how, set_aside)
-        if decided is None and how.retry_failed and how.decides is not None:
-            with ledger.transaction():
-                arrange(ledger, how.decides.most_replaced)
-        if decided is not None or how.retry_failed:
+        if decided is not None or _are_to_replace(ledger, how):
             matched = match(ledger, plan)
+        if decided is not None and decided.unasked and how.decides is not None:
+            matched.open_for_asking(ledger, how.decides.unasked, anew=how.decides.asked_in_vain)
         with ledger.transaction():
             size = {"requested": str(plan.num_rows), "routes": str(plan.num_routes), "num_rows": plan.counted}
             for name, value in {**how.notes, **size, "stop_reason": ""}.items():
@@ -306,9 +305,21 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
         if rows:
             rows.close()
         raise
-    failed_items = PositionSet(p for p, item in matched.unfinished.items() if item.state is ItemState.FAILED)
+    failed_items = PositionSet(
+        position
+        for position, item in matched.unfinished.items()
+        if item.state is ItemState.FAILED and not item.is_for_asking
+    )
     lost = frozenset(position for position, item in matched.unfinished.items() if item.kept or item.dropped)
     return OpenOutput(store, matched.done, failed_items, lost, set_aside, _deep_check(paths, checked_from))
+
+
+def _are_to_replace(ledger: Ledger, how: Opening) -> bool:
+    """Whether rows of failed items, which are open again, may be made again that stages have dropped."""
+    if not how.retry_failed or how.decides is None:
+        return False
+    with ledger.transaction():
+        return arrange(ledger, how.decides.most_replaced) > 0
 
 
 def _reopen(ledger: Ledger, matched: Matched, chosen: Collection[int] | None) -> None:
