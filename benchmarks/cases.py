@@ -50,6 +50,7 @@ class Sizes:
     chance_calls: int = 400
     knee_calls: int = 6_000
     stage_rows: tuple[int, int] = (200_000, 20_000)  # through all stages, and through each by itself
+    statistics_rows: int = 1_000_000
 
 
 FULL = Sizes()
@@ -67,6 +68,7 @@ QUICK = Sizes(
     silent_calls=300,
     knee_calls=2_000,
     stage_rows=(20_000, 5_000),
+    statistics_rows=50_000,
 )
 
 _IN_FLIGHT = 64
@@ -590,6 +592,18 @@ def _stage_line(what: str, rows: int, runs: list[tuple[_Result, _Result]], limit
     )
 
 
+def _statistics(sizes: Sizes) -> list[Line]:
+    rows, rounds = sizes.statistics_rows, range(min(sizes.repeats, 3))
+    lines = []
+    for what, ledger in (("an output with its ledger", True), ("a file without one", False)):
+        found = [_in_a_folder("statistics:measured", rows=rows, ledger=ledger) for _ in rounds]
+        seconds, peaks = [r["wall_s"] for r in found], [r["peak_mb"] for r in found]
+        of = f"{rows:,} rows of 100 words, {what}"
+        lines.append(Line(case="statistics", measured=f"wall time, {of}", unit="s", ours=seconds, limit=60, digits=1))
+        lines.append(Line(case="statistics", measured=f"peak RSS, {of}", unit="MB", ours=peaks, limit=500, digits=0))
+    return lines
+
+
 _Result = dict[str, Any]
 
 CASES: Mapping[str, Callable[[Sizes], list[Line]]] = {
@@ -608,6 +622,7 @@ CASES: Mapping[str, Callable[[Sizes], list[Line]]] = {
     "resume": _resume,
     "local": _local,
     "stages": _stages,
+    "statistics": _statistics,
 }
 """By name, in the order of the table."""
 

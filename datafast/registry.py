@@ -111,6 +111,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "failures": "datafast.cli.commands.failures:command",
         "dropped": "datafast.cli.commands.dropped:command",
         "filter": "datafast.cli.commands.filter:command",
+        "compare": "datafast.cli.commands.compare:command",
         "evaluate": "datafast.cli.commands.evaluate:command",
         "stats": "datafast.cli.commands.stats:command",
         "topics": "datafast.cli.commands.topics:command",

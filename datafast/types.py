@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -20,7 +20,9 @@ __all__ = [
     "RateLimits",
     "RunReport",
     "StopCause",
+    "TargetCount",
     "Usage",
+    "target_lines",
 ]
 
 
@@ -132,6 +134,45 @@ class StopCause(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TargetCount:
+    """A stratum of `target_rows`, and how many rows of it were accepted.
+
+    Attributes:
+        values: what its rows have in common, by field; nothing where all rows count together.
+        target: rows that are to be accepted; `accepted` rows are in the file.
+        drawn: rows that were asked for and have come, were dropped or have failed.
+        acceptance: the share of them that was accepted, with those beyond the target; None before any was drawn.
+        given_up: why no more are drawn although some are lacking; None if they are.
+    """
+
+    values: dict[str, str]
+    target: int
+    accepted: int
+    drawn: int
+    acceptance: float | None = None
+    given_up: str | None = None
+
+    @property
+    def name(self) -> str:
+        return ", ".join(self.values.values()) or "all rows"
+
+    def in_words(self) -> str:
+        share = "" if self.acceptance is None else f" ({self.acceptance:.0%} of {self.drawn:,} drawn)"
+        end = "" if self.given_up is None else f"; given up: {self.given_up}"
+        return f"{self.name}: {self.accepted:,} of {self.target:,} accepted{share}{end}"
+
+
+def target_lines(targets: Sequence[TargetCount]) -> list[str]:
+    """How targets stand, in words: in all, and each one that is not reached."""
+    if len(targets) <= 1:
+        return [one.in_words() for one in targets]
+    accepted, wanted = sum(one.accepted for one in targets), sum(one.target for one in targets)
+    reached = sum(one.accepted >= one.target for one in targets)
+    whole = f"{accepted:,} of {wanted:,} rows accepted, {reached:,} of {len(targets):,} targets reached"
+    return [whole, *(one.in_words() for one in targets if one.accepted < one.target)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunReport:
     """What a run did. Rows: `requested = written + filtered + failed + pending`, always.
 
@@ -143,6 +184,7 @@ class RunReport:
     Rows are counted over the whole output file; calls, retries, tokens, cost and seconds over this run only.
     `filtered_by_stage` counts filtered rows by stage and reason, `failures` failed rows by category, and `failures_by_provider`
     failed rows by provider and category. `usage_by_provider` are the calls, tokens and cost of each provider that was called.
+    `targets` says how each stratum of `target_rows` stands.
     `cost_usd` is None if the price of a model that was called is not known.
     `stop_reason` says in words why the run ended early, and `stop_cause` what kind of reason it is. Both are None otherwise.
     """
@@ -177,6 +219,12 @@ class RunReport:
     returned_at_end: int = 0
     calls_missing: int = 0
     usage_by_provider: dict[str, ProviderUsage] = field(default_factory=dict)
+    targets: list[TargetCount] = field(default_factory=list)
+
+    @property
+    def given_up(self) -> list[TargetCount]:
+        """The targets that are not reached and for which no more is drawn."""
+        return [target for target in self.targets if target.given_up is not None]
 
     def counts_line(self) -> str:
         """The counts in one sentence, as the console and the errors print them."""
@@ -213,6 +261,7 @@ class RunReport:
             ("left the file at the end, compared with others", self.dropped_at_end),
             ("came back into it then", self.returned_at_end),
             ("failed", failures),
+            *(("target", line) for line in target_lines(self.targets)),
             ("calls", self.calls_line()),
             ("tokens", f"{self.input_tokens:,} in, {self.output_tokens:,} out"),
             ("cost", money(self.cost_usd)),

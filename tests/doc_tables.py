@@ -122,9 +122,7 @@ def _words(schema: dict[str, Any], defs: dict[str, Any]) -> str:
     if "enum" in schema:
         return " or ".join(f"`{value}`" for value in schema["enum"])
     if "oneOf" in schema:
-        first = schema["oneOf"][0]
-        found = defs[first["$ref"].rpartition("/")[2]] if "$ref" in first else first
-        return "[stages](#stages)" if "stage" in found["properties"] else "a column; see [Columns](#columns)"
+        return _one_of(schema["oneOf"], defs)
     match schema.get("type"):
         case None:
             return "anything"
@@ -137,6 +135,13 @@ def _words(schema: dict[str, Any], defs: dict[str, Any]) -> str:
             return _number(kind, schema)
         case kind:
             return {"string": "text", "boolean": "true or false", "null": "null"}[kind]
+
+
+def _one_of(parts: list[dict[str, Any]], defs: dict[str, Any]) -> str:
+    found = defs[parts[0]["$ref"].rpartition("/")[2]] if "$ref" in parts[0] else parts[0]
+    if "properties" not in found:
+        return " or ".join(_words(part, defs) for part in parts)
+    return "[stages](#stages)" if "stage" in found["properties"] else "a column; see [Columns](#columns)"
 
 
 def _number(kind: str, schema: dict[str, Any]) -> str:

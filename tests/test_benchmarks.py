@@ -43,6 +43,7 @@ TINY = Sizes(
     knee_calls=100,
     batch_calls=(20, 40),
     stage_rows=(30, 20),
+    statistics_rows=40,
 )
 EXPECTED = {
     "zero-latency": ["CPU a row, 20 rows, 64 in flight", "rows a second"],
@@ -84,6 +85,11 @@ EXPECTED = {
         "CPU a row, 30 rows of 100 words, all 10",
         "peak RSS, 30 rows of 100 words, all 10",
         *(f"CPU a row, 20 rows of 100 words, `{name}`" for name in STAGES),
+    ],
+    "statistics": [
+        f"{figure}, 40 rows of 100 words, {what}"
+        for what in ("an output with its ledger", "a file without one")
+        for figure in ("wall time", "peak RSS")
     ],
 }
 

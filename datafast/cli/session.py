@@ -190,12 +190,12 @@ def _collecting_rarely() -> Iterator[None]:
 
 
 def exit_code(report: RunReport) -> int:
-    """0 all there or filtered, 3 failed rows or none at all, 4 stopped early, 130 interrupted."""
+    """0 all there or filtered, 3 failed rows, none at all, or a target that is given up, 4 stopped early, 130 interrupted."""
     if report.stop_cause is StopCause.INTERRUPTED and report.pending:
         return 130
     if report.stop_cause not in {None, StopCause.INTERRUPTED}:
         return 4
-    return 3 if report.failed or not (report.written or report.filtered) else 0
+    return 3 if report.failed or report.given_up or not (report.written or report.filtered) else 0
 
 
 def _generate(
@@ -289,7 +289,8 @@ def _further_steps(report: RunReport, settings: Settings, ledger: Path | None) -
 def _show_start(display: RunDisplay, project: Project, dataset: Dataset[Any, Any], settings: Settings) -> None:
     show_start(
         display.console,
-        rows=dataset.plan_for(project.routes, fresh=settings.fresh).num_rows,
+        rows=dataset.expected_rows(dataset.plan_for(project.routes, fresh=settings.fresh)),
+        are_accepted=dataset.targets is not None,
         kind=dataset.kind,
         providers=[provider.label for _, provider in project.all_providers()],
         file=str(project.config.output_file),

@@ -260,11 +260,14 @@ class _Loader:
         self, dataset_class: type[Dataset[Any, Any]], config: DatasetConfig, routes: Sequence[Route[LLMProvider]]
     ) -> None:
         """Finds what does not fit to the rows that the config makes."""
-        if not (config.quality or getattr(config, "best_of_n", None)):
+        targets = getattr(config, "target_rows", None)
+        if not (config.quality or targets or getattr(config, "best_of_n", None)):
             return
         dataset = dataset_class(config)
         try:
             _ = dataset.producer
+            if targets:
+                dataset.plan(["any"])
         except ConfigError as why:
             self._problems.add_text(str(why))
         for number, error in dataset.stage_problems(routes):

@@ -35,7 +35,7 @@ class BySourceDataset(FanOutDataset[ConfigT, RowT]):
         """
         rows = super().get_num_expected_rows(providers, llms=llms)
         config: Any = self.config
-        if source_data_num_rows is None or config.num_rows is not None:
+        if source_data_num_rows is None or config.is_drawn:
             return rows
         if source_data_num_rows < 0:
             raise ConfigError(

@@ -22,6 +22,7 @@ from datafast._util.config_model import Accepts, ConfigModel, NonBlank, Seed, Us
 from datafast._util.notify import nearest, warn_user
 from datafast.datasets.inputs import origin_names, sources_of
 from datafast.datasets.pairing import NAMES, SENTENCES, Pair, check_pair, given_names
+from datafast.datasets.targets import MIN_ACCEPTANCE, AnyTarget, StopWhen, TargetRows, check_targets
 from datafast.engine.reasoning import KEY, METADATA, Place
 from datafast.engine.routes import FurtherRole
 from datafast.engine.settings import RunConfig
@@ -290,6 +291,16 @@ class PromptDatasetConfig(DatasetConfig):
     """Exactly this many rows in all, drawn from all combinations and spread evenly over every dimension and the providers. More
     rows later leave those that are there as they are. Without it there are rows for every combination."""
 
+    target_rows: Accepts[AnyTarget | None, int | TargetRows | Mapping[str, Any] | None] = default_of(None)
+    """So many rows are to be accepted: written, and not dropped by a stage. A number in all, or by stratum: `{by: label, each: 800}`,
+    `{by: [language, label], each: 100}`, `{by: language, rows: {en: 1000, fr: 500}}`. Further rows are drawn until they are there."""
+
+    min_acceptance: float = Field(default=MIN_ACCEPTANCE, gt=0, lt=1)
+    """The share of accepted rows below which no more are drawn for a target: it is given up once that is 95 % certain."""
+
+    stop_when: Accepts[StopWhen | None, StopWhen | Mapping[str, Any] | None] = default_of(None)
+    """When else no more rows are drawn for a target: `{near_duplicates_above: 0.5}`."""
+
     personas: Accepts[
         Annotated[Sequence[str] | PersonasConfig, PersonaInput()] | None, Iterable[Any] | Path | PersonasConfig | None
     ] = default_of(None)
@@ -315,9 +326,15 @@ class PromptDatasetConfig(DatasetConfig):
 
     _built: Expansion | None = PrivateAttr(default=None)
 
+    @property
+    def is_drawn(self) -> bool:
+        """Whether rows are drawn from all combinations, as many as it takes."""
+        return self.num_rows is not None or self.target_rows is not None
+
     @model_validator(mode="after")
     def _prompts_fit(self) -> PromptDatasetConfig:
         check_pair(self)
+        check_targets(self)
         choice = ["best_of_n"] if self.best_of_n else []
         own = {*self.own_metadata, *origin_names(self), *given_names(self), *choice}
         if self.has_free_text and self.run.on_truncation == "keep":
@@ -478,7 +495,7 @@ class PromptDatasetConfig(DatasetConfig):
             names.parse(text, self.placeholders, field=self.template_field(number), remark=remark).varied_by(others)
             for number, text in enumerate(self._texts(edition))
         ]
-        return Expansion(templates, self._expansion_spec(), remark=remark, drawn=self.num_rows is not None)
+        return Expansion(templates, self._expansion_spec(), remark=remark, drawn=self.is_drawn)
 
     def _expansion_spec(self) -> ExpansionSpec:
         return self.varied.spec(self.run.seed)

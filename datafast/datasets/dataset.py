@@ -19,11 +19,13 @@ from datafast.datasets.config import DatasetConfig, Metadata, PromptDatasetConfi
 from datafast.datasets.inputs import origins, sources_of
 from datafast.datasets.pairing import NAMES, given, paired
 from datafast.datasets.row import with_reasoning
+from datafast.datasets.targets import targets_of
 from datafast.engine.generate import Generate
 from datafast.engine.job import Produce, asking
 from datafast.engine.preparation import Preparation
 from datafast.engine.routes import Route, route_identities
 from datafast.engine.stages import AnyStage
+from datafast.engine.targets import NOTED, Targets
 from datafast.errors import CallFailed, ConfigError, OutputError
 from datafast.executors.local import LocalExecutor
 from datafast.html import paragraph
@@ -34,6 +36,7 @@ from datafast.plan.expansion import Expansion
 from datafast.plan.grid import Dimension, GridPlan
 from datafast.plan.items import Counted, Plan, WorkItem
 from datafast.plan.pairing import Pairing
+from datafast.plan.stratified import StratifiedPlan
 from datafast.quality.base import ModelStage
 from datafast.store.failures import FailedItems, values_of
 from datafast.store.paths import OutputPaths, UsedFile, refuse_shared
@@ -56,6 +59,7 @@ __all__ = ["ConfigT", "Dataset", "RowT"]
 
 ConfigT = TypeVar("ConfigT", bound=DatasetConfig)
 RowT = TypeVar("RowT", bound=BaseModel)
+T = TypeVar("T")
 
 
 class Dataset(ABC, Generic[ConfigT, RowT]):
@@ -66,14 +70,17 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
     Attributes:
         kind: the name of the kind in YAML.
         config_model, row_model: its config and its row. A kind whose rows depend on its config sets `row_model` in the instance.
+        in_plan_order: whether stages compare its rows in the order of the plan; see `Job`.
         has_parts: whether different models write parts of a row, so that its reasoning is told by part.
         report: the report of the last run; None before the first.
         executor: carries out its runs.
+        targets: what `target_rows` asks for, once a plan was made; None without.
     """
 
     kind: ClassVar[str]
     config_model: ClassVar[type[DatasetConfig]]
     row_model: type[BaseModel]
+    in_plan_order: ClassVar[bool] = False
     has_parts: bool = False
 
     def __init__(self, config: ConfigT, *, executor: Executor | None = None) -> None:
@@ -84,6 +91,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         self.config = config
         self.report: RunReport | None = None
         self.executor: Executor = executor or LocalExecutor()
+        self.targets: Targets | None = None
         self._personas = _supply_of(config)
 
     # -- what a kind defines
@@ -153,15 +161,23 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
     @property
     def counted_before(self) -> Counted | None:
         """Which rows `num_rows` counts in the output; None if there is none yet, or it cannot be read, which a run will say."""
+        return self._read(lambda reader: reader.counted)
+
+    def _read(self, what: Callable[[LedgerReader], T]) -> T | None:
+        """Something of the ledger; None if there is none yet, or it cannot be read, which a run will say."""
         if not self.paths.ledger.is_file():
             return None
         try:
             with LedgerReader(self.paths.ledger) as reader:
-                return reader.counted
+                return what(reader)
         except OutputError:
             return None
 
     # -- helpers for kinds
+
+    def expected_rows(self, plan: Plan) -> int:
+        """The rows that the file has when all is done by a plan of this dataset."""
+        return plan.num_rows if self.targets is None else self.targets.total
 
     @property
     def personas(self) -> Sequence[str] | None:
@@ -178,7 +194,8 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
     ) -> GridPlan:
         """The plan of a kind whose items are a product of dimensions and, if there are any, the config's expanded prompts.
 
-        If the config has a `num_rows`, that many rows are drawn from the product.
+        If the config has a `num_rows`, that many rows are drawn from the product; with `target_rows`, those of the rounds that the
+        ledger notes.
 
         Args:
             dimensions: the axes, slowest first; or a function that gives those of an edition.
@@ -187,15 +204,26 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         """
         current, *earlier = self.config.editions()
         config = self.config if isinstance(self.config, PromptDatasetConfig) else None
-        num_rows = config.num_rows if config is not None and not each else None
         choice = config.best_of_n.told if config is not None and config.best_of_n is not None else ()
-        plan = GridPlan if num_rows is None else partial(DrawnPlan, num_rows=num_rows)
         axes, pairings = self._paired()
+        first = [*(dimensions(current) if callable(dimensions) else dimensions), *axes]
+        plan: Callable[..., GridPlan] = GridPlan
+        targets = self.targets = None if config is None else targets_of(config, first)
+        if targets is not None:
+            plan = partial(
+                StratifiedPlan,
+                strata=targets.strata,
+                rounds=targets.rounds(self._read(lambda reader: reader.meta(NOTED))),
+            )
+        elif config is not None and config.num_rows is not None and not each:
+            plan = partial(DrawnPlan, num_rows=config.num_rows)
 
         def make(edition: Edition, former: Callable[[], Iterable[GridPlan]] = tuple) -> GridPlan:
             return plan(
                 self.kind,
-                [*(dimensions(edition) if callable(dimensions) else dimensions), *axes],
+                first
+                if edition is current
+                else [*(dimensions(edition) if callable(dimensions) else dimensions), *axes],
                 routes=routes,
                 expansion=_expansion(self.config, None if edition is current else edition),
                 rows_per_item=self.config.rows_per_item,
@@ -284,6 +312,8 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         by: Sequence[str] = (),
         text_fields: Sequence[str] | None = None,
         sample: int = 5_000,
+        effect_texts: int = 1_000,
+        strength: int = 2,
         seed: int = 0,
     ) -> Statistics:
         """What is in the output file and what it took to make, in all and in groups: acceptance, lengths, diversity, tokens, cost.
@@ -292,6 +322,8 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
             by: fields of the rows or of their metadata that make groups, besides those that are found.
             text_fields: the fields whose texts are looked at; by default all that hold text.
             sample: diversity and refusals are looked at in so many rows, drawn with `seed`.
+            effect_texts: what shapes texts is looked at in so many of these; 0 for not at all.
+            strength: which combinations of values have rows is told of pairs (2) or triples (3).
 
         Raises:
             ConfigError: there are no rows yet, or no such field.
@@ -307,6 +339,8 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
             by=by,
             text_fields=text_fields,
             sample=sample,
+            effect_texts=effect_texts,
+            strength=strength,
             seed=seed,
         )
 

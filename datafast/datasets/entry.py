@@ -22,9 +22,11 @@ from datafast.engine.options import RunOptions, check_options, checked_provider
 from datafast.engine.preparation import Preparation, combined, stopped_early
 from datafast.engine.reasoning import ReasoningPlace
 from datafast.engine.routes import Route, providers_of, replaced, with_further
+from datafast.engine.targets import NOTED
 from datafast.errors import ConfigError, GrowthError, OutputError, RunStopped
 from datafast.logger_config import log_file
 from datafast.plan.items import Plan
+from datafast.plan.stratified import StratifiedPlan
 from datafast.quality.base import allow_commands
 from datafast.store.paths import UsedFile, refuse_shared
 from datafast.types import RunReport
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from datafast.engine.estimated import Estimate
     from datafast.llms.provider import LLMProvider
 
-__all__ = ["FanOutDataset", "Generation", "RoleDataset", "estimate_of", "runs_before", "with_stand_ins"]
+__all__ = ["FanOutDataset", "Generation", "RoleDataset", "estimate_of", "plan_ahead", "runs_before", "with_stand_ins"]
 
 P = TypeVar("P")
 
@@ -56,7 +58,7 @@ class FanOutDataset(Dataset[ConfigT, RowT]):
         """
         given = _some(providers, llms, roles=_roles_of(self.config))
         routes = [Route.by_role(given)] if isinstance(given, Mapping) else list(map(Route.single, given))
-        return self.plan_for(routes).num_rows
+        return self.expected_rows(self.plan_for(routes))
 
     def generate(
         self,
@@ -136,7 +138,7 @@ class RoleDataset(Dataset[ConfigT, RowT]):
 
         `providers`, or `llms` as the first datafast called them, may be given: how many there are changes nothing here.
         """
-        return self.plan(["roles"]).num_rows
+        return self.expected_rows(self.plan(["roles"]))
 
     def generate(
         self,
@@ -273,6 +275,8 @@ class Generation:
         _ = self._dataset.written_model  # raises if rows have no place for reasoning, before anything is paid for
         _ = self._dataset.producer  # likewise
         self._dataset.config.remark_on([provider for route in self._routes for provider in route.own])
+        if getattr(self._dataset.config, "target_rows", None) is not None:
+            self._plan(self._routes)  # raises if no rows can be counted as it says, before anything is grown
         for number, error in self._dataset.stage_problems(self._routes):
             raise ConfigError(f"quality[{number}]: {error}", key="quality")
         allow_commands(self._dataset.config.quality, allowed=self._options.get("allow_commands", False))
@@ -293,7 +297,7 @@ class Generation:
         except (RunStopped, GrowthError) as error:
             dataset = self._dataset
             reason = f"{preparation.what}: {report.stop_reason or str(error).removesuffix('.')}"
-            requested = self._plan(self._routes).num_rows
+            requested = dataset.expected_rows(self._plan(self._routes))
             dataset.report = stopped_early(report, reason, dataset.paths, requested=requested)
             if on_event is not None:
                 on_event(RunEnded(report=dataset.report))
@@ -307,8 +311,10 @@ class Generation:
             settings = settings.model_copy()
             settings.max_concurrency = wanted  # validated like the config's own
         routes = _simulated(self._routes) if options.get("offline") else self._routes
+        plan = self._plan(routes)
+        rounds = {} if dataset.targets is None else {NOTED: dataset.targets.note(_rounds_of(plan))}
         return Job(
-            plan=self._plan(routes),
+            plan=plan,
             routes=routes,
             produce=dataset.producer,
             paths=dataset.paths,
@@ -318,6 +324,8 @@ class Generation:
             reasoning=ReasoningPlace(dataset.config.reasoning, by_part=dataset.has_parts),
             stages=dataset.stages,
             regenerate=dataset.config.regenerate,
+            targets=dataset.targets,
+            in_plan_order=dataset.in_plan_order,
             limit=options.get("limit"),
             fresh=options.get("fresh", False),
             retry_failed=options.get("retry_failed", False),
@@ -329,6 +337,7 @@ class Generation:
                 "kind": dataset.kind,
                 "config": dataset.config.model_dump_json(),
                 **options.get("notes", {}),
+                **rounds,
             },
             also_spent=dataset.other_ledgers(),
             on_report=self._note,
@@ -336,6 +345,9 @@ class Generation:
 
     def _plan(self, routes: Sequence[Route[LLMProvider]]) -> Plan:
         plan = self._dataset.plan_for(routes, fresh=self._options.get("fresh", False))
+        if (targets := self._dataset.targets) is not None and self._options.get("fresh"):
+            assert isinstance(plan, StratifiedPlan)  # noqa: S101 - of targets
+            plan = plan.grown([targets.first_round])
         asked = getattr(self._dataset.config, "num_rows", None)
         if plan.counted == "each" and plan.num_rows != asked:
             warn_user(
@@ -370,6 +382,11 @@ def _events(
     return stream_events(run, also=watch)
 
 
+def _rounds_of(plan: Plan) -> Sequence[Sequence[int]]:
+    assert isinstance(plan, StratifiedPlan)  # noqa: S101 - of targets
+    return plan.rounds
+
+
 def _log_file() -> Iterator[UsedFile]:
     if (file := log_file()) is not None:
         yield UsedFile("log_file", file, written=True)
@@ -378,13 +395,25 @@ def _log_file() -> Iterator[UsedFile]:
 def estimate_of(dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]]) -> Estimate:
     """Estimates what is left to generate on these routes."""
     from datafast.engine.estimate import estimate  # most runs begin without one
+    from datafast.engine.foreseen import foreseen
 
-    found = estimate(Generation(dataset, routes, {}).job())
+    job = Generation(dataset, routes, {}).job()
+    ahead = foreseen(job)
+    found = estimate(job) if ahead is None else ahead.told(estimate(ahead.job))
     found = replace(found, notes=(*found.notes, *dataset.config.estimate_notes()))
     before, obstacle = runs_before(dataset, routes)
     for preparation in before:
         found = found.after(preparation.estimate())
     return found if obstacle is None else replace(found, notes=(obstacle, *found.notes))
+
+
+def plan_ahead(dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]]) -> Plan:
+    """The plan of a dataset; with targets, the one that it is expected to end with."""
+    from datafast.engine.foreseen import foreseen
+
+    job = Generation(dataset, routes, {}).job()
+    ahead = foreseen(job)
+    return job.plan if ahead is None else ahead.job.plan
 
 
 def runs_before(

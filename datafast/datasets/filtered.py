@@ -79,6 +79,7 @@ class FilteredDataset(RoleDataset[FilteredDatasetConfig, BaseModel]):
     kind = "filter"
     config_model = FilteredDatasetConfig
     row_model: type[BaseModel] = BaseModel
+    in_plan_order = True
 
     def __init__(self, config: FilteredDatasetConfig, **options: Any) -> None:
         super().__init__(config, **options)

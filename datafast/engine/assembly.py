@@ -70,7 +70,7 @@ class Parts:
 
 
 @contextlib.asynccontextmanager
-async def assembled(job: Job, stop: StopSignal) -> AsyncIterator[Parts]:
+async def assembled(job: Job, stop: StopSignal, emit: Emitter) -> AsyncIterator[Parts]:
     """Opens the parts of a run until the context ends. Sends nothing.
 
     Raises:
@@ -82,7 +82,6 @@ async def assembled(job: Job, stop: StopSignal) -> AsyncIterator[Parts]:
     check_prices(job.settings, {labels[id(provider)]: provider for provider in job.providers})
     refuse_lost_batches(job)
     decider = Decider(job, stop)
-    emit = Emitter(job.on_event, stop, what=job.what)
     opening = Opening(
         simulated=job.simulated,
         pricing=pricing_of(job.providers),
@@ -98,6 +97,7 @@ async def assembled(job: Job, stop: StopSignal) -> AsyncIterator[Parts]:
         notes=job.notes,
         made_for=job.made_for,
         located=job.located,
+        lacking=None if job.targets is None else functools.partial(job.targets.lacking, job.plan),
     )
     with contextlib.ExitStack() as opened:
         stages = opened.enter_context(contextlib.closing(RowStages(job.row_stages)))

@@ -51,6 +51,7 @@ class Change:
         calls_missing: the calls that stages make about them first; until these are made, such rows stay as they are.
         stages_return: those that come back into it, likewise; `stages_change`: those that stay in it with another text.
         reasoning: what `reasoning` in the config was and what it is now; None if that has not changed.
+        other_targets: whether rows are decided about again because other rows than before are beyond their targets.
         other_fields: whether rows are made again because they have other fields than those that the stages look at now.
     """
 
@@ -70,6 +71,7 @@ class Change:
     decided_again: int = 0
     stages_drop: int | None = 0
     stages_return: int | None = 0
+    other_targets: bool = False
     stages_change: int | None = 0
     calls_missing: int = 0
 
@@ -120,7 +122,8 @@ class Change:
         return told
 
     def _decided(self) -> str:
-        told = f"The stages under quality have changed and decide about {counted(self.decided_again, 'row')} again"
+        what = "The targets, or the stages under quality," if self.other_targets else "The stages under quality"
+        told = f"{what} have changed and decide about {counted(self.decided_again, 'row')} again"
         if self.calls_missing:
             told = f"{told}, with {counted(self.calls_missing, 'call')} that were never made. Without them"
         else:
@@ -177,7 +180,8 @@ def change_of(reader: LedgerReader, left: Remaining, job: Job) -> Change | None:
         return None
     counts = reader.counts()
     kept_before = _kept_before(counts, found) if job.settings.removed == "move" else 0
-    differs = found.is_new and (found.leaving or found.rows_cut or found.rows_returning or left.items)
+    is_longer = left.items and job.targets is None  # with targets, a plan grows as long as it takes
+    differs = found.is_new and (found.leaving or found.rows_cut or found.rows_returning or is_longer)
     rows_new_to_leave = sum(found.leaving.values()) + found.rows_cut
     rows_kept = counts.written - rows_new_to_leave
     reasoning = reasoning_of_rows(reader), job.reasoning.place
@@ -204,6 +208,7 @@ def change_of(reader: LedgerReader, left: Remaining, job: Job) -> Change | None:
         reasoning=reasoning if is_remade and reasoning[0] != reasoning[1] else None,
         other_fields=is_remade and reasoning[0] == reasoning[1],
         decided_again=decided,
+        other_targets=job.targets is not None and decided > 0,
         stages_drop=None if reversed_ is None else reversed_.dropped,
         stages_return=None if reversed_ is None else reversed_.returned,
         stages_change=None if reversed_ is None else reversed_.changed,

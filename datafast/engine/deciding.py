@@ -3,9 +3,10 @@ rows are compared with each other, whenever some have come."""
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,7 +16,18 @@ from datafast._util.notify import warn_user
 from datafast.amounts import counted
 from datafast.engine.reasoning import line_as, row_of
 from datafast.engine.recorded_answers import RecordedAnswers, RowAsked, Unasked
-from datafast.engine.stages import Asks, Decided, Verdict, Walk, Walks, checked, settings_of, verdict_of
+from datafast.engine.stages import (
+    Asks,
+    Decided,
+    HasSettings,
+    Verdict,
+    Walk,
+    Walks,
+    checked,
+    settings_of,
+    verdict_of,
+)
+from datafast.engine.targets import FULL, SURPLUS, Room
 from datafast.errors import CallFailed
 from datafast.logger_config import logger
 from datafast.store.deciding import BEHIND, Abandoned, Dropped, RecordedRow, Said
@@ -40,7 +52,7 @@ class Decider:
         settings: those of the stages that look at one row, as JSON.
         walks: those of the stages that compare rows, likewise.
         walk_names: the names of these.
-        most_replaced: how often a row that they drop is made again.
+        most_replaced: how often a row that they drop is made again; not if it is one of `for_good` that has dropped it.
         looked_at: how many rows the last pass has looked at, of `expected`; for others to tell.
         unasked, asked_in_vain: see `datafast.store.deciding.Decides`.
         missing_calls: the calls of the last pass that were never made, by route of the plan and role.
@@ -51,9 +63,11 @@ class Decider:
 
     def __init__(self, job: Job, stop: StopSignal | None = None) -> None:
         self.settings = settings_of(job.row_stages, regenerate=job.regenerate)
-        self.walks = settings_of(job.walk_stages)
-        self.walk_names = frozenset(stage.name for stage in job.walk_stages)
+        compared: list[HasSettings] = [*job.walk_stages, *([] if job.targets is None else [job.targets])]
+        self.walks = settings_of(compared)
+        self.walk_names = frozenset(one.name for one in compared)
         self.most_replaced = job.regenerate
+        self.for_good = frozenset({SURPLUS})
         self.looked_at = self.expected = 0
         self._unasked: dict[int, dict[int, int]] = {}
         self._in_vain: set[int] = set()
@@ -151,15 +165,16 @@ class _Verdicts:
         answers: RecordedAnswers | None,
         calls_of: CallsOf,
     ) -> None:
-        self.walks = bool(job.walk_stages)
+        self.walks = bool(job.walk_stages) or job.targets is not None
         self._decider = decider
         self._plan = job.plan
+        self._in_plan_order = job.in_plan_order
         self._each = each
         self._stages = job.row_stages
         self._walk_names = walk_names
         self._row_model = job.row_model
         self._reasoning = job.reasoning.place
-        self._walk = WalkInOrder(job.walk_stages)
+        self._walk = WalkInOrder(job.walk_stages, None if job.targets is None else job.targets.room(job.plan))
         self._most_replaced = job.regenerate
         self._shown = (-1, -1)
         self._answers = answers
@@ -169,14 +184,15 @@ class _Verdicts:
         self._decider.expected = rows
 
     def draw(self, position: int) -> int:
-        return self._plan[position].variant.repeat
+        return position if self._in_plan_order else self._plan.draw_at(position)
 
     def verdicts(self, rows: Sequence[RecordedRow]) -> Sequence[Said]:
         self._decider.look_at(len(rows))
         asked = self._asked(rows)
         found = [self._of_each(row, asked.get(place)) for place, row in enumerate(rows)]
         said = [one.said for one in found]
-        walked = self._walk.verdicts([one.model for one in found if one.model is not None])
+        compared = [(row, one.model) for row, one in zip(rows, found, strict=True) if one.model is not None]
+        walked = self._walk.verdicts([model for _, model in compared], [row.place.position for row, _ in compared])
         for place, (row, one) in enumerate(zip(rows, found, strict=True)):
             verdict = next(walked) if one.model is not None else None
             if row.key[:2] == self._shown or row.generation > self._most_replaced:
@@ -274,17 +290,28 @@ class _Each(NamedTuple):
 
 
 class WalkInOrder:
-    """Stages that compare rows, over rows in their order: the first that drops a row decides, and a dropped one is compared with none."""
+    """Stages that compare rows, over rows in their order: the first that drops a row decides, and a dropped one is compared with none.
 
-    def __init__(self, stages: Sequence[Walks]) -> None:
+    Args:
+        room: where rows have targets: the room that there is in each stratum, which decides last.
+    """
+
+    def __init__(self, stages: Sequence[Walks], room: Room | None = None) -> None:
         self._stages = stages
+        self._room = room
         self._walks: list[Walk[Any]] | None = None
         self._error: Exception | None = None
 
-    def verdicts(self, rows: Sequence[BaseModel]) -> Iterator[Callable[[], Dropped | Exception | None]]:
+    def verdicts(
+        self, rows: Sequence[BaseModel], positions: Sequence[int] = ()
+    ) -> Iterator[Callable[[], Dropped | Exception | None]]:
         """For each of the next rows what, when it is called, says what drops it, or gives the error that a stage has raised about it. A row
-        about which it is not called is compared with none."""
-        if not self._stages or not rows:
+        about which it is not called is compared with none.
+
+        Args:
+            positions: where rows have targets: of their items in the plan.
+        """
+        if not (self._stages or self._room) or not rows:
             return iter([lambda: None] * len(rows))
         if self._error is None and self._walks is None:
             try:
@@ -294,9 +321,11 @@ class WalkInOrder:
         if self._error is not None:
             return iter([lambda: self._error] * len(rows))
         features = [_features(stage, rows) for stage in self._stages]
-        return (partial(self._verdict, own) for own in zip(*features, strict=True))
+        by_row: Iterable[Sequence[_Features]] = zip(*features, strict=True) if features else itertools.repeat(())
+        places = zip(by_row, positions or range(len(rows)), strict=False)
+        return (partial(self._verdict, own, at) for own, at in places)
 
-    def _verdict(self, features: Sequence[_Features]) -> Dropped | Exception | None:
+    def _verdict(self, features: Sequence[_Features], position: int) -> Dropped | Exception | None:
         assert self._walks is not None  # noqa: S101 - made by the caller
         for own in features:
             if own.error is not None:
@@ -306,6 +335,8 @@ class WalkInOrder:
                 verdict = _compared(stage, walk.decide(own.value))
                 if not verdict.keeps:
                     return Dropped(stage.name, verdict.reason, verdict.score)
+            if self._room is not None and not self._room.take(position):
+                return Dropped(SURPLUS, FULL)
             for walk, own in zip(self._walks, features, strict=True):
                 walk.keep(own.value)
         except Exception as error:  # noqa: BLE001 - as above

@@ -71,6 +71,18 @@ class Estimate:
             providers=parts,
         )
 
+    def within(self, few: float, many: float) -> Estimate:
+        """The estimate where the work may be so many times what is expected."""
+        parts = tuple(part.within(few, many) for part in self.providers)
+        return replace(
+            self,
+            input_tokens=self.input_tokens.within(few, many),
+            output_tokens=self.output_tokens.within(few, many),
+            **costs_of(parts, self.mode),
+            seconds=self.seconds.within(few, many),
+            providers=parts,
+        )
+
     def after(self, other: Estimate) -> Estimate:
         """This work with another one that has to come first. Rows, items and the change are those of this one."""
         parts = (*other.providers, *self.providers)

@@ -20,6 +20,7 @@ from datafast.engine.events import (
     ProviderResumed,
     ProviderStopped,
     Retry,
+    RoundStarted,
     RowsDecided,
     RowsSettled,
     RunEnded,
@@ -60,6 +61,7 @@ class EventLog:
         self._retries: set[str] = set()
         self._delays: set[str] = set()
         self._requested = 0
+        self._target: int | None = None
         self._at_start = 0
         self._written = 0
         self._filtered = 0
@@ -75,7 +77,7 @@ class EventLog:
 
     def _tell(self, event: Event) -> None:
         match event:
-            case RunStarted():
+            case RunStarted() | RoundStarted():
                 self._begin(event)
             case ItemDone():
                 self._written += event.rows
@@ -98,18 +100,21 @@ class EventLog:
             case RunEnded():
                 self._end(event)
 
-    def _begin(self, event: RunStarted) -> None:
+    def _begin(self, event: RunStarted | RoundStarted) -> None:
         self._requested, self._written, self._failed = event.requested, event.written, event.failed
         self._filtered = event.filtered
+        if isinstance(event, RoundStarted):
+            logger.info(f"{self._written} of {self._target} rows are accepted. Further ones are drawn.")
+            return
+        self._target = event.target
         self._at_start = event.written + event.filtered
         asked = f"{', '.join(event.providers)}{' (simulated)' if event.simulated else ''}"
         if self._what is not None:
             there = "It is already there" if event.written else "It is going to be"
             logger.info(f"{self._what} with {asked}. {there} in {event.output_file}.")
             return
-        logger.info(
-            f"{event.requested} rows requested from {asked}. {event.written} are already in {event.output_file}."
-        )
+        wanted = f"{event.requested} rows requested" if event.target is None else f"{event.target} accepted rows wanted"
+        logger.info(f"{wanted} from {asked}. {event.written} are already in {event.output_file}.")
 
     def _failure(self, event: ItemFailed) -> None:
         failure = (event.provider, event.category, event.error)
@@ -186,7 +191,7 @@ class EventLog:
         self._spoke = now
         came = self._written + self._filtered
         rate = (came - self._at_start) / (now - self._started)
-        left = self._requested - came - self._failed
+        left = self._requested - came - self._failed if self._target is None else max(0, self._target - self._written)
         filtered = f"{self._filtered} filtered, " if self._filtered else ""
         logger.info(
             f"{self._written}/{self._requested} rows, {filtered}{self._failed} failed, {rate:.1f} rows/s, "

@@ -29,6 +29,7 @@ __all__ = [
     "ProviderResumed",
     "ProviderStopped",
     "Retry",
+    "RoundStarted",
     "RowsDecided",
     "RowsSettled",
     "RunEnded",
@@ -39,7 +40,8 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted:
-    """A run begins. Rows that are already in the file count as `written`, rows that stages have dropped as `filtered`."""
+    """A run begins. Rows that are already in the file count as `written`, rows that stages have dropped as `filtered`.
+    `target` are the rows that are to be accepted, with `target_rows`."""
 
     type: ClassVar[str] = "run_started"
     requested: int
@@ -49,6 +51,18 @@ class RunStarted:
     output_file: str
     providers: list[str]
     simulated: bool
+    target: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundStarted:
+    """Further rows are drawn for `target_rows`. The numbers are those of the whole output, as in `RunStarted`."""
+
+    type: ClassVar[str] = "round_started"
+    requested: int
+    written: int
+    filtered: int
+    failed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,6 +255,7 @@ class RunEnded:
 
 Event = (
     RunStarted
+    | RoundStarted
     | PreparationStarted
     | CallFinished
     | Retry

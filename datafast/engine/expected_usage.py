@@ -56,6 +56,10 @@ class Span:
     def __mul__(self, factor: float) -> Span:
         return Span(self.low * factor, self.expected * factor, self.high * factor)
 
+    def within(self, few: float, many: float) -> Span:
+        """The span of what may be so many times as much as expected."""
+        return Span(self.low * few, self.expected, self.high * many)
+
     def shown(self, write: Callable[[float], str]) -> str:
         """What is expected, with the range in brackets where it does not come to the same."""
         low, expected, high = write(self.low), write(self.expected), write(self.high)
@@ -109,6 +113,18 @@ class ProviderEstimate:
             online_cost_usd=_times(self.online_cost_usd, factor),
             batch_cost_usd=_times(self.batch_cost_usd, factor),
             seconds=self.seconds * factor,
+        )
+
+    def within(self, few: float, many: float) -> ProviderEstimate:
+        """The estimate where the work may be so many times what is expected."""
+        return replace(
+            self,
+            input_tokens=self.input_tokens.within(few, many),
+            output_tokens=self.output_tokens.within(few, many),
+            cost_usd=self.cost_usd and self.cost_usd.within(few, many),
+            online_cost_usd=self.online_cost_usd and self.online_cost_usd.within(few, many),
+            batch_cost_usd=self.batch_cost_usd and self.batch_cost_usd.within(few, many),
+            seconds=self.seconds.within(few, many),
         )
 
 

@@ -17,6 +17,7 @@ from datafast.engine.reasoning import DROP, ReasoningPlace
 from datafast.engine.routes import Route, providers_of
 from datafast.engine.settings import RunConfig
 from datafast.engine.stages import AnyStage, Asks, Decides, Walks
+from datafast.engine.targets import Targets
 from datafast.errors import CallFailed
 from datafast.plan.items import Plan, WorkItem
 from datafast.store.paths import OutputPaths
@@ -49,6 +50,8 @@ class Job:
         wait: whether the run waits for batches that are under way.
         stages: the stages that decide about rows, in this order.
         regenerate: how often a row that they drop is made again.
+        targets: rows that are to be accepted; the plan then grows by rounds until they are there.
+        in_plan_order: whether rows are compared with each other in the order of the plan; else in one that growing it leaves as it is.
         what: what is made, for the log, if it is not rows.
         notes: what `datafast status` shows later.
         located: where the items of the output were found in the plan, if they were looked for already.
@@ -68,6 +71,8 @@ class Job:
     reasoning: ReasoningPlace = DROP
     stages: Sequence[AnyStage] = ()
     regenerate: int = 0
+    targets: Targets | None = None
+    in_plan_order: bool = False
     limit: int | None = None
     fresh: bool = False
     retry_failed: bool = False

@@ -22,6 +22,7 @@ from datafast.engine.events import (
     ProviderResumed,
     ProviderStopped,
     Retry,
+    RoundStarted,
     RowsDecided,
     RowsSettled,
     RunStarted,
@@ -106,12 +107,14 @@ class Progress:
     Attributes:
         max_rows: rows that this run can bring the file to at most (`limit`); None for all.
         new_rows: rows added by this run. `failed_before` are those that failed in earlier runs.
+        target: rows that are to be accepted (`target_rows`); None if there are no targets.
         preparing: what the run in front does, if there is one.
         batches: the batches that it waits for.
         deciding: how far stages have decided about recorded rows, as long as they do.
     """
 
     max_rows: int | None = None
+    target: int | None = None
     requested: int = 0
     written: int = 0
     new_rows: int = 0
@@ -146,13 +149,8 @@ class Progress:
 
     def _count(self, event: Event) -> None:
         match event:
-            case RunStarted():
-                self.deciding = ""
-                self.requested, self.written, self.failed = event.requested, event.written, event.failed
-                self.filtered, self.failed_before = event.filtered, event.failed
-                self.simulated = event.simulated
-                for name in event.providers:
-                    self._provider(name)
+            case RunStarted() | RoundStarted():
+                self._start(event)
             case PreparationStarted():
                 self.preparing = event.what
             case CallFinished():
@@ -170,6 +168,14 @@ class Progress:
                 self._provider(event.provider).limit = event.limit
             case ProviderPaused() | ProviderResumed() | ProviderStopped():
                 self._provider(event.provider).state = _STATES[event.type]
+
+    def _start(self, event: RunStarted | RoundStarted) -> None:
+        self.requested, self.written = event.requested, event.written
+        self.filtered, self.failed, self.deciding = event.filtered, event.failed, ""
+        if isinstance(event, RunStarted):
+            self.failed_before, self.target, self.simulated = event.failed, event.target, event.simulated
+            for name in event.providers:
+                self._provider(name)
 
     def _provider(self, name: str) -> _Provider:
         return self._providers.setdefault(name, _Provider())
@@ -199,7 +205,8 @@ class Progress:
     @property
     def total(self) -> int:
         """Rows that the file will have at the end of this run, if all come."""
-        return self.requested if self.max_rows is None else min(self.requested, self.max_rows)
+        wanted = self.requested if self.target is None else self.target
+        return wanted if self.max_rows is None else min(wanted, self.max_rows)
 
     @property
     def unit(self) -> str:
@@ -248,8 +255,9 @@ class Progress:
     def state(self) -> str:
         """How far the run has come and how long the rest will take."""
         done, total = min(self.written, self.total), self.total
-        parts = [f"{done:,} of {total:,} rows", share(done, total) if total else ""]
-        parts += [self.deciding] if self.deciding else [] if self.batches else [self._left(self._rates().ended)]
+        what = "rows" if self.target is None else "rows accepted"
+        parts = [f"{done:,} of {total:,} {what}", share(done, total) if total else ""]
+        parts += [self.deciding] if self.deciding else [] if self.batches else [self._left(self._rates())]
         return ", ".join(part for part in parts if part)
 
     def remarks(self) -> list[str]:
@@ -274,10 +282,11 @@ class Progress:
             f"{self.input_tokens + self.output_tokens:,} tokens",
             f"{rates.tokens:,.0f} tokens/s" if rates.tokens else "",
             "" if self.simulated else f"cost {money(self.cost_usd)}",
-            self.deciding or self.batches.summary() or self._left(rates.ended),
+            self.deciding or self.batches.summary() or self._left(rates),
         ]
         done = min(self.written, self.total)
-        return ", ".join([f"{done:,}/{self.total:,} rows", *(fact for fact in facts if fact)])
+        what = "rows" if self.target is None else "rows accepted"
+        return ", ".join([f"{done:,}/{self.total:,} {what}", *(fact for fact in facts if fact)])
 
     def before_the_run(self) -> str:
         """What happens before the number of rows is known."""
@@ -318,8 +327,9 @@ class Progress:
             {name: provider.counts for name, provider in list(self._providers.items())},
         )
 
-    def _left(self, ended_per_s: float) -> str:
-        left = self.total - self.written - self.filtered - self.failed
+    def _left(self, rates: _Rates) -> str:
+        ended_per_s = rates.ended if self.target is None else rates.rows
+        left = self.total - self.written - (0 if self.target is not None else self.filtered + self.failed)
         return f"about {duration(max(1.0, left / ended_per_s))} left" if ended_per_s and left > 0 else ""
 
 

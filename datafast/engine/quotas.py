@@ -46,9 +46,10 @@ class Quotas:
 
 def rows_by_share(weights: Sequence[float], plan: Plan) -> list[int]:
     """The rows of each share of a plan of a given number of rows."""
-    quotas, last = Quotas(weights, len(plan)), plan[len(plan) - 1]
-    rows = [number * last.most_rows for number in quotas.counts]
-    rows[quotas.share_of(last.position)] -= last.most_rows - last.num_rows
+    quotas = Quotas(weights, len(plan))
+    rows = [number * plan[len(plan) - 1].most_rows for number in quotas.counts]
+    for end in map(plan.__getitem__, plan.ends):
+        rows[quotas.share_of(end.position)] -= end.most_rows - end.num_rows
     return rows
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,18 +13,20 @@ from datafast.types import ProviderUsage, RunReport, StopCause
 if TYPE_CHECKING:
     from datafast.engine.assembly import Parts
     from datafast.engine.calls.sender import Tally
+    from datafast.engine.targets import Standing
 
 __all__ = ["remarks", "report_of", "why_stopped"]
 
 
-def report_of(parts: Parts, elapsed_s: float) -> RunReport:
-    """The report of a run that has ended after so many seconds."""
+def report_of(parts: Parts, elapsed_s: float, standing: Sequence[Standing] = ()) -> RunReport:
+    """The report of a run that has ended after so many seconds, and how its targets stand."""
     output, store, tally = parts.output, parts.output.store, parts.sender.tally
     counts = store.counts
     used = ProviderUsage()
     for usage in tally.used.values():
         used.add(usage)
     stop_cause, stop_reason = why_stopped(parts)
+    targets = parts.job.targets if standing else None
     return RunReport(
         requested=counts.requested,
         written=counts.written,
@@ -54,6 +56,7 @@ def report_of(parts: Parts, elapsed_s: float) -> RunReport:
         failures=by_category(store.failures),
         failures_by_provider=by_provider(store.failures),
         usage_by_provider={name: replace(usage) for name, usage in tally.used.items()},
+        targets=[] if targets is None else targets.counts(standing),
         stopped_providers=_stopped_providers(parts),
         set_aside=[str(path) for path in (*output.set_aside, *store.saved)],
     )
@@ -84,6 +87,9 @@ def remarks(report: RunReport, tally: Tally) -> Iterator[str]:
         yield (
             f"All {report.filtered:,} rows were filtered, so {report.output_file} has none of them. Check the stages under quality."
         )
+    for target in report.given_up:
+        there = f"{target.accepted:,} of {target.target:,}"
+        yield f"target_rows: No more rows are drawn for {target.name}, of which there are {there}: {target.given_up}."
     if report.calls_missing:
         yield (
             f"quality: {counted(report.calls_missing, 'call')} of stages {'is' if report.calls_missing == 1 else 'are'} missing, so rows "

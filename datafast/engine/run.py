@@ -16,10 +16,13 @@ from datafast._util.notify import warn_user
 from datafast.engine.assembly import Parts, assembled
 from datafast.engine.batches.waiting import ItemParked
 from datafast.engine.calls.endpoint import Endpoint
-from datafast.engine.events import ItemDone, ItemFailed, RowsSettled, RunEnded, RunStarted
+from datafast.engine.event_log import Emitter
+from datafast.engine.events import ItemDone, ItemFailed, RoundStarted, RowsSettled, RunEnded, RunStarted
 from datafast.engine.job import Job
 from datafast.engine.outcomes import Outcome, Outcomes, failure_of
+from datafast.engine.preparation import combined
 from datafast.engine.reporting import remarks, report_of, why_stopped
+from datafast.engine.rounds import Judged, judged, next_job
 from datafast.engine.shares import Share, deal, share_out
 from datafast.engine.stop import StopSignal
 from datafast.engine.winding_up import settled
@@ -45,15 +48,26 @@ async def run_job(job: Job, stop: StopSignal) -> RunReport:
         OutputError: the output cannot be used, or became unusable during the run (it was edited, for instance).
         Exception: the error of an event callback; everything is saved first.
     """
-    async with assembled(job, stop) as parts:
-        report = await _Run(parts).execute()
-        if job.on_report is not None:
-            job.on_report(report)
-        return report
+    emit = Emitter(job.on_event, stop, what=job.what)
+    reports: list[RunReport] = []
+    while True:
+        async with assembled(job, stop, emit) as parts:
+            run = _Run(parts)
+            reports.append(await run.execute(is_first=not reports))
+            following = next_job(parts, run.judged)
+            if following is None:
+                report = combined(reports.pop(), reports)
+                run.end(report)
+                return report
+            job = following
 
 
 class _Run:
-    """One run over an open output. `execute` is called once."""
+    """One run over an open output, or one round of it. `execute` is called once.
+
+    Attributes:
+        judged: how its targets stand at the end.
+    """
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
@@ -74,11 +88,12 @@ class _Run:
         for share in self._shares:
             share.on_wait = functools.partial(self._waiting, share)
         self._tasks: set[asyncio.Task[None]] = set()
+        self.judged = Judged()
 
-    async def execute(self) -> RunReport:
+    async def execute(self, *, is_first: bool) -> RunReport:
         """Works until everything is done, failed or unreachable, saves it and returns the report."""
         started = time.monotonic()
-        self._announce()
+        self._announce(is_first=is_first)
         self._distribute()
         checking = self._check_in_background()
         self._share_out()
@@ -99,17 +114,22 @@ class _Run:
             if self._reorder is not None:
                 self._reorder.flush()
             await self._close()
+        self.judged = judged(self._parts)
         if (found := self._store.settled) is not None:
             counts = self._store.counts
             told = {"dropped": found.dropped, "returned": found.returned}
             self._emit(RowsSettled(**told, written=counts.written, filtered=counts.filtered))
-        report = report_of(self._parts, time.monotonic() - started)
+        return report_of(self._parts, time.monotonic() - started, self.judged.standing)
+
+    def end(self, report: RunReport) -> None:
+        """Tells the report. Raises the error of an event callback, or why the output became unusable."""
         self._emit(RunEnded(report=report))
         for remark in remarks(report, self._sender.tally):
             warn_user(remark)
         if self._stop.error is not None and not isinstance(self._stop.error, OutputWriteError):
             raise self._stop.error
-        return report
+        if self._job.on_report is not None:
+            self._job.on_report(report)
 
     # -- shares and workers
 
@@ -245,8 +265,18 @@ class _Run:
 
     # -- beginning and end
 
-    def _announce(self) -> None:
-        counts = self._store.counts
+    def _announce(self, *, is_first: bool) -> None:
+        counts, targets = self._store.counts, self._job.targets
+        if not is_first:
+            self._emit(
+                RoundStarted(
+                    requested=counts.requested,
+                    written=counts.written,
+                    filtered=counts.filtered,
+                    failed=counts.failed,
+                )
+            )
+            return
         self._emit(
             RunStarted(
                 requested=counts.requested,
@@ -256,6 +286,7 @@ class _Run:
                 output_file=str(self._store.path),
                 providers=[endpoint.label for endpoint in self._endpoints()],
                 simulated=self._job.simulated,
+                target=None if targets is None else targets.total,
             )
         )
 

@@ -77,7 +77,7 @@ class DrawnPlan(GridPlan):
         if not 0 <= position < self.num_items:
             raise IndexError(position)
         base, variant = self._at(position)
-        route, number = position % self.num_routes, self._number_at(position)
+        route, number = position % self.num_routes, self.draw_at(position)
         return self._maker.item(position, base, variant, route, self._rows_at(position), number)
 
     def keys(self) -> Iterator[bytes]:
@@ -88,14 +88,14 @@ class DrawnPlan(GridPlan):
             asked = maker.asked(variant)
             content = maker.content(base, asked)
             if maker.pairings:
-                content, more_state, _ = maker.paired(content, parts, asked, self._number_at(position))
+                content, more_state, _ = maker.paired(content, parts, asked, self.draw_at(position))
                 state += more_state
             yield maker.key(content, state, position % self.num_routes)
 
     def _rows_at(self, position: int) -> int:
         return min(self._rows_per_item, self._num_rows - position * self._rows_per_item)
 
-    def _number_at(self, position: int) -> int:
+    def draw_at(self, position: int) -> int:
         """The number of the draw whose item stands at a position."""
         return position
 

@@ -193,6 +193,10 @@ class GridPlan:
         variant = self._expansion.pick(variant_index, base[0])
         return self._maker.item(position, base, variant, route, self._rows_of(base[3]), rest)
 
+    def draw_at(self, position: int) -> int:
+        """How often the same was asked for before it."""
+        return self[position].variant.repeat
+
     def _places(self, index: int) -> list[int]:
         places: list[int] = []
         for size in self._sizes_fastest_first:

@@ -209,7 +209,7 @@ class StratifiedPlan(DrawnPlan):
     def _rows_at(self, position: int) -> int:
         return self.layout.rows.get(position, self._rows_per_item)
 
-    def _number_at(self, position: int) -> int:
+    def draw_at(self, position: int) -> int:
         return self.layout.number_at(position)
 
     def _at(self, position: int) -> tuple[Base, Variant]:

@@ -28,7 +28,7 @@ a verdict may depend only on the row and its item, so that the same stages alway
 
 A `WalkStage` compares a row with those that were kept before it: duplicates, for instance. Such stages do not decide while rows come, but
 at the end of each run, about all recorded rows that the other stages keep, one after the other in an order that is always the same:
-by repeat number, key and row number of their items. So the rows that they keep do not depend on the order of the replies.
+by draw, key and row number of their items. So the rows that they keep do not depend on the order of the replies.
 """
 
 from __future__ import annotations

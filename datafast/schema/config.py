@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from datafast.datasets.mcq import MCQDatasetConfig
     from datafast.datasets.preference import PreferenceDatasetConfig
     from datafast.datasets.raw import RawDatasetConfig
+    from datafast.datasets.targets import StopWhen, TargetRows
     from datafast.datasets.ultrachat import UltrachatDatasetConfig
     from datafast.engine.settings import RunConfig
     from datafast.judging.best_of_n import BestOfN, CandidateJudge
@@ -45,6 +46,7 @@ else:
             "datafast.datasets.raw": ["RawDatasetConfig"],
             "datafast.datasets.ultrachat": ["UltrachatDatasetConfig"],
             "datafast.engine.settings": ["RunConfig"],
+            "datafast.datasets.targets": ["StopWhen", "TargetRows"],
             "datafast.judging.best_of_n": ["BestOfN", "CandidateJudge"],
             "datafast.prompt_library.template": ["PromptTemplate", "Requirement"],
             "datafast.sources.source": ["Source"],
@@ -76,6 +78,8 @@ __all__ = [
     "Requirement",
     "RunConfig",
     "Source",
+    "StopWhen",
+    "TargetRows",
     "TextClass",
     "TopicsConfig",
     "UltrachatDatasetConfig",

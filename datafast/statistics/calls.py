@@ -15,6 +15,7 @@ from datafast.llms.replies.endings import Ending, ending_of
 from datafast.llms.replies.formats import decode_reply
 from datafast.store.reader import LedgerReader
 from datafast.store.records import OWN_CODE
+from datafast.store.scans import ScannedCall
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,7 +24,19 @@ if TYPE_CHECKING:
 __all__ = ["LOOKED_AT", "Calls"]
 
 LOOKED_AT = 20_000
-NOT_LOOKED_AT = -1
+_NOT_LOOKED_AT = -1
+_KINDS = {
+    "id": "q",
+    "item": "q",
+    "question": "q",
+    "provider": "i",
+    "role": "i",
+    "latency": "d",
+    "cost": "d",
+    "attempts": "i",
+    "input_tokens": "q",
+    "output_tokens": "q",
+}
 
 
 class Calls:
@@ -39,24 +52,21 @@ class Calls:
     def __init__(self, ledger: LedgerReader, seed: int) -> None:
         import numpy as np
 
-        columns = _read(ledger)
+        columns = _Columns(ledger)
         self.providers, self.roles = list(columns.providers), list(columns.roles)
-        item = np.frombuffer(columns.item, np.int64) if columns.item else np.zeros(0, np.int64)
-        order = np.argsort(item, kind="stable")
-        self.item = item[order]
-        self.provider = _column(columns.provider, np.int32, order)
-        self.role = _column(columns.role, np.int32, order)
-        self.latency = _column(columns.latency, np.float64, order)
-        self.input_tokens = _column(columns.input_tokens, np.int64, order)
-        self.output_tokens = _column(columns.output_tokens, np.int64, order)
-        self.cost = _column(columns.cost, np.float64, order)
+        self.item = columns.taken("item", np.int64, None)
+        order = np.argsort(self.item, kind="stable")
+        self.item = self.item[order]
+        self.provider = columns.taken("provider", np.int32, order)
+        self.role = columns.taken("role", np.int32, order)
+        self.latency = columns.taken("latency", np.float64, order)
+        self.input_tokens = columns.taken("input_tokens", np.int64, order)
+        self.output_tokens = columns.taken("output_tokens", np.int64, order)
+        self.cost = columns.taken("cost", np.float64, order)
         """NaN where the price is not known."""
-        self.retries = (
-            _column(columns.attempts, np.int64, order)
-            - 1
-            + _again(_column(columns.question, np.int64, order), self.item)
-        )
-        self.truncated, self.declined = _endings(ledger, _column(columns.id, np.int64, order), seed)
+        again = _again(columns.taken("question", np.int64, order), self.item)
+        self.retries = columns.taken("attempts", np.int32, order) - 1 + again
+        self.truncated, self.declined = _endings(ledger, columns.taken("id", np.int64, order), seed)
 
     def __len__(self) -> int:
         return len(self.item)
@@ -72,37 +82,40 @@ class Calls:
 
 
 class _Columns:
-    def __init__(self) -> None:
-        self.id, self.item, self.question = array("q"), array("q"), array("q")
-        self.provider, self.role = array("i"), array("i")
-        self.latency, self.cost = array("d"), array("d")
-        self.attempts, self.input_tokens, self.output_tokens = array("q"), array("q"), array("q")
+    """The columns in the order of the table. Each may be taken once, so that there are never two of many of them."""
+
+    def __init__(self, ledger: LedgerReader) -> None:
         self.providers: dict[str, int] = {}
         self.roles: dict[str, int] = {}
+        self._columns: dict[str, array[Any]] = {name: array(kind) for name, kind in _KINDS.items()}
+        append = [column.append for column in self._columns.values()]
+        for call in ledger.scans.calls():
+            if call.attempts:  # else nobody was asked
+                for add, value in zip(append, self._values(call), strict=True):
+                    add(value)
 
+    def _values(self, call: ScannedCall) -> tuple[float, ...]:
+        """In the order of `_KINDS`."""
+        return (
+            call.id,
+            call.item,
+            int.from_bytes(call.key[:8], "little", signed=True),
+            self.providers.setdefault(call.provider, len(self.providers)),
+            self.roles.setdefault(call.role, len(self.roles)),
+            call.latency_s,
+            float("nan") if call.cost_usd is None else call.cost_usd,
+            call.attempts,
+            call.input_tokens or 0,
+            call.output_tokens or 0,
+        )
 
-def _read(ledger: LedgerReader) -> _Columns:
-    columns = _Columns()
-    for call in ledger.scans.calls():
-        if not call.attempts:  # nobody was asked
-            continue
-        columns.id.append(call.id)
-        columns.item.append(call.item)
-        columns.question.append(int.from_bytes(call.key[:8], "little", signed=True))
-        columns.provider.append(columns.providers.setdefault(call.provider, len(columns.providers)))
-        columns.role.append(columns.roles.setdefault(call.role, len(columns.roles)))
-        columns.latency.append(call.latency_s)
-        columns.cost.append(float("nan") if call.cost_usd is None else call.cost_usd)
-        columns.attempts.append(call.attempts)
-        columns.input_tokens.append(call.input_tokens or 0)
-        columns.output_tokens.append(call.output_tokens or 0)
-    return columns
+    def taken(self, name: str, kind: Any, order: Any) -> Any:
+        """A column, in another order if there is one."""
+        import numpy as np
 
-
-def _column(values: array[Any], kind: Any, order: Any) -> Any:
-    import numpy as np
-
-    return np.frombuffer(values, kind)[order] if values else np.zeros(0, kind)
+        values = self._columns.pop(name)
+        found = np.frombuffer(values, kind) if values else np.zeros(0, kind)
+        return found if order is None else found[order]
 
 
 def _again(question: Any, item: Any) -> Any:
@@ -120,7 +133,7 @@ def _endings(ledger: LedgerReader, ids: Any, seed: int) -> tuple[Any, Any]:
     """Whether replies are truncated, and declined: of all, or of a random sample."""
     import numpy as np
 
-    truncated, declined = np.full(len(ids), NOT_LOOKED_AT, np.int8), np.full(len(ids), NOT_LOOKED_AT, np.int8)
+    truncated, declined = np.full(len(ids), _NOT_LOOKED_AT, np.int8), np.full(len(ids), _NOT_LOOKED_AT, np.int8)
     some = range(len(ids))
     chosen = sorted(random.Random(f"{seed} replies").sample(some, LOOKED_AT)) if len(ids) > LOOKED_AT else some
     places = {int(ids[number]): number for number in chosen}

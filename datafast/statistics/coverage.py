@@ -9,14 +9,13 @@ combinations of it may then be missing from the count.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
-from datafast.store.locating import locate
-from datafast.store.matching import former_of, has_places_of
+from datafast.store.matching import former_of
 from datafast.store.records import ItemState
 
 if TYPE_CHECKING:
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     from datafast.plan.items import Plan, WorkItem
     from datafast.store.reader import LedgerReader
+    from datafast.store.records import ItemRecord
 
     Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
@@ -100,7 +100,6 @@ def coverage_of(
     plan: Plan,
     ledger: LedgerReader | None,
     *,
-    providers: Sequence[str] = (),
     strength: int = 2,
     most_items: int = MOST_ITEMS,
     seed: int = 0,
@@ -108,8 +107,8 @@ def coverage_of(
     """What of a plan there is.
 
     Args:
+        plan: with as many routes as that of the ledger; who they are does not matter.
         ledger: of the output; None if nothing was made yet.
-        providers: the names of the plan's routes.
         strength: 1 to 3.
         most_items: how many items are looked at; more of a plan are not.
         seed: chooses them.
@@ -118,17 +117,17 @@ def coverage_of(
 
     every = range(len(plan))
     chosen = every if len(plan) <= most_items else sorted(random.Random(f"{seed} coverage").sample(every, most_items))
-    axes, rows, prompts = _Axes(), [], np.zeros(len(chosen), dtype=np.int64)
+    axes, rows, prompts = _Axes(_providers(plan, ledger)), [], np.zeros(len(chosen), dtype=np.int64)
     known: dict[bytes, int] = {}
     for number, position in enumerate(chosen):
         item = plan[position]
-        axes.add(item, providers)
+        axes.add(item)
         rows.append(item.num_rows)
         prompts[number] = known.setdefault(item.content, len(known))
     outcomes = np.zeros((len(_OUTCOMES), len(chosen)), dtype=np.int64)
     outcomes[0] = rows
     if ledger is not None:
-        _fill_in(outcomes, ledger, plan, chosen)
+        _fill_in(outcomes, ledger, _Places(plan, chosen, ledger))
     outcomes[4] = outcomes[0] - outcomes[1:4].sum(axis=0)
     by_prompt = _summed(outcomes, prompts, len(known))
     used = axes.several
@@ -149,16 +148,17 @@ def coverage_of(
 class _Axes:
     """The values of items, axis by axis, as numbers. -1 for an item that has none on an axis."""
 
-    def __init__(self) -> None:
+    def __init__(self, providers: Sequence[str]) -> None:
         self.values: dict[str, dict[str, int]] = {}
         self._codes: dict[str, list[int]] = {}
         self._count = 0
+        self._providers = providers
 
-    def add(self, item: WorkItem, providers: Sequence[str]) -> None:
+    def add(self, item: WorkItem) -> None:
         """The next item."""
         values = {**item.shown_values, "template": str(item.variant.template_index)}
-        if providers:
-            values["provider"] = providers[item.route]
+        if self._providers:
+            values["provider"] = self._providers[item.route]
         for name, value in values.items():
             known = self.values.setdefault(name, {})
             codes = self._codes.setdefault(name, [])
@@ -185,29 +185,43 @@ class _Axes:
         return np.array([*codes, *[-1] * (self._count - len(codes))], dtype=np.int64)
 
 
-def _fill_in(outcomes: Array, ledger: LedgerReader, plan: Plan, chosen: Sequence[int]) -> None:
+def _providers(plan: Plan, ledger: LedgerReader | None) -> list[str]:
+    """The names of the plan's routes, by who has answered on them; none where there is only one route."""
+    if plan.num_routes < 2:
+        return []
+    known = {} if ledger is None else ledger.providers_by_route(plan.num_routes)
+    return [known.get(route, f"provider {route + 1}") for route in range(plan.num_routes)]
+
+
+class _Places:
+    """Where the items of a ledger are among the chosen ones of a plan. They are told by their content, so a changed config is no matter."""
+
+    def __init__(self, plan: Plan, chosen: Sequence[int], ledger: LedgerReader) -> None:
+        self._routes = plan.num_routes
+        self._by_content: dict[bytes, dict[int, int]] = {}
+        for same in (plan, *former_of(plan, ledger.key_versions)):
+            for number, position in enumerate(chosen):
+                of_content = self._by_content.setdefault(same[position].content, {})
+                of_content.setdefault(position % self._routes, number)
+
+    def of(self, item: ItemRecord) -> int | None:
+        """The number of an item; None if it is not among them."""
+        found = self._by_content.get(item.content)
+        return None if found is None else found.get(item.position % self._routes)
+
+
+def _fill_in(outcomes: Array, ledger: LedgerReader, places: _Places) -> None:
     """Notes how many rows of each chosen item were written, filtered and have failed."""
-    places = {position: number for number, position in enumerate(chosen)}
     filtered = ledger.filtered.in_plan()
-    for item_id, position, item in _located(ledger, plan):
-        number = places.get(position)
-        if number is None or item.state is ItemState.STALE:
+    for item in ledger.items():
+        number = None if item.state is ItemState.STALE else places.of(item)
+        if number is None:
             continue
         mask = (1 << int(outcomes[0, number])) - 1
         written = (item.slots & mask).bit_count()
-        dropped = (filtered.get(item_id, 0) & mask & ~item.slots).bit_count()
+        dropped = (filtered.get(item.id, 0) & mask & ~item.slots).bit_count()
         failed = int(outcomes[0, number]) - written - dropped if item.state is ItemState.FAILED else 0
         outcomes[1:4, number] = written, dropped, failed
-
-
-def _located(ledger: LedgerReader, plan: Plan) -> Iterator[tuple[int, int, Any]]:
-    """The items of a ledger with their positions in a plan; those that are not in it are left out."""
-    former = former_of(plan, ledger.key_versions)
-    located = None if has_places_of(ledger.meta("plan"), plan, former) else locate(ledger, plan, former)
-    for item in ledger.items():
-        position = item.position if located is None else located.position_of(item.id)
-        if position is not None:
-            yield item.id, position, item
 
 
 def _summed(outcomes: Array, codes: Array, number: int) -> Array:

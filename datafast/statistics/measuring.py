@@ -17,14 +17,16 @@ from datafast.errors import DatafastError
 from datafast.plan.items import Plan, WorkItem
 from datafast.statistics.calls import LOOKED_AT, Calls
 from datafast.statistics.copies import prompt_of
+from datafast.statistics.coverage import Coverage, coverage_of
 from datafast.statistics.diversity import ROWS
 from datafast.statistics.entries import MOST_VALUES, Entries, FailedRows, MadeRow
 from datafast.statistics.fields import About
 from datafast.statistics.groups import Groups
 from datafast.statistics.looked_at import LookedAt
+from datafast.statistics.placeholder_effect import EFFECT_TEXTS, effects_in
 from datafast.statistics.result import Statistics
 from datafast.statistics.rows import Reading, as_row
-from datafast.store.failures import planned
+from datafast.store.failures import num_routes, planned
 from datafast.store.lock import is_running
 from datafast.store.paths import OutputPaths
 from datafast.store.reader import LedgerReader
@@ -49,6 +51,8 @@ def measure(
     by: Sequence[str] = (),
     text_fields: Sequence[str] | None = None,
     sample: int = SAMPLE,
+    effect_texts: int = EFFECT_TEXTS,
+    strength: int = 2,
     seed: int = 0,
 ) -> Statistics:
     """The statistics of an output, or of any file of rows if it has no ledger.
@@ -61,6 +65,8 @@ def measure(
         by: fields that make groups in any case.
         text_fields: the fields whose texts are looked at; by default all that hold text.
         sample, seed: texts are looked at in so many rows, drawn with this seed.
+        effect_texts: rows of the sample in which it is looked at what shapes texts; 0 for none.
+        strength: whether pairs (2) or triples (3) of values are covered.
 
     Raises:
         ConfigError: there is no such file or field, or it is not known how to read the file.
@@ -71,6 +77,8 @@ def measure(
         reading = Reading.of_file(paths.rows) if ledger is None else Reading.of(paths.rows, ledger)
         notes: list[str] = []
         find = _finder(ledger, plan_of, notes)
+        if notes:
+            plan_of = None  # there is no plan any more
         failed, failed_at = _failed(ledger, find)
         entries = Entries(
             _made(reading, ledger),
@@ -96,11 +104,21 @@ def measure(
             **_of_ledger(ledger, paths),
             total=groups.total(),
             by=[*of_replies, *(groups.by_field(number, field) for number, field in fields)],
+            effects=effects_in(entries, most=effect_texts, seed=seed),
+            coverage=_coverage(ledger, plan_of, strength=strength, seed=seed),
             text_fields=None if text_fields is None else list(text_fields),
             sample=min(sample, entries.num_made),
             seed=seed,
             notes=[*notes, *_notes(reading, entries, calls, sample)],
         )
+
+
+def _coverage(
+    ledger: LedgerReader | None, plan_of: Callable[[Sequence[str]], Plan] | None, *, strength: int, seed: int
+) -> Coverage | None:
+    if ledger is None or plan_of is None:
+        return None
+    return coverage_of(plan_of(["any"] * num_routes(ledger, plan_of)), ledger, strength=strength, seed=seed)
 
 
 def _made(reading: Reading, ledger: LedgerReader | None) -> Iterator[MadeRow]:

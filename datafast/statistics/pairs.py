@@ -5,7 +5,7 @@ Memory: 40 bytes a row while they are matched. The same files and seed give the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
@@ -33,11 +33,12 @@ _ENOUGH = 0.5
 
 
 class Pair(NamedTuple):
-    """Two rows: what both were asked for, where that is known, and what each says."""
+    """Two rows: what both were asked for, where that is known, what each says, and the models that wrote them."""
 
     asked: str
     one: str
     other: str
+    models: tuple[Sequence[str], Sequence[str]] = ((), ())
 
 
 def asked_of(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,6 +57,10 @@ def said_in(row: Mapping[str, Any], field: str | None = None) -> str:
     if len(said) == 1:
         return to_text(next(iter(said.values())))
     return "\n\n".join(f"{name}:\n{to_text(value)}" for name, value in said.items() if value not in (None, ""))
+
+
+def _models(row: Mapping[str, Any]) -> list[str]:
+    return [value for name, value in row.items() if _is_model(name) and isinstance(value, str)]
 
 
 def _is_model(name: str) -> bool:
@@ -105,7 +110,7 @@ class Pairs:
             one, other = self._one[int(first)], self._other[int(second)]
             values = {} if self.match == "random" else asked_of(one)
             asked = "\n".join(f"{name}: {to_text(value)}" for name, value in values.items() if value is not None)
-            yield Pair(asked, said_in(one, self._field), said_in(other, self._field))
+            yield Pair(asked, said_in(one, self._field), said_in(other, self._field), (_models(one), _models(other)))
 
 
 def _matched(one: SourceRows, other: SourceRows, match: Match, seed: int) -> Array:

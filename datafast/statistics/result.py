@@ -9,8 +9,11 @@ from pydantic import Field
 from datafast._util.notify import did_you_mean
 from datafast.errors import ConfigError
 from datafast.html import facts, paragraph, table
+from datafast.statistics.coverage import Coverage
 from datafast.statistics.display import cells, columns_of, facts_of, flat, title_of
 from datafast.statistics.models import Group, Grouping, Value, named
+from datafast.statistics.placeholder_effect import PlaceholderEffect
+from datafast.statistics.shaping import EFFECT_HEADINGS, coverage_lines, effect_cells, effect_title
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +35,8 @@ class Statistics(Value):
             removed.
         total: all rows.
         by: the same in groups, by each thing that tells rows apart.
+        effects: how well each thing that tells rows apart is told from their texts, that is, whether it shapes them.
+        coverage: which combinations of values have rows; None where the plan is not known.
         text_fields: the fields whose texts were looked at; None for all that hold text.
         sample, seed: texts were looked at in a random sample of so many rows, drawn with this seed.
         notes: what else has to be known, in sentences.
@@ -47,6 +52,8 @@ class Statistics(Value):
     removed: int | None = None
     total: Group
     by: list[Grouping]
+    effects: list[PlaceholderEffect] = Field(default_factory=list)
+    coverage: Coverage | None = None
     text_fields: list[str] | None = None
     sample: int
     seed: int
@@ -99,4 +106,11 @@ class Statistics(Value):
                 paragraph(title_of(grouping), bold=True),
                 table(["", *(column.name for column in columns)], cells(listed, columns)),
             ]
+        if self.effects:
+            parts += [
+                paragraph(effect_title(self.effects), bold=True),
+                table(EFFECT_HEADINGS, effect_cells(self.effects)),
+            ]
+        if self.coverage is not None and (lost := list(coverage_lines(self.coverage))):
+            parts += [paragraph("combinations without a row", bold=True), facts(lost)]
         return "".join([*parts, *(paragraph(note) for note in self.notes)])

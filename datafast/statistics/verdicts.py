@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from datafast._util.notify import warn_user
 from datafast.engine.announcement import tell_change
 from datafast.engine.job import Job
 from datafast.engine.routes import Route, route_identities
@@ -27,6 +28,7 @@ from datafast.engine.settings import RunConfig
 from datafast.errors import ConfigError, RunStopped
 from datafast.executors.local import LocalExecutor
 from datafast.judging import JudgeFields, Jury, comparison_model, mean_score
+from datafast.judging.families import families
 from datafast.llms.spec import named_provider
 from datafast.plan.grid import Dimension, GridPlan
 from datafast.statistics.pairs import Match, Pair, Pairs
@@ -61,6 +63,7 @@ class Verdicts(BaseModel):
         matched: how rows were matched: by uuid, by the values that they were asked for with, or at random.
         stopped: why no more were judged: one of the files is clearly preferred, as many as wanted, or there are no more.
         calls, cost_usd: of all verdicts in `file`, also of earlier runs.
+        partial: judges of the family of models that wrote rows of one of the files only, with that file: they may favour it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -81,6 +84,7 @@ class Verdicts(BaseModel):
     calls: int
     cost_usd: float | None
     file: str
+    partial: dict[str, Literal["a", "b"]]
 
     @property
     def preferred(self) -> Literal["a", "b"] | None:
@@ -171,6 +175,7 @@ def judge_pairs(pairs: Pairs, how: Judging) -> Verdicts:
         calls=totals.calls,
         cost_usd=totals.cost_usd,
         file=str(how.file),
+        partial=judged.partial,
     )
 
 
@@ -206,6 +211,8 @@ class _Judged:
     Attributes:
         rows: the verdicts so far, in the order of the pairs.
         failed: the pairs so far without one.
+        labels: of the judges.
+        partial: see `Verdicts`.
     """
 
     def __init__(self, pairs: Sequence[Pair], how: Judging) -> None:
@@ -215,6 +222,11 @@ class _Judged:
         self._how = how
         providers = how.providers
         self.labels = [one.label for one in providers.values()]
+        self.partial = _partial(self.labels, pairs)
+        for label, side in self.partial.items():
+            warn_user(
+                f"judges: {label} is of a family that wrote rows of {side} alone, and may favour them. Ask another model."
+            )
         try:
             fields = JudgeFields(rubric=how.rubric or _RUBRIC)
         except ValidationError as error:
@@ -225,7 +237,7 @@ class _Judged:
         self._routes = [Route.by_role(providers)]
         self._plan = _InOrder(
             "verdicts",
-            [Dimension("pair", pairs, identity=list)],
+            [Dimension("pair", pairs, identity=lambda pair: [pair.asked, pair.one, pair.other])],
             routes=route_identities(self._routes, fan_out="all"),
             shape=[_prompt(Pair("", "", ""), "", "", fields)],
             seed=how.run.seed,
@@ -303,6 +315,19 @@ class _Judged:
             return {}
         with self.paths.rows.open("rb") as file:
             return {row["uuid"]: row for row in map(orjson.loads, file)}
+
+
+def _partial(judges: Sequence[str], pairs: Sequence[Pair]) -> dict[str, Literal["a", "b"]]:
+    """The judges of a family that wrote rows of one of the files only."""
+    wrote_a, wrote_b = (
+        {family for pair in pairs for model in pair.models[side] for family in families(model)} for side in (0, 1)
+    )
+    found: dict[str, Literal["a", "b"]] = {}
+    for judge in judges:
+        in_a, in_b = bool(families(judge) & wrote_a), bool(families(judge) & wrote_b)
+        if in_a != in_b:
+            found[judge] = "a" if in_a else "b"
+    return found
 
 
 def _value(row: Mapping[str, Any]) -> float:

@@ -2,7 +2,7 @@
 has ended and its rows are compared with each other.
 
 First, one pass over the rows finds which of them have another verdict than they had. It reads them in the order of the file, or in that
-of a walk where rows are compared: by repeat number, key and row number of their items. Where a row has another verdict, the file
+of a walk where rows are compared: by draw, key and row number of their items. Where a row has another verdict, the file
 is written anew. A row that comes back gets the place that it had, or would have had, when its item was finished; so the same stages make
 the same file again. One transaction then records the verdicts, the new places and the rename; see `compaction`.
 Stages that look at one row decide about it as it was made: where they have changed it, the ledger has the original. Rows are compared as
@@ -14,6 +14,7 @@ for each row whose verdict is another one, without its text. The order of a walk
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -131,7 +132,7 @@ class Deciding(Protocol):
         """Says how many rows there are about."""
 
     def draw(self, position: int) -> int:
-        """The repeat number of the item at a position of the plan."""
+        """The number of the draw that the item at a position of the plan belongs to; see `Plan`."""
 
     def verdicts(self, rows: Sequence[RecordedRow]) -> Sequence[Said]:
         """What stages say about each of these rows. The generations of a row come in their order. Raises `Abandoned`."""
@@ -144,7 +145,7 @@ class Decides(Protocol):
         settings: of the stages that look at one row, as JSON.
         walks: of those that compare rows, as JSON.
         walk_names: the names of these.
-        most_replaced: how often a row that they drop is made again.
+        most_replaced: how often a row that they drop is made again; not if it is one of `for_good` that has dropped it.
         unasked: of the last pass, the rows about which models have to be asked first, as bit masks by the ids of their items and by
             generation.
         asked_in_vain: those of these items about which models were asked, and gave no usable answer.
@@ -154,6 +155,7 @@ class Decides(Protocol):
     walks: str
     walk_names: frozenset[str]
     most_replaced: int
+    for_good: frozenset[str]
 
     @property
     def unasked(self) -> Mapping[int, Mapping[int, int]]: ...
@@ -348,17 +350,17 @@ def _decide(rows: Path, ledger: Ledger, decides: Decides, *, each: bool, tries_a
             meta["undecided"] = str(changes.counts.undecided or "")
         if each:
             meta["unasked"] = str(changes.counts.unasked or "")
-        _apply(rows, ledger, changes, meta, most=decides.most_replaced)
+        _apply(rows, ledger, changes, meta, decides)
     return changes.counts
 
 
-def _apply(rows: Path, ledger: Ledger, changes: _Changes, meta: Mapping[str, str], *, most: int) -> None:
+def _apply(rows: Path, ledger: Ledger, changes: _Changes, meta: Mapping[str, str], decides: Decides) -> None:
     """Makes the file and the ledger what the verdicts say. The file is left alone if no row moves."""
     if not changes:
         with ledger.transaction():
             ledger.filtered.reword(changes.reworded)
             _note(ledger, meta)
-            changes.counts.to_replace = arrange(ledger, most)
+            changes.counts.to_replace = arrange(ledger, decides.most_replaced, for_good=decides.for_good)
         return
     rows.touch()
     with new_files(rows, ledger) as (target, _):
@@ -373,7 +375,9 @@ def _apply(rows: Path, ledger: Ledger, changes: _Changes, meta: Mapping[str, str
                 retold=moves.retold,
                 slots=moves.slots,
             )
-            changes.counts.to_replace = arrange(ledger, most, moved=moves.slots)
+            changes.counts.to_replace = arrange(
+                ledger, decides.most_replaced, for_good=decides.for_good, moved=moves.slots
+            )
             ledger.replace_appends(appends, emptied=(), cut={}, renumbered=False)
             ledger.set_meta("renames", orjson.dumps([[target.name, rows.name]]).decode())
         ledger.checkpoint()
@@ -399,11 +403,12 @@ def _note(ledger: Ledger, meta: Mapping[str, str]) -> None:
 # -- which rows have another verdict
 
 
-def _changes(recorded: Iterable[RecordedRow], deciding: Deciding, spool: IO[bytes]) -> _Changes:
+def _changes(recorded: Generator[RecordedRow, None, None], deciding: Deciding, spool: IO[bytes]) -> _Changes:
     changes = _Changes(_Texts(spool))
-    for batch in _batches(recorded):
-        for row, found in zip(batch, deciding.verdicts(batch), strict=True):
-            changes.take(row, found)
+    with contextlib.closing(recorded):
+        for batch in _batches(recorded):
+            for row, said in zip(batch, deciding.verdicts(batch), strict=True):
+                changes.take(row, said)
     changes.count_swaps()
     return changes
 
@@ -428,7 +433,7 @@ def _batches(recorded: Iterable[RecordedRow]) -> Iterator[list[RecordedRow]]:
 
 def _recorded(
     rows: Path, ledger: Ledger, deciding: Deciding, place_in: PlaceIn | None = None, *, lenient: bool = False
-) -> Iterator[RecordedRow]:
+) -> Generator[RecordedRow, None, None]:
     """All rows that the last plan asks for, those in the file and those that were dropped."""
     originals = _Originals(ledger)
     with (rows if rows.is_file() else Path(os.devnull)).open("rb", buffering=0) as source:
@@ -519,18 +524,21 @@ def _in_walk_order(
         return deciding.draw(position) if deciding.walks else 0
 
     shown = _Shown(ledger)
-    for (item, place, has_filtered), appends in groupby(ledger.in_walk_order(draw), key=itemgetter(0, 1, 2)):
-        found = [
-            RecordedRow(item, number, place, line, generation=shown.of(item, number))
-            for *_, append in appends
-            if append is not None
-            for number, line in lines(append).items()
-        ]
-        for row in ledger.filtered.of_item(item) if has_filtered else ():
-            before = Dropped(row.stage, row.reason, row.score)
-            recorded = RecordedRow(item, row.number, place, row.row + b"\n", before, row.id)
-            found.append(recorded._replace(generation=row.generation))
-        yield from sorted(found, key=lambda row: row.key) if len(found) > 1 else found
+    with contextlib.closing(
+        ledger.in_walk_order(draw)
+    ) as ordered:  # an error that is kept must not keep the ledger open
+        for (item, place, has_filtered), appends in groupby(ordered, key=itemgetter(0, 1, 2)):
+            found = [
+                RecordedRow(item, number, place, line, generation=shown.of(item, number))
+                for *_, append in appends
+                if append is not None
+                for number, line in lines(append).items()
+            ]
+            for row in ledger.filtered.of_item(item) if has_filtered else ():
+                before = Dropped(row.stage, row.reason, row.score)
+                recorded = RecordedRow(item, row.number, place, row.row + b"\n", before, row.id)
+                found.append(recorded._replace(generation=row.generation))
+            yield from sorted(found, key=lambda row: row.key) if len(found) > 1 else found
 
 
 # -- the file that the verdicts make

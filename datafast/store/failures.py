@@ -18,7 +18,7 @@ from datafast.store.reader import LedgerReader
 from datafast.store.records import FailureRow, ItemRecord
 from datafast.types import FailedItem
 
-__all__ = ["FailedItems", "ValuesOf", "planned", "values_of"]
+__all__ = ["FailedItems", "ValuesOf", "num_routes", "planned", "values_of"]
 
 ValuesOf = Callable[[ItemRecord], Mapping[str, str]]
 """Gives what distinguishes an item, in words; empty if it is not known."""
@@ -112,6 +112,11 @@ def values_of(plan_of: Callable[[Sequence[str]], Plan], ledger: Path) -> ValuesO
     return values
 
 
+def num_routes(ledger: LedgerReader, plan_of: Callable[[Sequence[str]], Plan]) -> int:
+    """The number of routes of the plan that a ledger was made with."""
+    return max(1, int(ledger.meta("routes") or ledger.requested // max(1, plan_of(["any"]).num_rows)))
+
+
 def planned(plan_of: Callable[[Sequence[str]], Plan], ledger: Path) -> Callable[[ItemRecord], WorkItem | None]:
     """Finds items of a ledger in the plan of the config that they were made with.
 
@@ -123,8 +128,7 @@ def planned(plan_of: Callable[[Sequence[str]], Plan], ledger: Path) -> Callable[
     if not is_file(ledger):
         return lambda item: None
     with LedgerReader(ledger) as reader:
-        routes = int(reader.meta("routes") or reader.requested // max(1, plan_of(["any"]).num_rows))
-    plan = plan_of(["any"] * max(1, routes))
+        plan = plan_of(["any"] * num_routes(reader, plan_of))
 
     def find(item: ItemRecord) -> WorkItem | None:
         if item.position >= len(plan):

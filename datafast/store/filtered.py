@@ -72,15 +72,15 @@ class FilteredTable:
         """Notes that rows do not count, or that they do."""
         self._db.executemany("UPDATE filtered SET hidden = ? WHERE id = ?", ((int(is_hidden), one) for one in ids))
 
-    def generations(self) -> Generator[tuple[int, int, int, bool, int, int, bool], None, None]:
+    def generations(self) -> Generator[tuple[int, int, int, bool, int, int, str], None, None]:
         """All rows of items that are in the plan, by item, number and generation: item, number, the item's state, whether another
-        generation is in the file; the row's id, whether it does not count, and whether a stage has dropped it."""
+        generation is in the file; the row's id, whether it does not count, and the stage that has dropped it."""
         query = (
-            f"SELECT item, number, state, slots, rows_written, filtered.id, hidden, stage != '' FROM {_WITH_ITEMS} "  # noqa: S608 - our own text
+            f"SELECT item, number, state, slots, rows_written, filtered.id, hidden, stage FROM {_WITH_ITEMS} "  # noqa: S608 - our own text
             "WHERE state != 3 AND number < num_rows ORDER BY item, number, filtered.generation"
         )
-        for item, number, state, slots, count, row, hidden, dropped in self._db.execute(query):
-            yield item, number, state, bool(unpack(slots, count) >> number & 1), row, hidden, bool(dropped)
+        for item, number, state, slots, count, row, hidden, stage in self._db.execute(query):
+            yield item, number, state, bool(unpack(slots, count) >> number & 1), row, hidden, stage
 
     def shown_of(self, item_id: int) -> dict[int, int]:
         """By number, which generation of a row of an item is in the file if one is: the first that is not here."""
@@ -169,6 +169,12 @@ class FilteredTable:
         """The rows of items that are in the plan, by stage and reason; a row that was made several times counts once."""
         query = f"SELECT stage, reason, count(*) FROM {_WITH_ITEMS} WHERE state != 3 AND NOT hidden GROUP BY 1, 2"  # noqa: S608 - our own text
         return Counter({(stage, reason): rows for stage, reason, rows in self._db.execute(query)})
+
+    def by_position(self) -> Generator[tuple[int, str, int], None, None]:
+        """The rows of each item that is in the plan, by stage: its position, the stage, how many."""
+        yield from self._db.execute(
+            f"SELECT position, stage, count(*) FROM {_WITH_ITEMS} WHERE state != 3 AND NOT hidden GROUP BY filtered.item, stage"  # noqa: S608 - our own text
+        )
 
     def in_plan(self) -> dict[int, int]:
         """The numbers of the rows, as a bit mask, of each item that is in the plan."""

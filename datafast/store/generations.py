@@ -7,7 +7,7 @@ JSONL follows from the others: they are numbered without a gap.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import groupby
 from operator import itemgetter
 from typing import NamedTuple
@@ -27,14 +27,15 @@ class _Slot(NamedTuple):
     is_shown: bool
     ids: list[int]
     is_hidden: list[bool]
-    is_dropped: list[bool]
+    stages: list[str]
 
 
-def arrange(ledger: Ledger, most: int, *, moved: Iterable[int] = ()) -> int:
+def arrange(ledger: Ledger, most: int, *, for_good: Collection[str] = (), moved: Iterable[int] = ()) -> int:
     """Notes which generations count, now that the verdicts about them are known, and opens items some of whose rows are to be made again.
 
     Args:
         most: how often a row is made again.
+        for_good: stages whose rows are not made again.
         moved: items some of whose rows have just left the file, or come back into it.
 
     Returns:
@@ -49,7 +50,7 @@ def arrange(ledger: Ledger, most: int, *, moved: Iterable[int] = ()) -> int:
     opened: dict[int, int] = {}
     failed = set(moved)
     for slot in _slots(ledger):
-        counts = _counting(slot, most)
+        counts = _counting(slot, most, for_good)
         for number, (row, was_hidden) in enumerate(zip(slot.ids, slot.is_hidden, strict=True)):
             if was_hidden != (number != counts):
                 (shown if was_hidden else hidden).append(row)
@@ -74,16 +75,17 @@ def _slots(ledger: Ledger) -> Iterator[_Slot]:
             bool(is_shown),
             [row[4] for row in listed],
             [bool(row[5]) for row in listed],
-            [bool(row[6]) for row in listed],
+            [row[6] for row in listed],
         )
 
 
-def _counting(slot: _Slot, most: int) -> int | None:
+def _counting(slot: _Slot, most: int, for_good: Collection[str]) -> int | None:
     """Which of the dropped generations counts as filtered; None where the row is in the file, or is to be made again."""
     if slot.is_shown:
         return None
-    last = max((number for number, dropped in enumerate(slot.is_dropped[: most + 1]) if dropped), default=None)
+    last = max((number for number, stage in enumerate(slot.stages[: most + 1]) if stage), default=None)
     was_counted = not all(slot.is_hidden)
-    if len(slot.ids) > most or (slot.state is ItemState.FAILED and was_counted):
+    is_for_good = last is not None and slot.stages[last] in for_good
+    if len(slot.ids) > most or is_for_good or (slot.state is ItemState.FAILED and was_counted):
         return last
     return None

@@ -275,6 +275,13 @@ class Ledger:
         found = self._db.execute("SELECT id, num_rows FROM items WHERE state IN (1, 2)")
         return sum(num_rows for item_id, num_rows in found if item_id not in but)
 
+    def rows_by_position(self) -> Generator[tuple[int, int, int], None, None]:
+        """The rows of each item of the plan: its position, how many of them have come to an end, and how many are in the file."""
+        written = "min(rows_written, num_rows)"
+        yield from self._db.execute(
+            f"SELECT position, CASE state WHEN 0 THEN {written} ELSE num_rows END, {written} FROM items WHERE state != 3"  # noqa: S608 - our own text
+        )
+
     def items_at(self, item_ids: Collection[int]) -> Iterator[ItemRecord]:
         """These items in the order of their ids; there may be very many."""
         chosen = sorted(item_ids)
@@ -703,6 +710,11 @@ class Ledger:
     def is_settled(self) -> bool:
         """Whether they were compared since any row came or went."""
         return not self.meta("unsettled")
+
+    @property
+    def is_compared(self) -> bool:
+        """Whether the stages that compare rows, if there are any, have decided about all of them."""
+        return self.walks == "[]" or self.is_settled
 
     def note_unsettled(self) -> None:
         """Notes that a row has come or gone, so that those that are there have to be compared anew."""

@@ -110,6 +110,14 @@ class LedgerReader(Ledger):
             if item in item_ids
         }
 
+    def providers_by_route(self, num_routes: int) -> dict[int, str]:
+        """The provider of most recorded replies on each route of the plan."""
+        query = (
+            "SELECT i.position % ?, c.provider, count(*) FROM calls c JOIN items i ON i.id = c.item "
+            "WHERE attempts > 0 AND i.state != 3 GROUP BY 1, 2 ORDER BY 3"
+        )
+        return {route: provider for route, provider, _ in self._db.execute(query, (num_routes,))}
+
     def call_costs(self, item_id: int) -> list[tuple[bytes, float | None]]:
         """The key and the cost of each recorded call of an item."""
         return self._db.execute(

@@ -91,6 +91,7 @@ class Opening:
         made_for: the ledger of the output for which this one is made, if it serves others; an empty path for none.
         notes: what `datafast status` shows: the kind, the config file, the command.
         located: where the items of the output were found in the plan a moment ago, if they were looked for.
+        lacking: given the ledger, rows that are to come beyond those of the plan, which count as requested.
     """
 
     simulated: bool
@@ -107,6 +108,7 @@ class Opening:
     notes: Mapping[str, Any] = field(default_factory=dict)
     made_for: Path | None = None
     located: Located | None = None
+    lacking: Callable[[Ledger], int] | None = None
 
     @property
     def stages(self) -> str:
@@ -278,7 +280,8 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
         if decided is not None and decided.unasked and how.decides is not None:
             matched.open_for_asking(ledger, how.decides.unasked, anew=how.decides.asked_in_vain)
         with ledger.transaction():
-            size = {"requested": str(plan.num_rows), "routes": str(plan.num_routes), "num_rows": plan.counted}
+            requested = plan.num_rows + (how.lacking(ledger) if how.lacking is not None else 0)
+            size = {"requested": str(requested), "routes": str(plan.num_routes), "num_rows": plan.counted}
             for name, value in {**how.notes, **size, "stop_reason": ""}.items():
                 ledger.set_meta(name, value)
             ledger.note_opening()
@@ -319,7 +322,7 @@ def _are_to_replace(ledger: Ledger, how: Opening) -> bool:
     if not how.retry_failed or how.decides is None:
         return False
     with ledger.transaction():
-        return arrange(ledger, how.decides.most_replaced) > 0
+        return arrange(ledger, how.decides.most_replaced, for_good=how.decides.for_good) > 0
 
 
 def _reopen(ledger: Ledger, matched: Matched, chosen: Collection[int] | None) -> None:

@@ -520,6 +520,20 @@ def test_a_number_of_rows_is_exact_and_more_rows_keep_those_that_are_there(bench
     assert {uuid: row for row in more.rows if (uuid := row["uuid"]) in few} == few
 
 
+@pytest.mark.parametrize("kind", WITH_PERSONAS)
+def test_a_target_is_met_by_language_and_a_higher_one_keeps_what_is_there(bench: Bench) -> None:
+    odd = [{"stage": "keep_if", "expression": "uuid[0] in '13579bdf'"}]
+    asked = "languages" in CASES[bench.kind].fields
+    few = bench.changed(quality=odd, target_rows={"by": "language", "each": 3} if asked else 6)
+    assert few.run().written == 6
+    assert not asked or sorted(row["language"] for row in bench.rows) == ["en"] * 3 + ["fr"] * 3
+    rows = {row["uuid"]: row for row in bench.rows}
+    assert few.run().calls == 0
+    more = bench.changed(quality=odd, target_rows={"by": "language", "each": 5} if asked else 10)
+    assert more.run().written == 10
+    assert {row["uuid"]: row for row in more.rows if row["uuid"] in rows} == rows
+
+
 @every_kind
 def test_every_prompt_and_system_message_reaches_the_server(
     bench: Bench, fault_server: FaultServer, tmp_path: Path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 from zlib import crc32
 
@@ -10,7 +11,8 @@ from pydantic import BaseModel
 
 from datafast.engine.options import RunOptions
 from datafast.plan.items import WorkItem
-from datafast.quality.base import KEEP, Stage, Verdict, change, drop, texts_of, with_texts
+from datafast.quality.base import KEEP, Stage, Verdict, Walk, WalkStage, change, drop, texts_of, with_texts
+from datafast.quality.exact_duplicates import ExactDuplicatesStage
 from datafast.types import RunReport
 from tests.datasets.test_contract import Bench, bench, every_kind, others
 from tests.support import assert_balanced, rows_of
@@ -132,3 +134,53 @@ def test_rows_of_every_kind_that_are_dropped_are_made_again_under_the_same_uuid(
     assert bench.output.read_bytes() == first
     assert made(2, 6).calls == 0
     assert bench.output.read_bytes() == again
+
+
+class GroupsStage(WalkStage[int]):
+    """Keeps one row of each group."""
+
+    stage: Literal["groups"] = "groups"
+    groups: int
+
+    def features(self, rows: Sequence[BaseModel]) -> list[int]:
+        for row in rows:
+            SEEN.setdefault(row.uuid, set()).add(repr([row, row.model_extra]))  # type: ignore[attr-defined]
+        return [crc32(row.uuid.encode()) % self.groups for row in rows]  # type: ignore[attr-defined]
+
+    def walk(self) -> Walk[int]:
+        return Groups()
+
+
+class Groups:
+    def __init__(self) -> None:
+        self.kept: set[int] = set()
+
+    def decide(self, features: int) -> Verdict:
+        return drop("a group that is there") if features in self.kept else KEEP
+
+    def keep(self, features: int) -> None:
+        self.kept.add(features)
+
+
+@every_kind
+def test_rows_of_every_kind_are_compared_and_come_back(bench: Bench) -> None:
+    project = bench.changed(reasoning="metadata").project
+
+    def compared(*quality: Any, **options: Any) -> RunReport:
+        dataset = project.dataset()
+        dataset.config.quality = [ExactDuplicatesStage(), *quality]
+        project.generate(dataset, RunOptions(progress=False, **options))
+        return assert_balanced(dataset.report)
+
+    SEEN.clear()
+    first = compared(GroupsStage(groups=2))
+    before = bench.output.read_bytes()
+    assert first.written <= 2
+    assert first.dropped_at_end == first.filtered > 0
+    other = compared()
+    assert other.returned > 0
+    last = compared(GroupsStage(groups=2), decide_only=True)
+    assert (last.written, last.dropped_at_end) == (first.written, 0)
+    assert bench.output.read_bytes() == before
+    assert [report.calls for report in (other, last)] == [0, 0]
+    assert {len(shown) for shown in SEEN.values()} == {1}

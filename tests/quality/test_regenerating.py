@@ -302,3 +302,62 @@ def generations(folder: Path) -> dict[str, list[str]]:
         shown = next(n for n in range(1000) if n not in found[uuid])
         found[uuid][shown] = by_uuid.get((uuid, shown), row["text"])
     return {uuid: [texts[n] for n in range(len(texts))] for uuid, texts in found.items()}
+
+
+# -- rows that are compared with each other
+
+
+def compared(folder: Path, times: int, *, topics: int = TOPICS, latency_s: float = 0.0, **fields: Any) -> Any:
+    """Every text about any topic begins alike, so that only the letter at its end tells it from others."""
+    asked: dict[str, int] = defaultdict(int)
+    lock = threading.Lock()
+
+    def reply(request: Request) -> str:
+        prompt = request.messages[-1]["content"]
+        count = int(prompt.split("exactly ")[1].split(".")[0])
+        with lock:
+            first = asked[prompt.split("topic ")[1]]
+            asked[prompt.split("topic ")[1]] += count
+        return json.dumps({"texts": [f"text {LETTERS[(first + n) % 6]}" for n in range(count)]})
+
+    provider = CountingProvider("m", log=folder / "requests", reply=reply, latency_s=latency_s, latency_jitter_s=0.003)
+    settings: dict[str, Any] = {"topics": topics, "num_samples_per_prompt": 2, "regenerate": times, **fields}
+    quality = settings.pop("quality", [{"stage": "exact_duplicates"}])
+    dataset: RawDataset = raw(folder, quality=quality, **settings)
+    dataset.generate([provider])
+    return assert_balanced(dataset.report)
+
+
+def test_duplicates_are_made_again_in_the_same_run_until_none_is_left(tmp_path: Path) -> None:
+    events: list[Any] = []
+    report = compared(tmp_path, 20, topics=3)
+    del events
+    assert (report.written, report.filtered, report.pending) == (6, 0, 0)
+    assert sorted(ends(tmp_path)) == list(LETTERS)
+    assert compared(tmp_path, 20, topics=3).calls == 0
+
+
+def test_what_cannot_be_told_apart_is_filtered_after_the_last_try(tmp_path: Path) -> None:
+    report = compared(tmp_path, 3, topics=5)
+    assert (report.written, report.filtered, report.pending) == (6, 4, 0)
+    before = output(tmp_path)
+    again = compared(tmp_path, 3, topics=5)
+    assert (again.calls, again.changed_again, again.dropped_at_end) == (0, 0, 0)
+    assert output(tmp_path) == before
+    free = compared(tmp_path, 3, topics=5, quality=[])
+    assert (free.calls, free.written) == (0, 10)
+    assert compared(tmp_path, 3, topics=5).calls == 0
+    assert output(tmp_path) == before
+
+
+def test_ordered_rows_stay_in_order_when_some_are_made_again(tmp_path: Path) -> None:
+    compared(tmp_path, 20, topics=3, run={"ordered": True})
+    topics = [row["metadata"]["topic"] for row in rows_of(tmp_path / "out.jsonl")]
+    assert topics == sorted(topics)
+    assert len(topics) == 6
+
+
+def test_what_a_target_has_no_room_for_is_not_made_again(tmp_path: Path) -> None:
+    report = compared(tmp_path, 3, topics=3, target_rows=4, quality=[])
+    assert report.written == 4
+    assert all(count == 0 for (count,) in recorded(tmp_path, "SELECT generation FROM filtered"))

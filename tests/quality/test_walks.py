@@ -5,20 +5,37 @@ from __future__ import annotations
 import json
 import random
 import sqlite3
-from collections.abc import Sequence
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from datafast.cli.main import cli
 from datafast.datasets import RawDataset
-from datafast.errors import DatafastWarning
+from datafast.engine import winding_up
+from datafast.engine.events import Event, RowsDecided, RowsSettled
+from datafast.errors import DatafastWarning, RunStopped
 from datafast.llms.base import Request
 from datafast.plan.items import WorkItem
 from datafast.quality.base import KEEP, Stage, Verdict, Walk, WalkStage, drop
-from tests.support import CountingProvider, assert_balanced, raw, requests_in, rows_of
+from tests.support import (
+    CountingProvider,
+    ForkServer,
+    assert_balanced,
+    die_after,
+    fork_server,
+    raw,
+    requests_in,
+    rows_of,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:All .* rows were filtered")
 
@@ -103,7 +120,9 @@ def texts(folder: Path) -> set[str]:
 
 def dropped(folder: Path) -> dict[str, tuple[str, str]]:
     with closing(sqlite3.connect(folder / "out.jsonl.ledger")) as database:
-        found = database.execute("SELECT row, stage, reason FROM filtered").fetchall()
+        found = database.execute(
+            "SELECT row, stage, reason FROM filtered JOIN items ON items.id = item WHERE state != 3"
+        ).fetchall()
     return {json.loads(row)["text"]: (stage, reason) for row, stage, reason in found}
 
 
@@ -243,3 +262,183 @@ def test_a_plan_says_how_many_rows_would_move(tmp_path: Path) -> None:
         report.returned,
     )
     assert report.dropped_again > 0
+
+
+# -- whatever happens in between
+
+
+class Killed(BaseException):
+    """The end of a process, as far as one can play it."""
+
+
+def cut_off(folder: Path, *quality: Any, **fields: Any) -> None:
+    """A run that ends before it compares its rows, as that of a killed process does."""
+
+    def killed(*_: Any) -> None:
+        raise Killed
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(winding_up, "settle", killed)
+        with pytest.raises(Killed):
+            dataset(folder, *quality, **fields).generate([provider(folder)])
+
+
+STEPS = st.tuples(
+    st.sampled_from(["run", "run", "limit", "cut off", "lose", "decide"]),
+    st.sampled_from([None, 0, 1, 2, 5]),
+    st.sampled_from([None, 2, 7]),
+    st.sampled_from([3, 6, 8]),
+    st.booleans(),
+)
+
+
+def stages_of(within: int | None, of: int | None) -> list[Any]:
+    return [*([] if of is None else [EvenStage(of=of)]), *([] if within is None else [NearStage(within=within)])]
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.lists(STEPS, min_size=2, max_size=6))
+def test_any_sequence_of_runs_comes_to_what_one_walk_keeps(steps: list[Any]) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        plan = 6
+        for what, within, of, topics, ordered in [*steps, ("run", 1, 7, 8, True)]:
+            quality, run = stages_of(within, of), {"ordered": ordered}
+            if what == "lose" and (folder / "out.jsonl").exists():
+                data = file_of(folder)
+                (folder / "out.jsonl").write_bytes(data[: len(data) // 2])
+            if what == "cut off" and within is not None:
+                new = not (folder / "out.jsonl").exists() or topics > plan
+                if new:
+                    plan = topics
+                    cut_off(folder, *quality, topics=topics, run=run)
+                continue
+            if what == "decide" and (folder / "out.jsonl.ledger").exists() and rows_of(folder / "out.jsonl"):
+                topics = plan
+                made = dataset(folder, *quality, topics=topics, run=run).generate([provider(folder)], decide_only=True)
+                assert_balanced(made.report)
+                assert_as_the_oracle(folder, *quality)
+                continue
+            plan = topics
+            report = generate(folder, *quality, topics=topics, run=run, limit=2 if what == "limit" else None)
+            assert report.calls <= topics
+            assert_as_the_oracle(folder, *quality)
+        assert len(requests_in(folder / "requests")) == len(set(requests_in(folder / "requests"))) <= 8
+
+
+def walked_run(folder: str, within: int, kill_after_s: float) -> None:
+    """A run to be killed."""
+    asked = CountingProvider("m", log=Path(folder) / "requests", reply=numbers, latency_s=0.004, latency_jitter_s=0.01)
+    made = dataset(Path(folder), NearStage(within=within), EvenStage(), topics=40, run={"max_concurrency": 2})
+    die_after(kill_after_s)
+    made.generate([asked])
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ForkServer]:
+    with fork_server() as running:
+        yield running
+
+
+def test_ten_kills_leave_the_rows_that_a_whole_run_keeps(tmp_path: Path, server: ForkServer) -> None:
+    chance = random.Random(5)
+    for number in range(10):
+        how = {"within": chance.choice([0, 1, 2]), "kill_after_s": chance.uniform(0.02, 0.12)}
+        assert server.run("tests.quality.test_walks:walked_run", folder=str(tmp_path / "killed"), **how) in (0, -9), (
+            number
+        )
+    for folder in ("killed", "whole"):
+        generate(tmp_path / folder, NearStage(), EvenStage(), topics=40)
+    assert texts(tmp_path / "killed") == texts(tmp_path / "whole")
+    assert dropped(tmp_path / "killed") == dropped(tmp_path / "whole")
+
+
+def test_a_run_that_was_cut_off_is_compared_by_the_next_even_if_there_is_nothing_else_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut_off(tmp_path, NearStage())
+    shown = CliRunner().invoke(cli, ["status", str(tmp_path / "out.jsonl")]).stdout
+    assert "not all rows were compared with each other yet" in shown.replace("\n", " ")
+    made = dataset(tmp_path, NearStage()).generate([provider(tmp_path)], decide_only=True)
+    assert assert_balanced(made.report).dropped_at_end > 0
+    assert_as_the_oracle(tmp_path, NearStage())
+    shown = CliRunner().invoke(cli, ["status", str(tmp_path / "out.jsonl")]).stdout
+    assert "compared" not in shown
+
+
+def test_what_raises_at_the_end_is_said_and_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(winding_up, "settle", full)
+        with pytest.warns(DatafastWarning, match="could not be compared with each other: No space left on device"):
+            assert generate(tmp_path, NearStage()).written == ROWS
+    assert generate(tmp_path, NearStage()).dropped_at_end > 0
+    assert_as_the_oracle(tmp_path, NearStage())
+
+
+class SlowStage(NearStage):
+    """Waits until somebody lets it go on."""
+
+    stage: Literal["slow"] = "slow"  # type: ignore[assignment]
+
+    def features(self, rows: Sequence[BaseModel]) -> list[int]:
+        REACHED.set()
+        GOES_ON.wait(30)
+        return super().features(rows)
+
+
+REACHED, GOES_ON = threading.Event(), threading.Event()
+
+
+def test_an_interruption_abandons_a_long_comparison_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datafast.engine.stop._LAST_WORK_S", 0.05)
+    monkeypatch.setattr("datafast.store.deciding._ROWS_AT_ONCE", 4)
+    REACHED.clear()
+    GOES_ON.clear()
+    made = dataset(tmp_path, SlowStage())
+
+    def interrupt() -> None:
+        REACHED.wait(30)
+        made.executor.stop()
+        threading.Timer(0.2, GOES_ON.set).start()
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with (
+        pytest.warns(
+            DatafastWarning, match=r"not all compared with each other \(slow\), because the run was interrupted"
+        ),
+        pytest.raises(RunStopped),
+    ):
+        made.generate([provider(tmp_path)])
+    thread.join()
+    report = assert_balanced(made.report)
+    assert (report.written, report.dropped_at_end, report.pending) == (ROWS, 0, 0)
+    assert assert_balanced(dataset(tmp_path, SlowStage()).generate([provider(tmp_path)]).report).dropped_at_end > 0
+    assert texts(tmp_path) == {text for text, stage in oracle(tmp_path, SlowStage()).items() if not stage}
+
+
+def test_a_long_comparison_tells_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(winding_up, "_TOLD_S", 0.02)
+    monkeypatch.setattr("datafast.store.deciding._ROWS_AT_ONCE", 4)
+    GOES_ON.clear()
+    events: list[Event] = []
+
+    def take(event: Event) -> None:
+        events.append(event)
+        if isinstance(event, RowsDecided):
+            GOES_ON.set()
+
+    report = dataset(tmp_path, SlowStage()).generate([provider(tmp_path)], on_event=take).report
+    assert report is not None
+    told = [event for event in events if isinstance(event, RowsDecided)]
+    assert told
+    assert {(event.done, event.rows) for event in told[:1]} == {(4, ROWS)}
+    (settled,) = [event for event in events if isinstance(event, RowsSettled)]
+    assert settled == RowsSettled(
+        dropped=report.dropped_at_end, returned=0, written=report.written, filtered=report.filtered
+    )

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from datafast.engine.routes import Route, route_identities
 from datafast.errors import RunStopped
 from datafast.llms.base import Request
 from datafast.schema.config import PromptExpansionConfig
@@ -30,13 +29,12 @@ def _dataset(folder: Path, **fields: Any) -> Any:
     return raw(folder, **given)
 
 
-def _coverage(dataset: Any, providers: list[Any], **how: Any) -> Coverage:
-    plan = dataset.plan(route_identities([Route.single(provider) for provider in providers], fan_out="all"))
-    labels = [provider.label for provider in providers]
+def _coverage(dataset: Any, providers: int = 1, **how: Any) -> Coverage:
+    plan = dataset.plan(["any"] * providers)
     if not dataset.paths.ledger.exists():
-        return coverage_of(plan, None, providers=labels, **how)
+        return coverage_of(plan, None, **how)
     with LedgerReader(dataset.paths.ledger) as ledger:
-        return coverage_of(plan, ledger, providers=labels, **how)
+        return coverage_of(plan, ledger, **how)
 
 
 def _by_axes(coverage: Coverage) -> dict[tuple[str, ...], AxesCoverage]:
@@ -55,7 +53,7 @@ def _values(found: AxesCoverage) -> list[dict[str, str]]:
 
 
 def test_before_a_run_everything_is_pending(tmp_path: Path) -> None:
-    found = _coverage(_dataset(tmp_path), [CountingProvider("m", log=tmp_path / "log")])
+    found = _coverage(_dataset(tmp_path))
     assert found.total == Combination(values={}, planned=12, written=0, filtered=0, failed=0, pending=12)
     assert found.axes == {"language": 2, "topic": 2, "tone": 3}
     assert (found.strength, found.items, found.items_looked_at, found.prompts, found.prompts_lost) == (2, 12, 12, 12, 0)
@@ -69,7 +67,7 @@ def test_pairs_whose_rows_were_all_filtered_or_have_failed_are_lost(tmp_path: Pa
     provider = CountingProvider("m", log=tmp_path / "log", reply=_fails("tides in French, warm"))
     dataset.generate([provider])
     assert (dataset.report.written, dataset.report.filtered, dataset.report.failed) == (9, 2, 1)
-    found = _coverage(dataset, [provider])
+    found = _coverage(dataset)
     assert found.total == Combination(values={}, planned=12, written=9, filtered=2, failed=1, pending=0)
     assert found.prompts_lost == 3
     axes = _by_axes(found)
@@ -79,7 +77,7 @@ def test_pairs_whose_rows_were_all_filtered_or_have_failed_are_lost(tmp_path: Pa
         values={"topic": "ice", "tone": "dry"}, planned=2, written=0, filtered=2, failed=0, pending=0
     )
     assert axes["language", "topic"].lost == axes["language", "tone"].lost == 0
-    triples = _coverage(dataset, [provider], strength=3)
+    triples = _coverage(dataset, strength=3)
     assert triples.strength == 3
     (triple,) = triples.of
     assert (triple.combinations, triple.written, triple.lost) == (12, 9, 3)
@@ -95,7 +93,7 @@ def test_a_prompt_that_one_of_two_providers_has_answered_is_not_lost(tmp_path: P
     good = CountingProvider("good", log=tmp_path / "log")
     bad = CountingProvider("bad", log=tmp_path / "log", reply=_fails("ice"))
     dataset.generate([good, bad])
-    found = _coverage(dataset, [good, bad])
+    found = _coverage(dataset, 2)
     assert (found.total.planned, found.total.written, found.total.failed) == (24, 18, 6)
     assert (found.prompts, found.prompts_lost) == (12, 0)
     axes = _by_axes(found)
@@ -109,7 +107,7 @@ def test_what_is_pending_is_not_lost(tmp_path: Path) -> None:
     provider = CountingProvider("m", log=tmp_path / "log")
     with pytest.raises(RunStopped):
         dataset.generate([provider])
-    total = _coverage(dataset, [provider]).total
+    total = _coverage(dataset).total
     assert total.pending == 6
     assert (total.written, total.filtered) == (dataset.report.written, dataset.report.filtered)
 
@@ -117,7 +115,7 @@ def test_what_is_pending_is_not_lost(tmp_path: Path) -> None:
 def test_a_changed_config_is_counted_by_what_it_asks_for(tmp_path: Path) -> None:
     provider = CountingProvider("m", log=tmp_path / "log")
     _dataset(tmp_path).generate([provider])
-    found = _coverage(_dataset(tmp_path, topics=["glaciers", "tides"]), [provider])
+    found = _coverage(_dataset(tmp_path, topics=["glaciers", "tides"]))
     assert (found.total.planned, found.total.written, found.total.pending) == (12, 6, 6)
 
 
@@ -127,14 +125,14 @@ def test_rows_of_an_item_count_by_themselves(tmp_path: Path) -> None:
     )
     provider = CountingProvider("m", log=tmp_path / "log", reply=lambda request: '{"texts": ["a", "b", "c c", "a a"]}')
     dataset.generate([provider])
-    found = _coverage(dataset, [provider])
+    found = _coverage(dataset)
     assert (found.total.planned, found.total.written, found.total.filtered) == (8, 4, 4)
     assert found.strength == 1
     assert [one.axes for one in found.of] == [["topic"]]
 
 
 def test_a_plan_without_any_choice_has_no_combinations(tmp_path: Path) -> None:
-    found = _coverage(raw(tmp_path, topics=["ice"]), [CountingProvider("m", log=tmp_path / "log")])
+    found = _coverage(raw(tmp_path, topics=["ice"]))
     assert (found.axes, found.of, found.prompts) == ({}, [], 1)
 
 
@@ -142,19 +140,19 @@ def test_a_large_plan_is_looked_at_in_a_sample_and_axes_with_many_values_are_lef
     dataset = _dataset(tmp_path, topics=[f"topic {number}" for number in range(3000)])
     provider = CountingProvider("m", log=tmp_path / "log")
     dataset.generate([provider], limit=50)
-    found = _coverage(dataset, [provider], most_items=2000)
+    found = _coverage(dataset, most_items=2000)
     assert (found.items, found.items_looked_at) == (18_000, 2000)
     assert found.total.planned == 2000
     assert 0 < found.total.written < 30
     assert found.left_out == ["topic"]
     assert [one.axes for one in found.of] == [["language", "tone"]]
     assert found.of[0].combinations == 6
-    assert _coverage(dataset, [provider], most_items=2000) == found
+    assert _coverage(dataset, most_items=2000) == found
 
 
 def test_placeholders_that_only_some_templates_have_count_where_they_are(tmp_path: Path) -> None:
     plain = "A {document_type} on {topic} in {language_name}, {num_samples}."
-    found = _coverage(_dataset(tmp_path, prompts=[*PROMPTS, plain]), [CountingProvider("m", log=tmp_path / "log")])
+    found = _coverage(_dataset(tmp_path, prompts=[*PROMPTS, plain]))
     axes = _by_axes(found)
     assert found.axes["template"] == 2
     assert axes["template", "tone"].combinations == 3

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from datafast.errors import ConfigError, RunStopped
+from datafast.errors import ConfigError, DatafastWarning, RunStopped
 from datafast.llms.base import Request
 from datafast.schema.config import RunConfig
 from datafast.sources import SourceRows, open_source
@@ -143,6 +143,16 @@ def test_pairs_of_the_same_text_are_counted_and_not_judged(tmp_path: Path) -> No
     assert (found.matched, found.same, found.pairs, found.wins_b) == ("uuid", 6, 4, 4)
     with pytest.raises(ConfigError, match="nothing to judge"):
         _judged(tmp_path, judge, open_source(rows, field="a"), open_source(rows, field="b"))
+
+
+def test_a_judge_of_the_family_that_wrote_one_of_the_files_is_told(tmp_path: Path) -> None:
+    judge = _Judge(tmp_path, name="gpt-6")
+    files = [_source(by, [3], rows=3) for by in ("gpt-5", "mistral-large")]
+    with pytest.warns(DatafastWarning, match="gpt-6 is of a family that wrote rows of a alone"):
+        found = judge_pairs(Pairs(*files), Judging(judges=[judge.provider], file=tmp_path / "v.jsonl"))
+    assert found.partial == {"simulated/gpt-6": "a"}
+    both = [_source(by, [3], rows=3) for by in ("gpt-5", "gpt-4")]
+    assert judge_pairs(Pairs(*both), Judging(judges=[judge.provider], file=tmp_path / "w.jsonl")).partial == {}
 
 
 def test_pairs_without_a_verdict_count_as_failed(tmp_path: Path) -> None:

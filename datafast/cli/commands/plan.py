@@ -52,12 +52,13 @@ def command(config: Path, number: int, as_json: bool) -> None:
     which leave, and what these have cost.
     """
     from datafast.config_files.loader import load_project
+    from datafast.datasets.entry import plan_ahead
     from datafast.logger_config import configure_logger
 
     configure_logger("WARNING", format_string="{level}: {message}", colorize=False)
     project = load_project(config)
     dataset = project.dataset()
-    plan: Any = dataset.plan_for(project.routes)
+    plan: Any = plan_ahead(dataset, project.routes)
     summary = _summary(project, dataset, plan, number)
     estimate = project.estimate(dataset)
     summary["first"] = _first(project, dataset)
@@ -101,6 +102,7 @@ def _summary(project: Project, dataset: Dataset[Any, Any], plan: GridPlan, numbe
         "calls": calls,
         "total_calls": sum(entry["calls"] for entry in calls),
         "fan_out": project.config.run.fan_out,
+        "target": None if dataset.targets is None else dataset.targets.total,
         "rows": plan.num_rows,
         "rows_by_provider": _rows_by_provider(project, plan),
         "examples": [
@@ -191,7 +193,13 @@ def _show(summary: dict[str, Any], estimate: Estimate) -> None:
     line("rows per prompt", summary["rows_per_prompt"])
     for entry in summary["rows_by_provider"]:
         line("rows", entry["rows"], entry["provider"])
-    line("rows in all", summary["rows"], _DEALT.get(summary["fan_out"], ""))
+    if summary["target"] is None:
+        line("rows in all", summary["rows"], _DEALT.get(summary["fan_out"], ""))
+    else:
+        line(
+            "rows drawn", summary["rows"], _DEALT.get(summary["fan_out"], "as many as are expected to be drawn in all")
+        )
+        line("rows accepted", summary["target"], "the target")
     for text in summary["first"]:
         line("first", text)
     console.print()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -38,11 +38,28 @@ __all__ = ["command"]
     show_default=True,
     help="Look at the texts of N rows.",
 )
+@click.option(
+    "--effects",
+    "effect_texts",
+    metavar="N",
+    type=click.IntRange(0, 10_000),
+    default=1_000,
+    show_default=True,
+    help="Look in N of these at which values shape the texts; 0 for not at all.",
+)
+@click.option(
+    "--strength",
+    metavar="N",
+    type=click.IntRange(1, 3),
+    default=2,
+    show_default=True,
+    help="Tell which pairs (2) or triples (3) of values have rows.",
+)
 @click.option("--seed", metavar="N", type=int, default=0, help="Draw these with another seed.")
 @options.ledger
 @options.as_json
 def command(
-    file: Path, by: tuple[str, ...], texts: tuple[str, ...], sample: int, seed: int, ledger: Path | None, as_json: bool
+    file: Path, by: tuple[str, ...], texts: tuple[str, ...], ledger: Path | None, as_json: bool, **how: int
 ) -> None:
     """Show how the rows of a file are, in all and in groups: lengths, diversity, what was filtered or failed, tokens, cost.
 
@@ -53,7 +70,7 @@ def command(
     datafast stats notes.jsonl
     datafast stats notes.jsonl --by language --by topic
     """
-    statistics = _measured(file, ledger, by=by, text_fields=texts or None, sample=sample, seed=seed)
+    statistics = _measured(file, ledger, by=by, text_fields=texts or None, **how)
     if as_json:
         options.print_json(statistics.model_dump(mode="json"))
     else:
@@ -63,7 +80,7 @@ def command(
 
 
 def _measured(
-    file: Path, ledger: Path | None, *, by: tuple[str, ...], text_fields: tuple[str, ...] | None, sample: int, seed: int
+    file: Path, ledger: Path | None, *, by: tuple[str, ...], text_fields: tuple[str, ...] | None, **how: Any
 ) -> Statistics:
     from datafast._util.user_path import is_file
     from datafast.cli.outputs import dataset_of, paths_of
@@ -74,11 +91,11 @@ def _measured(
     fields = [name for name in by if name not in {"provider", "role"}]
     paths = OutputPaths.of(file, ledger)
     if ledger is None and not is_file(paths.ledger):
-        return measure(paths, by=fields, text_fields=text_fields, sample=sample, seed=seed)
+        return measure(paths, by=fields, text_fields=text_fields, **how)
     with LedgerReader(paths_of(file, ledger).ledger) as reader:
         dataset = dataset_of(reader)
     if dataset is None:
-        return measure(paths, by=fields, text_fields=text_fields, sample=sample, seed=seed)
+        return measure(paths, by=fields, text_fields=text_fields, **how)
     return measure(
         paths,
         row_model=dataset.written_model,
@@ -86,6 +103,5 @@ def _measured(
         plan_of=dataset.plan,
         by=fields,
         text_fields=text_fields,
-        sample=sample,
-        seed=seed,
+        **how,
     )

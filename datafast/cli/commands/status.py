@@ -33,6 +33,7 @@ def command(file: Path, ledger: Path | None, as_json: bool) -> None:
 
 def _status(file: Path, ledger_path: Path | None) -> dict[str, Any]:
     from datafast.cli.display.agreement import told_agreement
+    from datafast.engine.targets import noted_counts
     from datafast.store.lock import is_running
     from datafast.store.reader import LedgerReader
     from datafast.store.records import by_provider, by_stage
@@ -47,8 +48,10 @@ def _status(file: Path, ledger_path: Path | None) -> dict[str, Any]:
             "simulated": ledger.meta("mode") == "simulated",
             **_rows(ledger),
             **_spent(ledger),
+            "targets": noted_counts(ledger),
             "filtered_by_stage": by_stage(ledger.filtered.counts()),
             "changed_by_stage": dict(ledger.changed.counts().most_common()),
+            "compared": ledger.is_compared,
             "agreement": told_agreement(paths.rows),
             "failures": _failures(ledger),
             "failures_by_provider": by_provider(ledger.failure_counts()),
@@ -109,7 +112,7 @@ def _show(status: dict[str, Any]) -> None:
     from datafast.cli.display.agreement import agreement_lines
     from datafast.cli.display.lines import labelled, print_steps
     from datafast.cli.display.summary import changed_line, filtered_lines
-    from datafast.types import ProviderUsage
+    from datafast.types import ProviderUsage, target_lines
 
     console = Console(highlight=False)
 
@@ -132,6 +135,8 @@ def _show(status: dict[str, Any]) -> None:
     labelled(console, "cost", money(status["cost_usd"]))
     for name, used in status["usage_by_provider"].items() if len(status["usage_by_provider"]) > 1 else ():
         labelled(console, "used", f"{name}: {ProviderUsage(**used).in_words()}")
+    for text in target_lines(status["targets"]):
+        labelled(console, "target", text)
     for text in filtered_lines(status["filtered_by_stage"]):
         labelled(console, "filtered", text)
     if status["changed_by_stage"]:
@@ -161,6 +166,8 @@ def _notes(status: dict[str, Any]) -> list[str]:
         notes.append(
             f"the last run was cut off; {count:,} paid replies wait in its journal and the next run takes them in"
         )
+    if not status["running"] and not status["compared"]:
+        notes.append("not all rows were compared with each other yet; the next run does that, at no cost")
     if not status["rows_file_exists"] and status["written"]:
         notes.append("the JSONL is gone; the next run writes its rows again from recorded replies, at no cost")
     return notes
@@ -169,11 +176,12 @@ def _notes(status: dict[str, Any]) -> list[str]:
 def _next_steps(status: dict[str, Any]) -> list[Step]:
     from datafast.cli.display.lines import Step
 
-    if status["running"] or not (status["pending"] or status["failed"] or status["unrecorded_replies"]):
+    to_do = status["pending"] or status["failed"] or status["unrecorded_replies"] or not status["compared"]
+    if status["running"] or not to_do:
         return []
     command = status["resume"]
     steps = []
-    if status["pending"]:
+    if status["pending"] or not status["compared"]:
         steps.append(Step(command or "run the same script again: it goes on, and nothing is paid for twice"))
     if status["batches"]["open"]:
         batches = output_command("batches", Path(status["output_file"]), Path(status["ledger"]))

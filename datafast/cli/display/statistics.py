@@ -15,6 +15,7 @@ from datafast.cli.display.lines import labelled
 from datafast.statistics.display import Column, cells, columns_of, title_of
 from datafast.statistics.models import Group, Grouping, named
 from datafast.statistics.result import Statistics
+from datafast.statistics.shaping import EFFECT_HEADINGS, coverage_lines, effect_cells, effect_title
 
 __all__ = ["print_statistics"]
 
@@ -41,6 +42,28 @@ def print_statistics(statistics: Statistics, by: Sequence[str]) -> None:
         if by or _tells(grouping):
             console.print()
             _print_groups(console, grouping, most=None if by else _SHOWN)
+    if not by:
+        _print_shaping(console, statistics)
+
+
+def _print_shaping(console: Console, statistics: Statistics) -> None:
+    """What shaped the texts, and which combinations of values have no rows."""
+    if statistics.effects:
+        console.print()
+        console.print(Text(effect_title(statistics.effects), style="bold"))
+        lines = [list(EFFECT_HEADINGS), *effect_cells(statistics.effects)]
+        widths = [max(len(line[column]) for line in lines) for column in range(len(EFFECT_HEADINGS))]
+        for number, (name, *numbers) in enumerate(lines):
+            padded = (cell.rjust(width) for cell, width in zip(numbers, widths[1:], strict=True))
+            text = f"  {plain_text(name):<{widths[0]}}  {'  '.join(padded)}".rstrip()
+            console.print(Text(text, style="" if number else "bold"))
+    lost = [] if statistics.coverage is None else list(coverage_lines(statistics.coverage))
+    if lost:
+        console.print()
+        console.print(Text("combinations without a row", style="bold"))
+        width = max(len(name) for name, _ in lost) + _GAP
+        for name, told in lost:
+            labelled(console, f"  {plain_text(name)}", told, width=width + _GAP)
 
 
 def _tells(grouping: Grouping) -> bool:

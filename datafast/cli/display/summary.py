@@ -11,7 +11,7 @@ from rich.text import Text
 from datafast._util.notify import plain_text
 from datafast.amounts import counted, money, share
 from datafast.cli.display.lines import Step, labelled, print_steps
-from datafast.types import RunReport, StopCause
+from datafast.types import RunReport, StopCause, target_lines
 
 __all__ = ["changed_line", "filtered_lines", "in_words", "show_report", "show_sample", "show_start"]
 
@@ -31,13 +31,19 @@ def show_start(
     file: str,
     limit: int | None = None,
     in_batches: bool = False,
+    are_accepted: bool = False,
 ) -> None:
-    """What a run is going to do. `rows` are all that its output is to hold, `limit` the prompts that this run stops at."""
+    """What a run is going to do. `rows` are all that its output is to hold, `limit` the prompts that this run stops at.
+
+    Args:
+        are_accepted: whether as many are drawn as it takes to have these rows accepted.
+    """
     names = list(dict.fromkeys(providers))
     shown = ", ".join(names[:_NAMED_PROVIDERS])
     more = f" and {len(names) - _NAMED_PROVIDERS} more" if len(names) > _NAMED_PROVIDERS else ""
     stop = f", up to {counted(limit, 'prompt')} for now" if limit is not None else ""
-    labelled(console, "rows", f"{rows:,} in all, of the kind {kind}{stop}")
+    which = "accepted" if are_accepted else "in all"
+    labelled(console, "rows", f"{rows:,} {which}, of the kind {kind}{stop}")
     if names:
         labelled(console, "asking", f"{shown}{more}")
     if in_batches:
@@ -55,6 +61,7 @@ def show_report(
     tokens = report.input_tokens + report.output_tokens
     speed += f", {tokens / report.elapsed_s:,.0f} tokens/s" if tokens else ""
     lines = [("rows", report.counts_line())]
+    lines += [("target", text) for text in target_lines(report.targets)]
     lines += [("filtered", text) for text in filtered_lines(report.filtered_by_stage)]
     lines += [("changed", changed_line(report.changed_by_stage))] if report.changed_by_stage else []
     if report.dropped_again or report.returned or report.changed_again:

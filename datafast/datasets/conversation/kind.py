@@ -36,6 +36,8 @@ from datafast.topics.selection import Pick, Selection
 __all__ = ["ConversationDataset"]
 
 _ROLE = "generator"
+_ENDLESS = 2**40
+"""Rows that no target takes."""
 
 
 class Slot:
@@ -95,8 +97,8 @@ class ConversationDataset(
 
     def _plan(self, routes: Sequence[str], *, each: bool) -> GridPlan:
         config, topics = self.config, self.topics
-        num_rows = config.num_rows or topics.num_leaves
-        drawn = config.num_rows is not None and not each
+        num_rows = _ENDLESS if config.target_rows else config.num_rows or topics.num_leaves
+        drawn = config.is_drawn and not each
         selection = Selection(topics, config.topic_selection, seed=config.run.seed)
         size = config.examples_per_call
 

@@ -84,6 +84,20 @@ def test_rows_are_kept_as_they_are_and_in_their_order(server: FaultServer) -> No
     assert "row:" not in server.requests[0].prompt
 
 
+def test_rows_that_repeat_others_are_those_behind_them_in_the_source(server: FaultServer) -> None:
+    repeated = [
+        {"number": number, "text": f"A row worth {1 + number * 7 % 5} of {number % 8}."} for number in range(60)
+    ]
+    write("in.jsonl", repeated)
+    stages(server)
+    found = json.loads(Path("q.yaml").read_text(encoding="utf-8"))
+    found["quality"].insert(0, {"stage": "exact_duplicates"})
+    Path("q.yaml").write_text(json.dumps(found), encoding="utf-8")
+    run()
+    first = {row["text"]: row for row in reversed(repeated) if " worth 4 " in row["text"] or " worth 5 " in row["text"]}
+    assert lines("kept.jsonl") == sorted(first.values(), key=lambda row: row["number"])
+
+
 def test_it_goes_on_with_rows_that_have_come(server: FaultServer) -> None:
     stages(server)
     write("in.jsonl", ROWS[:30])
