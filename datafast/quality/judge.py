@@ -25,7 +25,7 @@ from datafast.judging import JudgeFields, Jury, Opinion, judgement_model, mean_s
 from datafast.judging.families import families
 from datafast.judging.shown import shown_row
 from datafast.llms.spec import named_provider
-from datafast.quality.base import KEEP, ModelStage, NonBlank, Verdict, drop
+from datafast.quality.base import KEEP, ModelStage, NonBlank, Verdict, annotate, drop, require_metadata
 from datafast.templates.base import RenderError, Template, rendered
 from datafast.templates.condition import Condition
 from datafast.templates.parse import parse_template
@@ -65,6 +65,9 @@ class JudgeStage(JudgeFields, ModelStage):
     allow_own_family: bool = False
     """Let a model judge rows that a model of its own family has written. By default it is left out where others judge."""
 
+    keep_score: bool = False
+    """Add the score to the `metadata` of rows that are kept, as `judge_score`; the mean where several judge."""
+
     _template: Template | None = PrivateAttr(default=None)
     _rubric: Template | None = PrivateAttr(default=None)
     _condition: Condition | None = PrivateAttr(default=None)
@@ -89,6 +92,8 @@ class JudgeStage(JudgeFields, ModelStage):
 
     def check(self, row_model: type[BaseModel]) -> None:
         names = list(row_model.model_fields)
+        if self.keep_score:
+            require_metadata(row_model, "keep_score")
         if self.field is not None and self.field not in names:
             raise ConfigError(f"field: Rows have no field {self.field!r}. {did_you_mean(self.field, names)}")
         if self.prompt is not None:
@@ -162,4 +167,6 @@ class JudgeStage(JudgeFields, ModelStage):
             "highest": max(scores),
             "row": row.model_dump(mode="json") if "row" in self._condition.names else None,
         }
-        return KEEP if self._condition.holds(values) else drop(f"not {self.kept_if}", float(score))
+        if not self._condition.holds(values):
+            return drop(f"not {self.kept_if}", float(score))
+        return annotate(judge_score=score) if self.keep_score else KEEP

@@ -246,3 +246,14 @@ def test_a_missing_key_of_a_judge_is_said_before_anything_is_bought(
     with pytest.raises(ConfigError):
         bench.generate(JudgeStage(providers=["anthropic/claude-haiku-4-5"]))
     assert bench.asked == {}
+
+
+def test_the_score_stands_in_the_metadata_on_request_and_goes_without_a_call(bench: Bench) -> None:
+    bench.generate(bench.judge(rubric="Is it worth reading?"))
+    plain = (bench.folder / "out.jsonl").read_bytes()
+    report = bench.generate(bench.judge(rubric="Is it worth reading?", keep_score=True))
+    assert (report.calls, report.changed_by_stage) == (0, {"judge": 6})
+    scores = [(row["metadata"]["judge_score"], int(row["text"][-1])) for row in rows_of(bench.folder / "out.jsonl")]
+    assert all(score == worth for score, worth in scores)
+    bench.generate(bench.judge(rubric="Is it worth reading?"))
+    assert (bench.folder / "out.jsonl").read_bytes() == plain

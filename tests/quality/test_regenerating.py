@@ -17,12 +17,15 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from datafast.cli.main import cli
 from datafast.datasets import RawDataset
 from datafast.llms.base import Request
 from datafast.plan.items import WorkItem
 from datafast.quality.base import KEEP, Stage, Verdict, change, drop
+from datafast.quality.judge import JudgeStage
+from datafast.schema.config import PreferenceDatasetConfig
 from tests.support import CountingProvider, assert_balanced, raw, requests_in, rows_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:All .* rows were filtered")
@@ -36,9 +39,10 @@ class Ends(Stage):
 
     stage: Literal["ends"] = "ends"
     drops: str = ""
+    word: str = "an"
 
     def decide(self, row: Any, item: WorkItem) -> Verdict:
-        return drop(f"an {row.text[-1]}") if row.text[-1] in self.drops else KEEP
+        return drop(f"{self.word} {row.text[-1]}") if row.text[-1] in self.drops else KEEP
 
 
 class Upper(Stage):
@@ -83,7 +87,8 @@ def generate(
     **options: Any,
 ) -> Any:
     run = {"max_concurrency": 2, **options.pop("run", {})}
-    fields: dict[str, Any] = {"topics": topics, "num_samples_per_prompt": EACH, "run": run}
+    more = {"tell_why_dropped": True} if options.pop("tell", False) else {}
+    fields: dict[str, Any] = {"topics": topics, "num_samples_per_prompt": EACH, "run": run, **more}
     dataset: RawDataset = raw(folder, quality=list(stages), regenerate=times, **fields)
     dataset.generate([CountingProvider("m", log=folder / "requests", reply=writer or Writer())], **options)
     return assert_balanced(dataset.report)
@@ -304,6 +309,73 @@ def generations(folder: Path) -> dict[str, list[str]]:
     return {uuid: [texts[n] for n in range(len(texts))] for uuid, texts in found.items()}
 
 
+# -- what a model is told
+
+
+def test_a_model_is_told_why_what_it_wrote_was_dropped(tmp_path: Path) -> None:
+    generate(tmp_path, [Ends(drops="abc")], 50, tell=True)
+    prompts = [prompt for _, prompt in requests_in(tmp_path / "requests")]
+    told = [prompt for prompt in prompts if "was not taken" in prompt]
+    assert len(told) == len(prompts) - TOPICS > 0
+    assert all("for this reason: an " in prompt for prompt in told)
+
+
+def test_what_it_was_told_stays_so_that_its_replies_are_found_whatever_stages_say_now(tmp_path: Path) -> None:
+    generate(tmp_path, [Ends(drops="abc")], 50, tell=True)
+    before = {row["uuid"]: row for row in rows_of(tmp_path / "out.jsonl")}
+    (tmp_path / "out.jsonl").unlink()
+    report = generate(tmp_path, [Ends(drops="abc", word="it ends in an")], 50, tell=True)
+    assert report.calls == 0
+    assert {row["uuid"]: row for row in rows_of(tmp_path / "out.jsonl")} == before
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({}, "No dropped row is made again"),
+        ({"regenerate": 1, "questions": ["Why?"]}, "With questions, nobody is asked"),
+    ],
+)
+def test_what_nobody_could_be_told_is_refused(fields: dict[str, Any], error: str) -> None:
+    documents = {} if "questions" in fields else {"input_documents": ["a"]}
+    with pytest.raises(ValidationError, match=error):
+        PreferenceDatasetConfig(**documents, **fields, tell_why_dropped=True)
+
+
+# -- stages that ask models
+
+
+def judged(folder: Path, writer: Writer, times: int, *, rubric: str = "Is it good?", keep: str = "score >= 4") -> Any:
+    def score(request: Request) -> str:
+        found = request.messages[-1]["content"]
+        letter = next(letter for letter in LETTERS if f" {letter}" in found.split("text ")[-1][:12])
+        return json.dumps({"reason": "so", "score": 5 if letter in "def" else 1})
+
+    judge = CountingProvider("judge", log=folder / "judged", reply=score)
+    stage = JudgeStage(providers=[judge], rubric=rubric, keep_if=keep)
+    fields: dict[str, Any] = {"topics": TOPICS, "num_samples_per_prompt": EACH}
+    dataset: RawDataset = raw(folder, quality=[stage], regenerate=times, **fields)
+    dataset.generate([CountingProvider("m", log=folder / "requests", reply=writer)])
+    return assert_balanced(dataset.report)
+
+
+def test_rows_that_judges_drop_are_made_again_and_another_judge_is_asked_about_what_it_decides(tmp_path: Path) -> None:
+    writer = Writer()
+    report = judged(tmp_path, writer, 50)
+    assert (report.written, report.pending) == (TOPICS * EACH, 0)
+    strict = output(tmp_path)
+    calls = len(requests_in(tmp_path / "requests")), len(requests_in(tmp_path / "judged"))
+    judged(tmp_path, writer, 50, keep="score >= 1")
+    judged(tmp_path, writer, 50)
+    assert output(tmp_path) == strict
+    assert calls == (len(requests_in(tmp_path / "requests")), len(requests_in(tmp_path / "judged")))
+    other = judged(tmp_path, writer, 50, rubric="Is it better?")
+    assert (other.written, other.pending) == (TOPICS * EACH, 0)
+    assert output(tmp_path) == strict
+    assert len(requests_in(tmp_path / "requests")) == calls[0]
+    assert len(requests_in(tmp_path / "judged")) == 2 * calls[1]
+
+
 # -- rows that are compared with each other
 
 
@@ -329,9 +401,7 @@ def compared(folder: Path, times: int, *, topics: int = TOPICS, latency_s: float
 
 
 def test_duplicates_are_made_again_in_the_same_run_until_none_is_left(tmp_path: Path) -> None:
-    events: list[Any] = []
     report = compared(tmp_path, 20, topics=3)
-    del events
     assert (report.written, report.filtered, report.pending) == (6, 0, 0)
     assert sorted(ends(tmp_path)) == list(LETTERS)
     assert compared(tmp_path, 20, topics=3).calls == 0
