@@ -84,6 +84,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "keep_if": "datafast.quality.keep_if:KeepIfStage",
         "language": "datafast.quality.language:LanguageStage",
         "length": "datafast.quality.length:LengthStage",
+        "near_duplicates": "datafast.quality.near_duplicates:NearDuplicatesStage",
         "pii": "datafast.quality.pii:PiiStage",
         "refusals": "datafast.quality.refusals:RefusalsStage",
         "regex": "datafast.quality.regex:RegexStage",

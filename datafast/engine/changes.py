@@ -10,12 +10,13 @@ from datafast.amounts import counted, money
 from datafast.engine.deciding import Decider
 from datafast.engine.stages import runs_commands, settings_of
 from datafast.errors import OutputError
-from datafast.store.deciding import Reversed, reversals
+from datafast.store.deciding import reversals
 from datafast.store.lock import is_running
 from datafast.store.matching import former_of, has_places_of
 from datafast.store.reader import LedgerReader
 from datafast.store.records import ItemState
 from datafast.store.recovery import are_remade, reasoning_of_rows, rows_fit
+from datafast.store.verdicts import Reversed
 
 if TYPE_CHECKING:
     from datafast.engine.job import Job

@@ -3,12 +3,10 @@ rows are compared with each other, whenever some have come."""
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
@@ -16,31 +14,22 @@ from datafast._util.notify import warn_user
 from datafast.amounts import counted
 from datafast.engine.reasoning import line_as, row_of
 from datafast.engine.recorded_answers import RecordedAnswers, RowAsked, Unasked
-from datafast.engine.stages import (
-    Asks,
-    Decided,
-    HasSettings,
-    Verdict,
-    Walk,
-    Walks,
-    checked,
-    settings_of,
-    verdict_of,
-)
-from datafast.engine.targets import FULL, SURPLUS, Room
+from datafast.engine.stages import AnyStage, Asks, Decided, settings_of, verdict_of
+from datafast.engine.targets import SURPLUS
+from datafast.engine.walking import WalkInOrder
 from datafast.errors import CallFailed
 from datafast.logger_config import logger
-from datafast.store.deciding import BEHIND, Abandoned, Dropped, RecordedRow, Said
+from datafast.store.verdicts import BEHIND, Abandoned, Dropped, RecordedRow, Said
 
 if TYPE_CHECKING:
     from datafast.engine.calls.call import Call
     from datafast.engine.job import Job
     from datafast.engine.stop import StopSignal
     from datafast.plan.items import WorkItem
-    from datafast.store.deciding import CallsOf
     from datafast.store.records import Recorded
+    from datafast.store.verdicts import CallsOf
 
-__all__ = ["Decider", "WalkInOrder"]
+__all__ = ["Decider"]
 
 _EXAMPLES = 50  # calls of a route and role, by which the cost of all is told
 
@@ -54,7 +43,7 @@ class Decider:
         walk_names: the names of these.
         most_replaced: how often a row that they drop is made again; not if it is one of `for_good` that has dropped it.
         looked_at: how many rows the last pass has looked at, of `expected`; for others to tell.
-        unasked, asked_in_vain: see `datafast.store.deciding.Decides`.
+        unasked, asked_in_vain: see `datafast.store.verdicts.Decides`.
         missing_calls: the calls of the last pass that were never made, by route of the plan and role.
 
     Args:
@@ -63,7 +52,7 @@ class Decider:
 
     def __init__(self, job: Job, stop: StopSignal | None = None) -> None:
         self.settings = settings_of(job.row_stages, regenerate=job.regenerate)
-        compared: list[HasSettings] = [*job.walk_stages, *([] if job.targets is None else [job.targets])]
+        compared: list[AnyStage] = [*job.walk_stages, *([] if job.targets is None else [job.targets])]
         self.walks = settings_of(compared)
         self.walk_names = frozenset(one.name for one in compared)
         self.most_replaced = job.regenerate
@@ -83,7 +72,7 @@ class Decider:
     def anew(
         self, *, each: bool, former_walks: Collection[str], calls_of: CallsOf, tries_again: bool = False
     ) -> _Verdicts:
-        """See `datafast.store.deciding.Decides`."""
+        """See `datafast.store.verdicts.Decides`."""
         self.looked_at, self._since = 0, time.monotonic()
         if each:
             self._unasked, self._in_vain, self.missing_calls, self._examples = {}, set(), Counter(), []
@@ -153,7 +142,7 @@ class Decider:
 
 
 class _Verdicts:
-    """One pass; see `datafast.store.deciding.Deciding`."""
+    """One pass; see `datafast.store.verdicts.Deciding`."""
 
     def __init__(
         self,
@@ -287,92 +276,3 @@ class _Each(NamedTuple):
 
     said: Said
     model: BaseModel | None = None
-
-
-class WalkInOrder:
-    """Stages that compare rows, over rows in their order: the first that drops a row decides, and a dropped one is compared with none.
-
-    Args:
-        room: where rows have targets: the room that there is in each stratum, which decides last.
-    """
-
-    def __init__(self, stages: Sequence[Walks], room: Room | None = None) -> None:
-        self._stages = stages
-        self._room = room
-        self._walks: list[Walk[Any]] | None = None
-        self._error: Exception | None = None
-
-    def verdicts(
-        self, rows: Sequence[BaseModel], positions: Sequence[int] = ()
-    ) -> Iterator[Callable[[], Dropped | Exception | None]]:
-        """For each of the next rows what, when it is called, says what drops it, or gives the error that a stage has raised about it. A row
-        about which it is not called is compared with none.
-
-        Args:
-            positions: where rows have targets: of their items in the plan.
-        """
-        if not (self._stages or self._room) or not rows:
-            return iter([lambda: None] * len(rows))
-        if self._error is None and self._walks is None:
-            try:
-                self._walks = [stage.walk() for stage in self._stages]
-            except Exception as error:  # noqa: BLE001 - of a stage, which may raise anything: it concerns all rows
-                self._error = error
-        if self._error is not None:
-            return iter([lambda: self._error] * len(rows))
-        features = [_features(stage, rows) for stage in self._stages]
-        by_row: Iterable[Sequence[_Features]] = zip(*features, strict=True) if features else itertools.repeat(())
-        places = zip(by_row, positions or range(len(rows)), strict=False)
-        return (partial(self._verdict, own, at) for own, at in places)
-
-    def _verdict(self, features: Sequence[_Features], position: int) -> Dropped | Exception | None:
-        assert self._walks is not None  # noqa: S101 - made by the caller
-        for own in features:
-            if own.error is not None:
-                return own.error
-        try:
-            for stage, walk, own in zip(self._stages, self._walks, features, strict=True):
-                verdict = _compared(stage, walk.decide(own.value))
-                if not verdict.keeps:
-                    return Dropped(stage.name, verdict.reason, verdict.score)
-            if self._room is not None and not self._room.take(position):
-                return Dropped(SURPLUS, FULL)
-            for walk, own in zip(self._walks, features, strict=True):
-                walk.keep(own.value)
-        except Exception as error:  # noqa: BLE001 - as above
-            return error
-        return None
-
-
-class _Features(NamedTuple):
-    """The features of a row, or why there are none."""
-
-    value: Any = None
-    error: Exception | None = None
-
-
-def _features(stage: Walks, rows: Sequence[BaseModel]) -> list[_Features]:
-    """The features of rows; one by one if a stage raises about them together, so that only those have none that it raises about."""
-    try:
-        return [_Features(value) for value in _as_many(stage, rows)]
-    except Exception as error:  # noqa: BLE001 - as above
-        if len(rows) == 1:
-            return [_Features(error=error)]
-        return [found for row in rows for found in _features(stage, [row])]
-
-
-def _as_many(stage: Walks, rows: Sequence[BaseModel]) -> Sequence[Any]:
-    found = stage.features(rows)
-    if len(found) != len(rows):
-        raise TypeError(
-            f"The stage {stage.name!r} gave the features of {len(found):,} rows where there are {len(rows):,}."
-        )
-    return found
-
-
-def _compared(stage: Walks, given: object) -> Verdict:
-    """The verdict of a stage that compares rows."""
-    verdict = checked(stage, given)
-    if verdict.fields or verdict.notes:
-        raise TypeError(f"The stage {stage.name!r} compares rows, and changes none. Return KEEP, or drop(reason).")
-    return verdict

@@ -63,10 +63,11 @@ def report_of(parts: Parts, elapsed_s: float, standing: Sequence[Standing] = ())
 
 
 def why_stopped(parts: Parts) -> tuple[StopCause | None, str | None]:
-    """What ended a run early, and why in words. A stopped provider is the reason if rows are pending because of it."""
+    """What ended a run early, and why in words. A stopped provider is the reason if rows are pending because of it, or not judged."""
     stop, stopped = parts.stop, _stopped_providers(parts)
     under_way = parts.desk.under_way if parts.desk is not None else None
-    if stop.reason is None and parts.output.store.counts.pending:
+    store = parts.output.store
+    if stop.reason is None and (store.counts.pending or store.has_unasked):
         if stopped:
             return StopCause.PROVIDER, "; ".join(why.rstrip(".") for why in stopped.values())
         if under_way is not None:

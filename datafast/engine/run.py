@@ -214,8 +214,11 @@ class _Run:
     async def _process(self, item: WorkItem, share: Share) -> None:
         record = self._store.open_item(item)
         calls_before = self._sender.tally.calls
+        is_for_asking = record.is_for_asking
         try:
             best = await self._outcomes.of(item, record, share)
+            if best is not None:
+                record.unasked = None
         except ItemParked as parked:
             assert self._desk is not None  # noqa: S101 - nothing else parks
             if self._reorder is not None:
@@ -223,7 +226,7 @@ class _Run:
             self._desk.wait(parked, record, share)
             return
         replayed = calls_before == self._sender.tally.calls and not record.reopened
-        if best is None or (best.error and self._stop) or record.is_for_asking:
+        if best is None or (best.error and self._stop) or is_for_asking:
             if self._reorder is not None:
                 self._reorder.leave(item.position)
             self._end_with(best)

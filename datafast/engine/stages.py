@@ -25,7 +25,6 @@ __all__ = [
     "Asks",
     "Decided",
     "Decides",
-    "HasSettings",
     "Verdict",
     "Walk",
     "Walks",
@@ -99,7 +98,7 @@ class Decided(NamedTuple):
 
 
 class AnyStage(Protocol):
-    """What the engine needs of every stage; it is also a `Decides` or a `Walks`."""
+    """What the engine needs of everything that decides about rows; a stage is also a `Decides` or a `Walks`."""
 
     @property
     def name(self) -> str: ...
@@ -182,14 +181,6 @@ def checked(stage: AnyStage, verdict: Any) -> Verdict:
     return verdict if verdict.keeps else drop(_cut(verdict.reason), _number(stage, verdict.score))
 
 
-class HasSettings(Protocol):
-    """What is noted of anything that decides about rows."""
-
-    @property
-    def name(self) -> str: ...
-    def settings(self) -> dict[str, Any]: ...
-
-
 def _after(before: Decided, stage: Decides, given: object) -> Decided:
     """What is said about a row after the verdict of a further stage."""
     if given is KEEP:
@@ -225,7 +216,7 @@ def _noted(row: BaseModel, stage: Decides, notes: Mapping[str, Any]) -> dict[str
     return {**(before or {}), **notes}
 
 
-def settings_of(stages: Sequence[HasSettings], *, regenerate: int = 0) -> str:
+def settings_of(stages: Sequence[AnyStage], *, regenerate: int = 0) -> str:
     """The settings of stages as JSON; the same text for the same settings. A stage without any, which nobody can change, is left out.
 
     Args:
@@ -238,7 +229,7 @@ def settings_of(stages: Sequence[HasSettings], *, regenerate: int = 0) -> str:
     return f"[{','.join(filter(None, [*map(_settings_of, stages), again]))}]"
 
 
-def _settings_of(stage: HasSettings) -> str:
+def _settings_of(stage: AnyStage) -> str:
     with blaming(stage, "settings()"):
         found = stage.settings()
         return orjson.dumps(found, option=orjson.OPT_SORT_KEYS).decode() if found else ""

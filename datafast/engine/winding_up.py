@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from datafast._util.notify import warn_user
 from datafast.engine.events import RowsDecided
-from datafast.store.deciding import Abandoned, Reversed, settle
+from datafast.store.deciding import settle
+from datafast.store.verdicts import Abandoned, Reversed
 
 if TYPE_CHECKING:
     from datafast.engine.deciding import Decider

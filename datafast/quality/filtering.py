@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, create_model
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.plugins import blaming
-from datafast.engine.deciding import WalkInOrder
 from datafast.engine.stages import Decided, Decides, Verdict, Walks, drop, verdict_of
+from datafast.engine.walking import WalkInOrder
 from datafast.errors import ConfigError
 from datafast.quality.base import BaseStage
 

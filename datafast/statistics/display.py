@@ -12,11 +12,13 @@ __all__ = ["COLUMNS", "Column", "cells", "columns_of", "facts_of", "flat", "titl
 
 
 class Column(NamedTuple):
-    """A column of a table of groups. `worth`: where there is little room, those with the largest number go first."""
+    """A column of a table of groups. `worth`: where there is little room, those with the largest number go first. `tells`: whether a group
+    makes it worth showing; if there is a cell, by default."""
 
     name: str
     cell: Callable[[Group], str]
     worth: int
+    tells: Callable[[Group], object] | None = None
 
 
 def _share(value: float | None) -> str:
@@ -42,7 +44,7 @@ COLUMNS: Sequence[Column] = (
     Column("rows", lambda group: f"{group.rows:,}", 0),
     Column("filtered", lambda group: f"{group.filtered:,}" if group.filtered else "", 3),
     Column("failed", lambda group: f"{group.failed:,}" if group.failed else "", 4),
-    Column("accepted", lambda group: _share(group.acceptance), 1),
+    Column("accepted", lambda group: _share(group.acceptance), 1, lambda group: group.filtered or group.failed),
     Column("words", lambda group: "" if group.words is None else _number(group.words.p50), 2),
     Column("p5-p95", lambda group: "" if group.words is None else f"{group.words.p5:,.0f}-{group.words.p95:,.0f}", 7),
     Column(
@@ -65,7 +67,7 @@ COLUMNS: Sequence[Column] = (
 def columns_of(groups: Iterable[Group]) -> list[Column]:
     """The columns that have something to say of these groups."""
     listed = list(groups)
-    return [column for column in COLUMNS if any(column.cell(group) for group in listed)]
+    return [column for column in COLUMNS if any((column.tells or column.cell)(group) for group in listed)]
 
 
 def cells(groups: Iterable[tuple[str, Group]], columns: Sequence[Column]) -> list[list[str]]:

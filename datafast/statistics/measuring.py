@@ -6,7 +6,7 @@ Guarantee: nothing is written, and a run that is writing is not kept waiting. Co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -45,6 +45,7 @@ _ORDER = ("language", "label", "topic", "template", "placeholder", "field")
 def measure(
     paths: OutputPaths,
     *,
+    rows: Iterable[Mapping[str, Any]] | None = None,
     row_model: type[BaseModel] | None = None,
     placeholders: Collection[str] = (),
     plan_of: Callable[[Sequence[str]], Plan] | None = None,
@@ -59,6 +60,7 @@ def measure(
 
     Args:
         paths: the file and its ledger, which need not be there.
+        rows: what counts as the rows of the file, where that is something else than its lines; nothing is then said of calls.
         row_model: of the rows, if it is known.
         placeholders: the names of optional placeholders of the prompts.
         plan_of: the plan of the config that made them; it tells what failed items are about.
@@ -73,8 +75,9 @@ def measure(
         OutputError: the ledger cannot be read.
     """
     with ExitStack() as stack:
-        ledger = stack.enter_context(LedgerReader(paths.ledger)) if paths.ledger.is_file() else None
-        reading = Reading.of_file(paths.rows) if ledger is None else Reading.of(paths.rows, ledger)
+        has_ledger = rows is None and paths.ledger.is_file()
+        ledger = stack.enter_context(LedgerReader(paths.ledger)) if has_ledger else None
+        reading = Reading.of_file(paths.rows, rows) if ledger is None else Reading.of(paths.rows, ledger)
         notes: list[str] = []
         find = _finder(ledger, plan_of, notes)
         if notes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import zlib
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -60,17 +60,18 @@ class Reading:
         return reading
 
     @classmethod
-    def of_file(cls, path: Path) -> Reading:
-        """The rows of any file: JSONL line by line, all others as sources are read.
+    def of_file(cls, path: Path, rows: Iterable[Mapping[str, Any]] | None = None) -> Reading:
+        """The rows of any file: JSONL line by line, all others as sources are read; or `rows`, whatever its lines are.
 
         Raises:
             ConfigError: there is no such file, or it is not known how to read it.
         """
         reading = cls()
-        if path.suffix.lower() in _LINES and path.is_file():
+        if rows is None and path.suffix.lower() in _LINES and path.is_file():
             reading._rows = reading._of_lines(path)
         else:
-            reading._rows = (ReadRow(row, NO_ITEM) for row in open_source(path, field="FILE"))
+            found = open_source(path, field="FILE") if rows is None else rows
+            reading._rows = (ReadRow(row, NO_ITEM) for row in found)
         return reading
 
     def _of_output(self, path: Path, ledger: LedgerReader) -> Iterator[ReadRow]:

@@ -27,7 +27,7 @@ from datafast.store.append_file import AppendFile
 from datafast.store.batch_book import BatchBook
 from datafast.store.batches import under_way
 from datafast.store.compaction import finish_rewrite, move_rows_to_remake, move_stale_rows
-from datafast.store.deciding import Abandoned, Decides, Reversed, decide_where_changed
+from datafast.store.deciding import decide_where_changed
 from datafast.store.generations import arrange
 from datafast.store.in_place import saved_ledgers
 from datafast.store.journal import Journal
@@ -39,6 +39,7 @@ from datafast.store.paths import OutputPaths
 from datafast.store.records import ItemState
 from datafast.store.rows import set_aside_name, size_of, split_off_tail, verify
 from datafast.store.unrecorded import Pricing, read_unrecorded
+from datafast.store.verdicts import Abandoned, Decides, Reversed
 from datafast.store.writer import Store
 
 __all__ = ["OpenOutput", "Opening", "are_remade", "open_output", "reasoning_of_rows", "rows_fit"]

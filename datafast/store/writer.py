@@ -23,7 +23,6 @@ from datafast.store.batch_book import BatchBook
 from datafast.store.changed import ChangedRow
 from datafast.store.compaction import order_rows
 from datafast.store.contexts import ContextRow
-from datafast.store.deciding import Reversed
 from datafast.store.group_commit import GroupCommit
 from datafast.store.in_place import SAVED
 from datafast.store.journal import Journal
@@ -44,6 +43,7 @@ from datafast.store.records import (
 )
 from datafast.store.reservations import Reservations
 from datafast.store.rows import set_aside_name
+from datafast.store.verdicts import Reversed
 
 __all__ = ["Settle", "Store"]
 
@@ -125,6 +125,11 @@ class Store:
     def broken(self) -> OutputWriteError | None:
         """Why nothing should be bought any more: it cannot be saved, or not where it belongs. None while it can."""
         return self._commit.broken or self._commit.displaced
+
+    @property
+    def has_unasked(self) -> bool:
+        """Whether there are items about whose rows stages have not asked models yet, although the run has them open for that."""
+        return any(item.unasked for item in self._unfinished.values())
 
     # -- items
 

@@ -18,6 +18,7 @@ from datafast.llms.base import Request
 from datafast.quality.base import Stage
 from datafast.quality.judge import JudgeStage
 from datafast.quality.keep_if import KeepIfStage
+from datafast.types import StopCause
 from tests.support import CountingProvider, assert_balanced, raw, requests_in, rows_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:All .* rows were filtered")
@@ -208,6 +209,7 @@ def test_an_outage_of_the_judge_leaves_rows_as_they_were(bench: Bench) -> None:
     run = {"max_stall_s": 0.05, "retry_delay_s": 0.01, "max_retry_delay_s": 0.01}
     report = bench.generate(bench.judge(), run=run)
     assert (report.written, report.failed, report.calls_missing, bench.file) == (ROWS, 0, ROWS, before)
+    assert report.stop_cause is StopCause.PROVIDER
     bench.kind.reply = worth
     assert bench.generate(bench.judge()).filtered > 0
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 import warnings
-from collections.abc import Callable, Collection, Coroutine, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,7 +17,6 @@ from datafast.errors import DatafastWarning, OutputError, OutputWriteError
 from datafast.plan.items import Plan
 from datafast.store import group_commit
 from datafast.store.append_file import AppendFile
-from datafast.store.deciding import Dropped, Reversed, Said
 from datafast.store.group_commit import GroupCommit
 from datafast.store.journal import Journal, read_journal
 from datafast.store.ledger import Ledger
@@ -25,6 +24,7 @@ from datafast.store.paths import OutputPaths
 from datafast.store.reader import LedgerReader
 from datafast.store.records import Bound, Charge, FailureRow, FilteredRow, ItemRecord, ItemState
 from datafast.store.recovery import Opening, OpenOutput, open_output
+from datafast.store.verdicts import Dropped, Reversed, Said
 from datafast.store.writer import Store
 from datafast.types import Usage
 from tests.support import raw
@@ -438,7 +438,10 @@ class DropsAll:
     def __init__(self, settings: str) -> None:
         self.settings = settings
 
-    def anew(self, *, each: bool, former_walks: Collection[str]) -> Any:
+    unasked: Mapping[int, int] = MappingProxyType({})
+    asked_in_vain: Collection[int] = ()
+
+    def anew(self, **_: Any) -> Any:
         return SimpleNamespace(
             walks=False,
             expect=lambda number: None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from datafast.statistics import Statistics
 
 __all__ = ["command"]
+
+_OF_TOPICS = b"datafast-topics"
 
 
 @click.command("stats", short_help="Show how the rows of a file are, and what they cost.")
@@ -63,8 +67,8 @@ def command(
 ) -> None:
     """Show how the rows of a file are, in all and in groups: lengths, diversity, what was filtered or failed, tokens, cost.
 
-    FILE is the output of a config, or any file of rows: JSONL, JSON, CSV, TSV, Parquet, Arrow. Without a ledger beside it, only what the
-    rows say is known.
+    FILE is the output of a config, any file of rows (JSONL, JSON, CSV, TSV, Parquet, Arrow), or a file of topics. Without a ledger beside
+    it, only what the rows say is known.
 
     \b
     datafast stats notes.jsonl
@@ -90,18 +94,32 @@ def _measured(
 
     fields = [name for name in by if name not in {"provider", "role"}]
     paths = OutputPaths.of(file, ledger)
+    measured = partial(measure, paths, by=fields, text_fields=text_fields, **how)
+    if _is_topics(file):
+        return measured(rows=_topics(file))
     if ledger is None and not is_file(paths.ledger):
-        return measure(paths, by=fields, text_fields=text_fields, **how)
+        return measured()
     with LedgerReader(paths_of(file, ledger).ledger) as reader:
         dataset = dataset_of(reader)
     if dataset is None:
-        return measure(paths, by=fields, text_fields=text_fields, **how)
-    return measure(
-        paths,
-        row_model=dataset.written_model,
-        placeholders=dataset.placeholders,
-        plan_of=dataset.plan,
-        by=fields,
-        text_fields=text_fields,
-        **how,
-    )
+        return measured()
+    return measured(row_model=dataset.written_model, placeholders=dataset.placeholders, plan_of=dataset.plan)
+
+
+def _is_topics(file: Path) -> bool:
+    from datafast._util.user_path import is_file
+
+    if not is_file(file):
+        return False
+    with file.open("rb") as found:
+        return _OF_TOPICS in found.read(100)
+
+
+def _topics(file: Path) -> Iterator[dict[str, Any]]:
+    """The topics that rows are about, each with where it is in the model."""
+    from datafast.topics import load_topics
+
+    model = load_topics(file)
+    for number in range(model.num_leaves):
+        path = model.leaf_path(number)
+        yield {"text": path[-1], "metadata": {"branch": path[1] if len(path) > 1 else None, "level": len(path) - 1}}

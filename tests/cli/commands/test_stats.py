@@ -86,6 +86,27 @@ def test_tables_fit_any_terminal(
     assert any("pumps" in line for line in table)
 
 
+def test_topics_are_the_rows_of_a_file_of_topics() -> None:
+    from datafast.topics import Tree
+
+    tree = Tree("cranes", provider="simulated", model_name="m", degree=5, depth=2, path="topics.jsonl").build()
+    for name in ("topics.jsonl", "saved.json"):
+        if name == "saved.json":
+            tree.save(name)
+        found = json.loads(stats(name, "--json", "--by", "branch").stdout)
+        assert found["total"]["rows"] == 25
+        assert found["total"]["words"]["mean"] == sum(len(topic.split()) for topic in tree.leaves()) / 25
+        (branches,) = (grouping for grouping in found["by"] if grouping["field"] == "branch")
+        assert [group["rows"] for group in branches["groups"]] == [5] * 5
+
+
+def test_a_column_that_says_the_same_of_all_groups_is_left_out() -> None:
+    Path("t.jsonl").write_text("".join(f'{{"text": "t{n}", "label": "{n % 2}"}}\n' for n in range(4)), encoding="utf-8")
+    shown = stats("t.jsonl").stdout
+    assert "by label, 2 values" in shown
+    assert "accepted" not in shown
+
+
 def test_a_file_of_another_tool_needs_no_ledger() -> None:
     Path("t.csv").write_text("question,answer\n" + "how,so\n" * 3, encoding="utf-8")
     found = json.loads(stats("t.csv", "--json").stdout)

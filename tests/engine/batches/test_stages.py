@@ -1,0 +1,57 @@
+"""Stages that ask models, in batch mode: rows are one wave, what is asked about them the next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datafast.errors import RunStopped
+from datafast.llms import OpenAIProvider
+from datafast.quality.judge import JudgeStage
+from tests.servers.batch_server import KEY, BatchServer
+from tests.support import assert_balanced, raw, rows_of, same_rows
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:All .* rows were filtered", "ignore:quality. .* calls? of stages (is|are) missing"
+)
+
+BATCH = {"mode": "batch"}
+
+
+def provider(server: BatchServer, model: str = "tiny") -> OpenAIProvider:
+    return OpenAIProvider(model, api_base=f"{server.url}/v1", api_key=KEY)
+
+
+def judge(server: BatchServer, name: str = "judge", at_least: int = 0) -> list[Any]:
+    return [JudgeStage(providers=[provider(server, name)], keep_if=f"score >= {at_least}", allow_own_family=True)]
+
+
+def waves(server: BatchServer) -> list[int]:
+    return [len(job.requests) for job in server.jobs.values()]
+
+
+def test_rows_are_one_wave_and_what_judges_say_the_next(tmp_path: Path, server: BatchServer) -> None:
+    dataset = raw(tmp_path, topics=4, num_samples_per_prompt=2, quality=judge(server), run=BATCH)
+    report = assert_balanced(dataset.generate([provider(server)]).report)
+    assert (report.written, report.calls, server.online) == (8, 12, 0)
+    assert waves(server) == [4, 8]
+    assert set(server.bought_ids.values()) == {1}
+
+
+def test_a_judge_of_rows_that_are_there_is_one_wave(tmp_path: Path, server: BatchServer) -> None:
+    raw(tmp_path, topics=4, num_samples_per_prompt=2, run=BATCH).generate([provider(server)])
+    before = rows_of(tmp_path / "out.jsonl")
+    dataset = raw(tmp_path, topics=4, num_samples_per_prompt=2, quality=judge(server), run=BATCH)
+    server.faults.polls = 3
+    for _ in range(3):
+        with pytest.raises(RunStopped, match=r"1 batch is under way at openai/judge \(8 calls\)") as stopped:
+            dataset.generate([provider(server)], wait=False)
+        assert (stopped.value.report.written, stopped.value.report.calls_missing) == (8, 8)
+    dataset.generate([provider(server)], wait=False)
+    report = assert_balanced(dataset.report)
+    assert (report.written, report.calls_missing, server.online) == (8, 0, 0)
+    assert waves(server) == [4, 8]
+    assert same_rows(rows_of(tmp_path / "out.jsonl"), before)
+    assert set(server.bought_ids.values()) == {1}
