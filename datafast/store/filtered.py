@@ -56,8 +56,9 @@ class FilteredTable:
 
     def forget_but(self, item_id: int, slots: int, *, first: int = 0) -> None:
         """Removes the rows of an item from number `first` on, without other generations of those in `slots` (a bit mask)."""
-        numbers = {number for (number,) in self._db.execute("SELECT number FROM filtered WHERE item = ?", (item_id,))}
-        gone = [number for number in numbers if number >= first and not slots >> number & 1]
+        query = "SELECT number, min(hidden) FROM filtered WHERE item = ? AND number >= ? GROUP BY number"
+        found = self._db.execute(query, (item_id, first)).fetchall()
+        gone = [number for number, is_hidden in found if not (is_hidden and slots >> number & 1)]
         self.forget_rows({item_id: sum(1 << number for number in gone)})
 
     # -- generations
