@@ -107,6 +107,7 @@ class Outcomes:
             outcome = Outcome(
                 lines={**outcome.lines, **made.lines},
                 error=outcome.error or made.error,
+                rows={**outcome.rows, **made.rows},
                 filtered=[*outcome.filtered, *made.filtered],
                 changed=[*outcome.changed, *made.changed],
             )
