@@ -187,7 +187,7 @@ def test_an_estimate_runs_nothing_and_a_run_with_other_stages_only_what_is_new(
     assert run(command, allow_commands=True) == (3, 3, 6, 6)
     kept = (tmp_path / "out.jsonl").read_bytes()
     assert run({"stage": "length", "min_words": 1}, command, allow_commands=True) == (3, 3, 0, 6)
-    assert run({"stage": "regex", "deny": ["exit.0"]}, command, allow_commands=True, decide_only=True)[3] == 6
+    assert run({"stage": "regex", "deny": ["exit.1"]}, command, allow_commands=True, decide_only=True)[3] == 6
     assert run() == (6, 0, 0, 6)
     assert run(command, allow_commands=True) == (3, 3, 0, 6)
     assert (tmp_path / "out.jsonl").read_bytes() == kept
