@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
@@ -50,6 +50,7 @@ class Sizes:
     chance_calls: int = 400
     knee_calls: int = 6_000
     stage_rows: tuple[int, int] = (200_000, 20_000)  # through all stages, and through each by itself
+    near_rows: int = 1_000_000
     statistics_rows: int = 1_000_000
 
 
@@ -68,6 +69,7 @@ QUICK = Sizes(
     silent_calls=300,
     knee_calls=2_000,
     stage_rows=(20_000, 5_000),
+    near_rows=50_000,
     statistics_rows=50_000,
 )
 
@@ -567,6 +569,22 @@ def _stages(sizes: Sizes) -> list[Line]:
     return lines + [_stage_line(f"`{name}`", each, [_through([name], each) for _ in rounds]) for name in names]
 
 
+def _duplicates(sizes: Sizes) -> list[Line]:
+    rows = sizes.near_rows
+    runs = [_through(["near_duplicates"], rows)]  # it takes minutes, and is the same each time
+    memory = Line(
+        case="duplicates",
+        measured=f"peak RSS, {rows:,} rows of 100 words, `near_duplicates`",
+        unit="MB",
+        ours=[ours["peak_mb"] for ours, _ in runs],
+        peer=[bare["peak_mb"] for _, bare in runs],
+        peer_is="read and written",
+        limit=3_000,
+        digits=0,
+    )
+    return [replace(_stage_line("`near_duplicates`", rows, runs), case="duplicates"), memory]
+
+
 def _through(names: list[str], rows: int) -> tuple[_Result, _Result]:
     return _in_a_folder("stages:filtered", rows=rows, stages=names), _in_a_folder("stages:bare", rows=rows)
 
@@ -622,6 +640,7 @@ CASES: Mapping[str, Callable[[Sizes], list[Line]]] = {
     "resume": _resume,
     "local": _local,
     "stages": _stages,
+    "duplicates": _duplicates,
     "statistics": _statistics,
 }
 """By name, in the order of the table."""
