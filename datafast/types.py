@@ -125,6 +125,8 @@ class StopCause(StrEnum):
     """A run that has to come first did not bring what is needed."""
     BATCH = "batch"
     """Batches are under way, and the run was not to wait for them (`wait=False`)."""
+    ALARM = "alarm"
+    """What became of the rows has set off an alarm (`alarms`)."""
     OUTPUT = "output"
     """Rows or replies cannot be saved."""
     CALLBACK = "callback"

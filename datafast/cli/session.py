@@ -213,6 +213,8 @@ def _generate(
         # Names of files need not be text.
         "notes": {"command": plain_text(settings.command), "directory": plain_text(str(Path.cwd()))},
     }
+    if question.can_be_asked:
+        options["on_alarm"] = question.goes_on
     if settings.max_concurrency is not None:
         options["max_concurrency"] = settings.max_concurrency
     try:

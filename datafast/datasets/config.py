@@ -23,6 +23,7 @@ from datafast._util.notify import nearest, warn_user
 from datafast.datasets.inputs import origin_names, sources_of
 from datafast.datasets.pairing import NAMES, SENTENCES, Pair, check_pair, given_names
 from datafast.datasets.targets import MIN_ACCEPTANCE, AnyTarget, StopWhen, TargetRows, check_targets
+from datafast.engine.alarms import AlarmsConfig
 from datafast.engine.reasoning import KEY, METADATA, Place
 from datafast.engine.routes import FurtherRole
 from datafast.engine.settings import RunConfig
@@ -32,7 +33,7 @@ from datafast.personas.field import PersonaInput
 from datafast.plan.defaults import DefaultPrompts, Edition, PromptText, editions
 from datafast.plan.expansion import Expansion, ExpansionSpec, Strategy, clean_placeholders, resolve_strategy
 from datafast.plan.template import Template
-from datafast.quality.base import further_roles
+from datafast.quality.base import WalkStage, further_roles
 from datafast.quality.registry import AnyStage
 from datafast.sources.field import TextInput
 from datafast.store.paths import OutputPaths, UsedFile
@@ -171,6 +172,9 @@ class DatasetConfig(ConfigModel):
     quality: Accepts[list[AnyStage], Sequence[Any]] = Field(default_factory=_no_stages)
     """Stages that decide, in this order, which rows are written: `[{stage: length, min_words: 40}]`."""
 
+    alarms: Accepts[AlarmsConfig | None, AlarmsConfig | Mapping[str, Any] | None] = default_of(None)
+    """When a run warns, pauses or stops by itself: `{refusal_rate: 0.2, near_duplicates: 0.3, after: 200, action: stop}`."""
+
     @classmethod
     def hint_for(cls, name: str) -> str:
         from datafast.llms.options import OPTION_SCHEMAS
@@ -206,6 +210,16 @@ class DatasetConfig(ConfigModel):
     @model_validator(mode="after")
     def _stages_agree(self) -> DatasetConfig:
         further_roles(self.quality)
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_raised(self) -> DatasetConfig:
+        compares = any(isinstance(stage, WalkStage) and stage.compares_live for stage in self.quality)
+        if self.alarms is not None and self.alarms.near_duplicates is not None and not compares:
+            raise ValueError(
+                "alarms.near_duplicates: No stage compares rows. Add one under quality: {stage: near_duplicates} or "
+                "{stage: exact_duplicates}."
+            )
         return self
 
     @model_validator(mode="after")

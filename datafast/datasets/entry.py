@@ -6,7 +6,7 @@ of the first sort whose config lists `roles` takes a provider for each of them t
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, Unpack
@@ -32,6 +32,9 @@ from datafast.store.paths import UsedFile, refuse_shared
 from datafast.types import RunReport
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from datafast.engine.alarms import AlarmsConfig
     from datafast.engine.estimated import Estimate
     from datafast.llms.provider import LLMProvider
 
@@ -330,6 +333,9 @@ class Generation:
             retry_failed=options.get("retry_failed", False),
             wait=options.get("wait", True),
             decide_only=options.get("decide_only", False),
+            alarms=dataset.config.alarms,
+            is_refusal=_is_refusal(dataset.config.alarms),
+            on_alarm=options.get("on_alarm"),
             on_event=on_event,
             notes={
                 "command": "",
@@ -379,6 +385,15 @@ def _events(
         await Generation(dataset, routes, {**options, "on_event": on_event, "progress": False}).run_async()
 
     return stream_events(run, also=watch)
+
+
+def _is_refusal(alarms: AlarmsConfig | None) -> Callable[[BaseModel], bool] | None:
+    """Whether a row reads as a refusal; None where no alarm asks."""
+    if alarms is None or alarms.refusal_rate is None:
+        return None
+    from datafast.quality.refusals import RefusalsStage
+
+    return RefusalsStage().finds
 
 
 def _rounds_of(plan: Plan) -> Sequence[Sequence[int]]:

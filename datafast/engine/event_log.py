@@ -7,6 +7,7 @@ from collections import Counter
 
 from datafast.amounts import duration
 from datafast.engine.events import (
+    AlarmRaised,
     BatchDelayed,
     BatchEnded,
     BatchProgress,
@@ -72,6 +73,9 @@ class EventLog:
             self._batch(event)
         elif isinstance(event, RowsDecided | RowsSettled):
             self._decided(event)
+        elif isinstance(event, AlarmRaised):
+            if event.action != "warn":  # of which a warning tells
+                logger.warning(_sentence(event))
         else:
             self._tell(event)
 
@@ -211,6 +215,11 @@ class EventLog:
             log(f"{self._what} has ended. {took} The result is in {report.output_file}.")
         else:
             log(f"{self._what} has ended without a result. {took}")
+
+
+def _sentence(event: AlarmRaised) -> str:
+    then = "No more rows are begun until it is said whether to go on" if event.action == "pause" else "The run stops"
+    return f"{event.reason[0].upper()}{event.reason[1:]}. {then}."
 
 
 def _failed(rows: int, provider: str, category: str, error: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from datafast.types import RunReport
 
 __all__ = [
+    "AlarmRaised",
     "BatchDelayed",
     "BatchEnded",
     "BatchProgress",
@@ -28,6 +29,7 @@ __all__ = [
     "ProviderPaused",
     "ProviderResumed",
     "ProviderStopped",
+    "QualityFigures",
     "Retry",
     "RoundStarted",
     "RowsDecided",
@@ -246,6 +248,34 @@ class RowsSettled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QualityFigures:
+    """What became of the last rows, as shares; null where nothing was measured. `rows` have ended in this run. `duplicates` is an estimate.
+    Comes about once a second, where there are stages or alarms."""
+
+    type: ClassVar[str] = "quality_figures"
+    rows: int
+    acceptance: float | None
+    refused: float | None
+    duplicates: float | None
+    failed: float | None
+    truncated: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmRaised:
+    """What became of the last `rows` rows (or replies) has set off the alarm of this name: their `share` is above the `limit`. The run
+    goes on (`warn`), begins no more rows until it is allowed to (`pause`), or ends (`stop`)."""
+
+    type: ClassVar[str] = "alarm"
+    alarm: str
+    share: float
+    limit: float
+    rows: int
+    reason: str
+    action: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnded:
     """The run is over, and everything is saved."""
 
@@ -272,6 +302,8 @@ Event = (
     | BatchEnded
     | RowsDecided
     | RowsSettled
+    | QualityFigures
+    | AlarmRaised
     | RunEnded
 )
 EventCallback = Callable[[Event], None]

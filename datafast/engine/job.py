@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import BaseModel
 
-from datafast.engine.events import EventCallback
+from datafast.engine.alarms import AlarmsConfig
+from datafast.engine.events import AlarmRaised, EventCallback
 from datafast.engine.generate import Generate
 from datafast.engine.reasoning import DROP, ReasoningPlace
 from datafast.engine.routes import Route, providers_of
@@ -49,6 +50,9 @@ class Job:
         decide_only: decide about the rows that are recorded, and make no other.
         wait: whether the run waits for batches that are under way.
         stages: the stages that decide about rows, in this order.
+        alarms: when the run warns, pauses or stops by itself.
+        is_refusal: whether a row reads as a refusal, for an alarm.
+        on_alarm: is asked whether a run that an alarm has paused goes on.
         targets: rows that are to be accepted; the plan then grows by rounds until they are there.
         in_plan_order: whether rows are compared with each other in the order of the plan; else in one that growing it leaves as it is.
         what: what is made, for the log, if it is not rows.
@@ -76,6 +80,9 @@ class Job:
     retry_failed: bool = False
     wait: bool = True
     decide_only: bool = False
+    alarms: AlarmsConfig | None = None
+    is_refusal: Callable[[BaseModel], bool] | None = None
+    on_alarm: Callable[[AlarmRaised], bool] | None = None
     on_event: EventCallback | None = None
     what: str | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)

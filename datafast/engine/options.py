@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, TypedDict
 
 from datafast._util.notify import did_you_mean
-from datafast.engine.events import EventCallback
+from datafast.engine.events import AlarmRaised, EventCallback
 from datafast.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ class RunOptions(TypedDict, total=False):
     on_change: Callable[[Estimate], bool]
     """Is asked before a run whose config has changed the output, with what is left to do and the `change`. False ends it there:
     nothing is sent, and the output stays as it is. Without it the change is logged."""
+    on_alarm: Callable[[AlarmRaised], bool]
+    """Is asked, in a thread of its own, whether a run goes on that an alarm has paused (`alarms: {action: pause}`). Without it the run
+    stops."""
     on_event: EventCallback
     """Receives the events of the run (`datafast.engine.events`) on the run's own thread."""
     progress: bool

@@ -21,6 +21,7 @@ from datafast.engine.events import (
     ProviderPaused,
     ProviderResumed,
     ProviderStopped,
+    QualityFigures,
     Retry,
     RoundStarted,
     RowsDecided,
@@ -109,6 +110,7 @@ class Progress:
         new_rows: rows added by this run. `failed_before` are those that failed in earlier runs.
         target: rows that are to be accepted (`target_rows`); None if there are no targets.
         preparing: what the run in front does, if there is one.
+        figures: what became of the last rows.
         batches: the batches that it waits for.
         deciding: how far stages have decided about recorded rows, as long as they do.
     """
@@ -131,6 +133,7 @@ class Progress:
     deciding: str = ""
     failures: Counter[str] = field(default_factory=Counter)
     retries: Counter[str] = field(default_factory=Counter)
+    figures: QualityFigures | None = None
     batches: OpenBatches = field(default_factory=OpenBatches)
     _providers: dict[str, _Provider] = field(default_factory=dict)
     _unit: str = "rows"
@@ -140,6 +143,8 @@ class Progress:
         """Counts an event."""
         if isinstance(event, BatchEvent):
             self.batches.take(event)
+        elif isinstance(event, QualityFigures):
+            self.figures = event
         elif isinstance(event, RowsDecided):
             self.deciding = f"stages decide about recorded rows: {event.done:,} of {event.rows:,}"
         elif isinstance(event, RowsSettled):
@@ -263,6 +268,8 @@ class Progress:
     def remarks(self) -> list[str]:
         """What did not go smoothly, in sentences."""
         found = [f"{self.filtered:,} rows filtered."] if self.filtered else []
+        if told := self.quality_words():
+            found.append(f"Of the last rows: {told}.")
         if self.failed:
             found.append(f"{self.failed_words()}.".replace(" failed", " rows failed", 1))
         if self.retries:
@@ -274,6 +281,7 @@ class Progress:
         rates = self._rates()
         facts = [
             f"{self.filtered:,} filtered" if self.filtered else "",
+            self.quality_words(),
             self.failed_words(),
             f"{rates.rows:,.1f} rows/s" if rates.rows else "",
             f"{self.calls:,} calls",
@@ -292,6 +300,23 @@ class Progress:
         """What happens before the number of rows is known."""
         told = f"{self.preparing}: {self.calls:,} calls" if self.preparing else "opening the output ..."
         return ", ".join(part for part in (self.deciding or told, self.batches.summary()) if part)
+
+    def quality_words(self) -> str:
+        """What became of the last rows; nothing where nothing was measured."""
+        if self.figures is None:
+            return ""
+        shares = (
+            (self.figures.acceptance, "accepted"),
+            (self.figures.duplicates, "duplicates (estimated)"),
+            (self.figures.refused, "refusals"),
+            (self.figures.truncated, "of replies cut"),
+        )
+        told = [
+            f"{100 * found:.0f} % {what}"
+            for found, what in shares
+            if found is not None and (found or what == "accepted")
+        ]
+        return ", ".join(told)
 
     def failed_words(self) -> str:
         """How many rows have failed and why, and the share that came well in this run; nothing while none has failed."""

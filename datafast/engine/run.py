@@ -25,6 +25,7 @@ from datafast.engine.reporting import remarks, report_of, why_stopped
 from datafast.engine.rounds import Judged, judged, next_job
 from datafast.engine.shares import Share, deal, share_out
 from datafast.engine.stop import StopSignal
+from datafast.engine.watching import Watch
 from datafast.engine.winding_up import settled
 from datafast.errors import OutputWriteError
 from datafast.plan.grid import spread
@@ -49,10 +50,11 @@ async def run_job(job: Job, stop: StopSignal) -> RunReport:
         Exception: the error of an event callback; everything is saved first.
     """
     emit = Emitter(job.on_event, stop, what=job.what)
+    watch = Watch(job, stop, emit)
     reports: list[RunReport] = []
     while True:
         async with assembled(job, stop, emit) as parts:
-            run = _Run(parts)
+            run = _Run(parts, watch)
             reports.append(await run.execute(is_first=not reports))
             following = next_job(parts, run.judged)
             if following is None:
@@ -69,7 +71,7 @@ class _Run:
         judged: how its targets stand at the end.
     """
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, watch: Watch) -> None:
         self._parts = parts
         self._job = parts.job
         self._plan = parts.job.plan
@@ -84,6 +86,8 @@ class _Run:
         self._emit = parts.emit
         self._stop = parts.stop
         self._desk = parts.desk
+        self._watch = watch
+        watch.begin(parts)
         self._working = list(parts.shares)
         for share in self._shares:
             share.on_wait = functools.partial(self._waiting, share)
@@ -113,6 +117,7 @@ class _Run:
                 await checking
             if self._reorder is not None:
                 self._reorder.flush()
+            self._watch.close()
             await self._close()
         self.judged = judged(self._parts)
         if (found := self._store.settled) is not None:
@@ -157,7 +162,8 @@ class _Run:
     async def _work(self, share: Share) -> None:
         try:
             while not self._stop and share.working and share.workers - share.waiting <= share.width:
-                position = share.next_position()
+                await self._watch.go_on()
+                position = None if self._stop else share.next_position()
                 if position is None:
                     return
                 if self._reorder is not None and not await self._reorder.enter(position, share):
@@ -240,6 +246,7 @@ class _Run:
     def _finish(self, record: ItemRecord, outcome: Outcome, share: Share, *, replayed: bool) -> None:
         failure = failure_of(record, outcome, outcome.error) if outcome.error else None
         new = self._store.finish_item(record, outcome.lines, outcome.filtered, failure, outcome.changed)
+        self._watch.ended(outcome, new, failure, replayed=replayed)
         if (new or outcome.filtered) and self._emit.listening:
             self._emit(
                 ItemDone(

@@ -37,7 +37,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from enum import Enum
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import orjson
 from pydantic import BaseModel, Field
@@ -124,6 +124,9 @@ class WalkStage(BaseStage, Generic[F]):
 
     Subclasses say what the features are, and what a walk does with them.
     """
+
+    compares_live: ClassVar[bool] = True
+    """Whether rows may also be compared as they come, for an estimate; not where features cost much."""
 
     @abstractmethod
     def features(self, rows: Sequence[BaseModel]) -> Sequence[F]:

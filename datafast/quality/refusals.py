@@ -357,10 +357,11 @@ class RefusalsStage(TextStage):
     """Longer texts are taken for answers, whatever they begin with."""
 
     def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
-        for text in self.texts(row):
-            if len(text) <= self.max_characters and is_refusal(text):
-                return drop("a refusal")
-        return KEEP
+        return drop("a refusal") if self.finds(row) else KEEP
+
+    def finds(self, row: BaseModel) -> bool:
+        """Whether a row reads as a refusal."""
+        return any(len(text) <= self.max_characters and is_refusal(text) for text in self.texts(row))
 
 
 def is_refusal(text: str) -> bool:

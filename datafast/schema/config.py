@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from datafast.datasets.raw import RawDatasetConfig
     from datafast.datasets.targets import StopWhen, TargetRows
     from datafast.datasets.ultrachat import UltrachatDatasetConfig
+    from datafast.engine.alarms import AlarmsConfig
     from datafast.engine.settings import RunConfig
     from datafast.judging.best_of_n import BestOfN, CandidateJudge
     from datafast.personas.config import PersonasConfig
@@ -45,6 +46,7 @@ else:
             "datafast.datasets.preference": ["PreferenceDatasetConfig"],
             "datafast.datasets.raw": ["RawDatasetConfig"],
             "datafast.datasets.ultrachat": ["UltrachatDatasetConfig"],
+            "datafast.engine.alarms": ["AlarmsConfig"],
             "datafast.engine.settings": ["RunConfig"],
             "datafast.datasets.targets": ["StopWhen", "TargetRows"],
             "datafast.judging.best_of_n": ["BestOfN", "CandidateJudge"],
@@ -57,6 +59,7 @@ else:
     )
 
 __all__ = [
+    "AlarmsConfig",
     "BestOfN",
     "CandidateJudge",
     "ClassificationDatasetConfig",

@@ -14,6 +14,7 @@ from datafast.cli.display.progress import RunDisplay
 
 if TYPE_CHECKING:
     from datafast.engine.estimated import Estimate
+    from datafast.engine.events import AlarmRaised
 
 __all__ = ["Question"]
 
@@ -47,6 +48,20 @@ class Question:
                 except KeyboardInterrupt:
                     self._display.console.print()
                     return False
+
+    @property
+    def can_be_asked(self) -> bool:
+        """Whether there is somebody who answers."""
+        return not self._is_answered and _is_terminal()
+
+    def goes_on(self, alarm: AlarmRaised) -> bool:
+        """Whether a run goes on that an alarm has paused."""
+        with self._display.paused():
+            labelled(self._display.console, "alarm", f"{alarm.reason[0].upper()}{alarm.reason[1:]}.")
+            labelled(
+                self._display.console, "", "No more rows are begun. If you say no, the run ends, and can be resumed."
+            )
+            return self._answer()
 
     def _answer(self) -> bool:
         """What the user types. The end of the input says no."""

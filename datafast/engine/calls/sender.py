@@ -47,13 +47,16 @@ __all__ = ["Caller", "Sender", "Tally", "read_reply"]
 class Tally:
     """This run's own counts.
 
-    `used`: by the labels of providers. `cut`: texts that were cut and are kept. `replaced`: replies with characters that became U+FFFD.
+    `used`: by the labels of providers. `read`: replies that were looked at. `truncated`: those of them that were cut at the limit. `cut`:
+    texts that were cut and are kept. `replaced`: replies with characters that became U+FFFD.
     """
 
     calls: int = 0
     retries: int = 0
     replayed: int = 0
     used: dict[str, ProviderUsage] = field(default_factory=dict)
+    read: int = 0
+    truncated: int = 0
     cut: int = 0
     replaced: int = 0
 
@@ -103,13 +106,22 @@ class Caller:
         else:
             await self._sender.send(call)
             try:
-                answer = read_reply(call.said, call.schema)
+                answer = self._read(call)
                 self._learn_from(call)
             except ReplyError as error:
                 answer = await self._another(call, recorded, error)
         if isinstance(call.said, Completion) and num_replaced(call.said, call.raw, is_json=call.schema is not None):
             self._sender.tally.replaced += 1
         return answer
+
+    def _read(self, call: Call) -> BaseModel | str:
+        tally = self._sender.tally
+        tally.read += 1
+        try:
+            return read_reply(call.said, call.schema)
+        except ReplyError as error:
+            tally.truncated += error.category is ReplyCategory.TRUNCATED
+            raise
 
     async def own(self, record: ItemRecord, key: bytes, name: str, make: Callable[[], Awaitable[bytes]]) -> bytes:
         """What code of the user's gives back, recorded."""
@@ -166,7 +178,7 @@ class Caller:
             else:
                 await self._sender.send(call)
             try:
-                answer = read_reply(call.said, call.schema)
+                answer = self._read(call)
             except ReplyError as problem:
                 error = problem
                 continue
