@@ -64,6 +64,7 @@ class Settings:
     fresh: bool = False
     retry_failed: bool = False
     decide_only: bool = False
+    fill: bool = False
     allow_commands: bool = False
     yes: bool = False
     events: Path | None = None
@@ -206,6 +207,7 @@ def _generate(
         "retry_failed": settings.retry_failed,
         "limit": settings.limit,
         "decide_only": settings.decide_only,
+        "fill": settings.fill,
         "allow_commands": settings.allow_commands,
         "wait": not (settings.no_wait or settings.is_preview),
         "on_event": on_event,
@@ -291,7 +293,7 @@ def _further_steps(report: RunReport, settings: Settings, ledger: Path | None) -
 def _show_start(display: RunDisplay, project: Project, dataset: Dataset[Any, Any], settings: Settings) -> None:
     show_start(
         display.console,
-        rows=dataset.expected_rows(dataset.plan_for(project.routes, fresh=settings.fresh)),
+        rows=dataset.expected_rows(dataset.whole_plan_for(project.routes, fresh=settings.fresh)),
         are_accepted=dataset.targets is not None,
         kind=dataset.kind,
         providers=[provider.label for _, provider in project.all_providers()],

@@ -1,7 +1,8 @@
 """How far the judges of an output agree, from its rows.
 
-Wherever several judges stand in rows: `judgements` of judgements and preference pairs, columns of the type judge with several judges, and
-the candidates of `best_of_n`. Scores are compared; where two texts are judged against each other, the differences of their scores.
+Wherever several judges stand in rows: `judgements` of judgements and preference pairs, columns of the type judge with several judges, what
+the stage `judge` has put into the metadata, and the candidates of `best_of_n`. Scores are compared; where two texts are judged against each
+other, the differences of their scores.
 Cost: nothing but the first row is read where it names no two judges. At most 20,000 rows count, the first ones, which takes a second.
 """
 
@@ -56,8 +57,12 @@ def scores_in(row: Mapping[str, Any]) -> Iterator[tuple[str, Scores]]:
     for name, value in row.items():
         if isinstance(value, Mapping) and (said := _scores(value)):
             yield name, said
-    metadata = row.get("metadata")
-    choice = metadata.get("best_of_n") if isinstance(metadata, Mapping) else None
+    found = row.get("metadata")
+    metadata = found if isinstance(found, Mapping) else {}
+    for name, value in metadata.items():
+        if isinstance(value, Mapping) and (said := _scores(value)):
+            yield name, said
+    choice = metadata.get("best_of_n")
     by_judge = choice.get("scores_by_judge") if isinstance(choice, Mapping) else None
     if isinstance(by_judge, Mapping):
         for scores in zip(*by_judge.values(), strict=False):

@@ -25,7 +25,7 @@ from datafast.judging import JudgeFields, Jury, Opinion, judgement_model, mean_s
 from datafast.judging.families import families
 from datafast.judging.shown import shown_row
 from datafast.llms.spec import named_provider
-from datafast.quality.base import KEEP, ModelStage, NonBlank, Verdict, drop
+from datafast.quality.base import KEEP, ModelStage, NonBlank, Verdict, annotate, drop, require_metadata
 from datafast.templates.base import RenderError, Template, rendered
 from datafast.templates.condition import Condition
 from datafast.templates.parse import parse_template
@@ -62,6 +62,10 @@ class JudgeStage(JudgeFields, ModelStage):
     system_prompt: NonBlank | None = None
     """A system message for judges."""
 
+    keep_as: NonBlank | None = None
+    """The name under which a row's metadata has what the judges say of it: {judge, score, reason}, where there are several {score, spread,
+    judgements}."""
+
     allow_own_family: bool = False
     """Let a model judge rows that a model of its own family has written. By default it is left out where others judge."""
 
@@ -95,6 +99,8 @@ class JudgeStage(JudgeFields, ModelStage):
             self._template = parse_template(self.prompt, names=names, field="prompt")
         if (rubric := self.rubric_text) is not None:
             self._rubric = parse_template(rubric, names=names, field="rubric")
+        if self.keep_as is not None:
+            require_metadata(row_model, "keep_as")
         self._condition = Condition.parsed(self.kept_if, names=_SAID, field="keep_if")
         labels = [named_provider(provider).label for provider in self.providers]
         self._judges = dict(zip(self.roles, labels, strict=True))
@@ -150,16 +156,24 @@ class JudgeStage(JudgeFields, ModelStage):
     def _verdict(self, row: BaseModel, opinions: Sequence[Opinion]) -> Verdict:
         assert self._condition is not None  # noqa: S101 - ask has checked
         scores = [opinion.score for opinion in opinions]
-        score = mean_score(opinions)
-        several = len(opinions) > 1
+        score, spread = mean_score(opinions), max(scores) - min(scores)
+        said = [{"judge": self._name(one), "score": one.score, "reason": one.reason} for one in opinions]
         values = {
             "score": score,
-            "reason": "\n".join(
-                f"{self._judges[one.judge]}: {one.reason}" if several else one.reason for one in opinions
-            ),
-            "spread": max(scores) - min(scores),
+            "reason": opinions[0].reason
+            if len(said) == 1
+            else "\n".join("{judge}: {reason}".format(**one) for one in said),
+            "spread": spread,
             "lowest": min(scores),
             "highest": max(scores),
             "row": row.model_dump(mode="json") if "row" in self._condition.names else None,
         }
-        return KEEP if self._condition.holds(values) else drop(f"not {self.kept_if}", float(score))
+        if not self._condition.holds(values):
+            return drop(f"not {self.kept_if}", float(score))
+        if self.keep_as is None:
+            return KEEP
+        told = {"score": score, "spread": spread, "judgements": said} if len(self.providers) > 1 else said[0]
+        return annotate({self.keep_as: told})
+
+    def _name(self, opinion: Opinion) -> str:
+        return opinion.judge.removeprefix(f"{self.stage} ")

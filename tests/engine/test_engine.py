@@ -500,12 +500,14 @@ def test_roles_that_do_not_fit_the_config_are_refused(tmp_path: Path, fault_serv
     assert fault_server.requests == []
 
 
-def test_an_item_that_is_done_leaves_nothing_for_the_garbage_collector(tmp_path: Path) -> None:
+@pytest.mark.parametrize("judged", [False, True])
+def test_an_item_that_is_done_leaves_nothing_for_the_garbage_collector(tmp_path: Path, judged: bool) -> None:
     """A cycle for each item would make a run of many rows a fifth slower."""
+    judge = {"stage": "judge", "providers": [SimulatedProvider("judge")], "keep_if": "true"}
     gc.collect()
     gc.disable()
     try:
-        raw(tmp_path, topics=40).generate([SimulatedProvider("m")])
+        raw(tmp_path, topics=40, quality=[judge] if judged else []).generate([SimulatedProvider("m")])
         left = [found for found in gc.get_objects() if type(found).__name__ in {"Generate", "WorkItem", "Call"}]
     finally:
         gc.enable()

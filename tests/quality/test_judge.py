@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from datafast.datasets import RawDataset
 from datafast.errors import ConfigError, RunStopped
 from datafast.judging.families import families
+from datafast.judging.output import agreements_in
 from datafast.llms import SimulatedProvider
 from datafast.llms.base import Request
 from datafast.quality.judge import JudgeStage
@@ -145,6 +146,27 @@ def test_an_unknown_name_in_the_expression_is_refused_before_anything_is_bought(
     with pytest.raises(ConfigError, match=r"quality\[0\]: keep_if: .*scores"):
         bench.generate(bench.judge(keep_if="scores > 3"))
     assert bench.asked == {}
+
+
+def test_what_judges_say_may_be_kept_in_the_row(bench: Bench) -> None:
+    bench.generate(bench.judge(keep_as="judged"))
+    judged = [row["metadata"]["judged"] for row in rows_of(bench.folder / "out.jsonl")]
+    assert {"judge": "simulated/claude", "score": 4, "reason": "It is worth 4."} in judged
+    judges = [bench.model("claude"), bench.model("gemini", lambda request: worth(request, less=1))]
+    report = bench.generate(bench.judge(*judges, keep_as="judged", keep_if="score > 2"))
+    assert (report.written, report.calls) == (9, 12)
+    row = next(row for row in rows_of(bench.folder / "out.jsonl") if row["text"].endswith("5"))
+    assert row["metadata"]["judged"] == {
+        "score": 4.5,
+        "spread": 1,
+        "judgements": [
+            {"judge": "simulated/claude", "score": 5, "reason": "It is worth 5."},
+            {"judge": "simulated/gemini", "score": 4, "reason": "It is worth 4."},
+        ],
+    }
+    assert agreements_in(bench.folder / "out.jsonl")["judged"].num_rows == 9
+    bench.generate(bench.judge(keep_as="judged"))
+    assert [row["metadata"]["judged"] for row in rows_of(bench.folder / "out.jsonl")] == judged
 
 
 # -- families
