@@ -391,6 +391,7 @@ def test_what_raises_at_the_end_is_said_and_tried_again(tmp_path: Path, monkeypa
 class SlowStage(NearStage):
     """Takes its time until somebody lets it go on."""
 
+    compares_live = False
     stage: Literal["slow"] = "slow"  # type: ignore[assignment]
 
     def features(self, rows: Sequence[BaseModel]) -> list[int]:
@@ -413,7 +414,8 @@ def test_an_interruption_abandons_a_long_comparison_and_says_so(
 
     def interrupt() -> None:
         REACHED.wait(30)
-        made.executor.stop()
+        while not GOES_ON.wait(0.01):
+            made.executor.stop()
 
     thread = threading.Thread(target=interrupt)
     thread.start()
@@ -424,8 +426,8 @@ def test_an_interruption_abandons_a_long_comparison_and_says_so(
         pytest.raises(RunStopped),
     ):
         made.generate([provider(tmp_path)])
-    thread.join()
     GOES_ON.set()
+    thread.join()
     report = assert_balanced(made.report)
     assert (report.written, report.dropped_at_end, report.pending) == (ROWS, 0, 0)
     assert assert_balanced(dataset(tmp_path, SlowStage()).generate([provider(tmp_path)]).report).dropped_at_end > 0
@@ -465,14 +467,15 @@ def test_an_interruption_at_the_start_leaves_all_as_it_was(tmp_path: Path, monke
 
     def interrupt() -> None:
         REACHED.wait(30)
-        made.executor.stop()
+        while not GOES_ON.wait(0.01):
+            made.executor.stop()
 
     thread = threading.Thread(target=interrupt)
     thread.start()
     with pytest.warns(DatafastWarning, match="because the run was interrupted"), pytest.raises(RunStopped):
         made.generate([provider(tmp_path)])
-    thread.join()
     GOES_ON.set()
+    thread.join()
     assert file_of(tmp_path) == before
     assert len(requests_in(tmp_path / "requests")) == TOPICS
     assert assert_balanced(dataset(tmp_path, SlowStage()).generate([provider(tmp_path)]).report).dropped_again > 0
