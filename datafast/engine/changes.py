@@ -171,7 +171,8 @@ def is_changed(job: Job) -> bool:
 
 
 def _are_remade(reader: LedgerReader, job: Job) -> bool:
-    return are_remade(reader, fields=job.fields, reasoning=job.reasoning.place, stages=settings_of(job.row_stages))
+    stages = settings_of(job.row_stages, regenerate=job.regenerate)
+    return are_remade(reader, fields=job.fields, reasoning=job.reasoning.place, stages=stages)
 
 
 def change_of(reader: LedgerReader, left: Remaining, job: Job) -> Change | None:

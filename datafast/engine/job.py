@@ -50,6 +50,7 @@ class Job:
         decide_only: decide about the rows that are recorded, and make no other.
         wait: whether the run waits for batches that are under way.
         stages: the stages that decide about rows, in this order.
+        regenerate: how often a row that they drop is made again.
         alarms: when the run warns, pauses or stops by itself.
         is_refusal: whether a row reads as a refusal, for an alarm.
         on_alarm: is asked whether a run that an alarm has paused goes on.
@@ -73,6 +74,7 @@ class Job:
     fields: Sequence[str] = ()
     reasoning: ReasoningPlace = DROP
     stages: Sequence[AnyStage] = ()
+    regenerate: int = 0
     targets: Targets | None = None
     in_plan_order: bool = False
     limit: int | None = None

@@ -218,13 +218,17 @@ def _noted(row: BaseModel, stage: Decides, notes: Mapping[str, Any]) -> dict[str
     return {**(before or {}), **notes}
 
 
-def settings_of(stages: Sequence[AnyStage]) -> str:
+def settings_of(stages: Sequence[AnyStage], *, regenerate: int = 0) -> str:
     """The settings of stages as JSON; the same text for the same settings. A stage without any, which nobody can change, is left out.
+
+    Args:
+        regenerate: how often a row that they drop is made again.
 
     Raises:
         ConfigError: a stage does not give them; names it.
     """
-    return f"[{','.join(filter(None, map(_settings_of, stages)))}]"
+    again = orjson.dumps({"regenerate": regenerate}).decode() if regenerate else ""
+    return f"[{','.join(filter(None, [*map(_settings_of, stages), again]))}]"
 
 
 def _settings_of(stage: AnyStage) -> str:
