@@ -223,9 +223,8 @@ def _decided_again(
 ) -> tuple[int, Reversed | None, Decider]:
     """How many rows stages decide about again, because they are others than before or models are still to be asked; and what becomes of
     them, None where that cannot be told. The decider knows which calls are missing."""
-    asks = any(
-        isinstance(stage, Asks) for stage in job.row_stages
-    )  # then the calls that are missing have to be counted
+    # Where models are asked, the calls that are missing have to be counted to the end.
+    asks = any(isinstance(stage, Asks) for stage in job.row_stages)
     decider = Decider(job, most_s=None if asks else _LONGEST_S)
     rows = counts.written + counts.filtered
     each = reader.stages != decider.settings or bool(reader.meta("unasked"))

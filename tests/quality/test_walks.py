@@ -129,7 +129,7 @@ def dropped(folder: Path) -> dict[str, tuple[str, str]]:
 def in_order(folder: Path) -> list[str]:
     """The texts of all recorded rows in the order of the walk, which is that of their items' keys here."""
     with closing(sqlite3.connect(folder / "out.jsonl.ledger")) as database:
-        keys = dict(database.execute("SELECT position, key FROM items WHERE state != 3"))
+        keys = dict(database.execute("SELECT position, key FROM items WHERE state = 1"))
     found = []
     for _, position in sorted((key, position) for position, key in keys.items()):
         chance = random.Random(position)
