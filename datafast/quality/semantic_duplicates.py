@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,7 @@ class SemanticDuplicatesStage(AgainstStage[_Vector | None]):
     """Drops rows that say the same as an earlier row, or as one of another file, in other words. Needs the extra `semantic`, or a `model`
     and the extra `transformers`."""
 
+    compares_live: ClassVar[bool] = False
     stage: Literal["semantic_duplicates"] = "semantic_duplicates"
     """Drops rows that say the same as an earlier row in other words. Needs the extra `semantic`, or a `model`."""
 
