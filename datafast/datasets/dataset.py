@@ -63,6 +63,8 @@ ConfigT = TypeVar("ConfigT", bound=DatasetConfig)
 RowT = TypeVar("RowT", bound=BaseModel)
 T = TypeVar("T")
 
+_TOLD_WHY = "What was written before was not taken, for this reason: {}. Let what you write now give no such reason."
+
 
 class Dataset(ABC, Generic[ConfigT, RowT]):
     """A dataset: its config, and its generated rows.
@@ -263,8 +265,11 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         return paired(self.config, values, seed=self.config.run.seed)
 
     def render(self, item: WorkItem, values: Mapping[str, str]) -> str:
-        """The item's prompt, filled with the kind's values."""
-        return item.template.render({**given(item), **values, **item.variant.values})
+        """The item's prompt, filled with the kind's values; and why rows that it asks for again were dropped, if the config wants that."""
+        prompt = item.template.render({**given(item), **values, **item.variant.values})
+        if item.context is None or not getattr(self.config, "tell_why_dropped", False):
+            return prompt
+        return f"{prompt}\n\n{_TOLD_WHY.format('; '.join(dict.fromkeys(item.context.reasons)))}"
 
     def metadata(self, item: WorkItem, **values: str | int) -> Metadata:
         """The metadata of a row: the same keys in every row of a dataset, null for placeholders that its template lacks."""

@@ -45,6 +45,10 @@ __all__ = ["FanOutDataset", "Generation", "RoleDataset", "estimate_of", "plan_ah
 
 P = TypeVar("P")
 
+_NOT_COUNTED = (
+    "regenerate: What it takes to make dropped rows again is not counted, because it is not known how many will be."
+)
+
 
 class FanOutDataset(Dataset[ConfigT, RowT]):
     """A kind that asks its providers for whole items: all of them, one of them, or the first that answers.
@@ -342,6 +346,7 @@ class Generation:
             fields=list(dataset.written_model.model_fields),
             reasoning=ReasoningPlace(dataset.config.reasoning, by_part=dataset.has_parts),
             stages=dataset.stages,
+            regenerate=dataset.config.regenerate,
             targets=dataset.targets,
             in_plan_order=dataset.in_plan_order,
             limit=options.get("limit"),
@@ -442,7 +447,8 @@ def estimate_of(dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]]
     job = Generation(dataset, routes, {}).job()
     ahead = foreseen(job)
     found = estimate(job) if ahead is None else ahead.told(estimate(ahead.job))
-    found = replace(found, notes=(*found.notes, *dataset.config.estimate_notes()))
+    again = [_NOT_COUNTED] if dataset.config.regenerate and dataset.stages else []
+    found = replace(found, notes=(*found.notes, *dataset.config.estimate_notes(), *again))
     before, obstacle = runs_before(dataset, routes)
     for preparation in before:
         found = found.after(preparation.estimate())
