@@ -89,7 +89,7 @@ EXPECTED = {
     "statistics": [
         f"{figure}, 40 rows of 100 words, {what}"
         for what in ("an output with its ledger", "a file without one")
-        for figure in ("wall time", "peak RSS")
+        for figure in ("CPU", "peak RSS")
     ],
 }
 
