@@ -89,6 +89,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "refusals": "datafast.quality.refusals:RefusalsStage",
         "regex": "datafast.quality.regex:RegexStage",
         "repetition": "datafast.quality.repetition:RepetitionStage",
+        "semantic_duplicates": "datafast.quality.semantic_duplicates:SemanticDuplicatesStage",
     },
     "datafast.formats": {
         "parquet": "datafast.export.formats:write_parquet",

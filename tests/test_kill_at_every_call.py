@@ -68,6 +68,7 @@ KINDS = [
     "compared",
     "returned",
     "changed",
+    "replaced",
     "classification",
     "preference",
     "columns",
@@ -171,10 +172,17 @@ def run(kind: str, folder: Path, provider: SimulatedProvider, *, first: bool = F
             topics=topics, num_rows=2, output_file=folder / "out.jsonl", run=RunConfig(**RUN)
         )
         return ConversationDataset(config).generate([provider])
-    if kind in ("decided", "changed", "compared"):
+    if kind in ("decided", "changed", "compared", "replaced"):
         topics = 4 if kind == "compared" and first else 8
         stages = stages_of(kind, first)
-        return raw(folder, topics=topics, num_samples_per_prompt=3, quality=stages, run=RUN).generate([provider])
+        return raw(
+            folder,
+            topics=topics,
+            num_samples_per_prompt=3,
+            quality=stages,
+            regenerate=2 if kind == "replaced" else 0,
+            run=RUN,
+        ).generate([provider])
     if kind == "returned":
         stages = stages_of(kind, first)
         settings = {**RUN, "removed": "keep", "ordered": True}
@@ -196,7 +204,7 @@ def run(kind: str, folder: Path, provider: SimulatedProvider, *, first: bool = F
 
 def before(kind: str, folder: Path, log: Path) -> None:
     """What has to be there before the run that dies."""
-    if kind in ("moved", "decided", "compared", "returned", "changed", "retry"):
+    if kind in ("moved", "decided", "compared", "returned", "changed", "replaced", "retry"):
         run(kind, folder, CountingProvider("m", log=log, reply=one_of_two if kind == "retry" else None), first=True)
 
 

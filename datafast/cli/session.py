@@ -64,6 +64,7 @@ class Settings:
     fresh: bool = False
     retry_failed: bool = False
     decide_only: bool = False
+    fill: bool = False
     allow_commands: bool = False
     yes: bool = False
     events: Path | None = None
@@ -195,7 +196,7 @@ def exit_code(report: RunReport) -> int:
         return 130
     if report.stop_cause not in {None, StopCause.INTERRUPTED}:
         return 4
-    return 3 if report.failed or report.given_up or not (report.written or report.filtered) else 0
+    return 3 if report.is_short or not (report.written or report.filtered) else 0
 
 
 def _generate(
@@ -206,6 +207,7 @@ def _generate(
         "retry_failed": settings.retry_failed,
         "limit": settings.limit,
         "decide_only": settings.decide_only,
+        "fill": settings.fill,
         "allow_commands": settings.allow_commands,
         "wait": not (settings.no_wait or settings.is_preview),
         "on_event": on_event,
@@ -252,8 +254,9 @@ def _next_steps(report: RunReport, settings: Settings, ledger: Path | None) -> l
     if _has_batches(file, ledger):
         batches = output_command("batches", file, ledger)
         steps.append(Step(batches, "how far they are; with --cancel, they are given up"))
-    if report.failed:
+    if report.failed and (report.is_short or not report.targets):
         steps.append(Step(f"{settings.command} --retry-failed", "try the failed rows again"))
+    if report.failed:
         steps.append(Step(failures_command(file, ledger), "each of them, with why"))
     return steps
 
@@ -291,7 +294,7 @@ def _further_steps(report: RunReport, settings: Settings, ledger: Path | None) -
 def _show_start(display: RunDisplay, project: Project, dataset: Dataset[Any, Any], settings: Settings) -> None:
     show_start(
         display.console,
-        rows=dataset.expected_rows(dataset.plan_for(project.routes, fresh=settings.fresh)),
+        rows=dataset.expected_rows(dataset.whole_plan_for(project.routes, fresh=settings.fresh)),
         are_accepted=dataset.targets is not None,
         kind=dataset.kind,
         providers=[provider.label for _, provider in project.all_providers()],

@@ -172,6 +172,9 @@ class DatasetConfig(ConfigModel):
     quality: Accepts[list[AnyStage], Sequence[Any]] = Field(default_factory=_no_stages)
     """Stages that decide, in this order, which rows are written: `[{stage: length, min_words: 40}]`."""
 
+    regenerate: int = Field(default=0, ge=0, le=100)
+    """How often a row that stages drop is made again, at the cost of its calls. The first that they keep is written."""
+
     alarms: Accepts[AlarmsConfig | None, AlarmsConfig | Mapping[str, Any] | None] = default_of(None)
     """When a run warns, pauses or stops by itself: `{refusal_rate: 0.2, near_duplicates: 0.3, after: 200, action: stop}`."""
 
@@ -289,6 +292,8 @@ class PromptDatasetConfig(DatasetConfig):
     """The field that says how many rows one call asks for."""
     has_free_text: ClassVar[bool] = False
     """Whether rows hold texts that may be cut, and say so in their metadata with `run.on_truncation: keep`."""
+    given_instead: ClassVar[str] = ""
+    """The field with texts that stand in the place of what the prompts ask for, in kinds with one: then they are not asked."""
     writer_role: ClassVar[str] = "generator"
     """Who writes the rows, where there are several roles: also judges them, if `best_of_n` names no other judge."""
 
@@ -335,6 +340,9 @@ class PromptDatasetConfig(DatasetConfig):
     best_of_n: Accepts[BestOfN | None, BestOfN | Mapping[str, Any] | None] = default_of(None)
     """Make each row several times, and take the best: `{n: 4, judge: {rubric: ...}}`, or the first that passes: `{n: 4, check: ...}`."""
 
+    tell_why_dropped: bool = False
+    """With `regenerate`: tell the model why stages have dropped the rows that it is to write again."""
+
     _built: Expansion | None = PrivateAttr(default=None)
 
     @property
@@ -342,10 +350,18 @@ class PromptDatasetConfig(DatasetConfig):
         """Whether rows are drawn from all combinations, as many as it takes."""
         return self.num_rows is not None or self.target_rows is not None
 
+    def _check_telling(self) -> None:
+        given = self.given_instead
+        if self.tell_why_dropped and not self.regenerate:
+            raise ValueError("tell_why_dropped: No dropped row is made again. Set regenerate, or leave it out.")
+        if self.tell_why_dropped and given and getattr(self, given) is not None:
+            raise ValueError(f"tell_why_dropped: With {given}, nobody is asked for them. Leave one of them out.")
+
     @model_validator(mode="after")
     def _prompts_fit(self) -> PromptDatasetConfig:
         check_pair(self)
         check_targets(self)
+        self._check_telling()
         choice = ["best_of_n"] if self.best_of_n else []
         own = {*self.own_metadata, *origin_names(self), *given_names(self), *choice}
         if self.has_free_text and self.run.on_truncation == "keep":

@@ -20,6 +20,7 @@ from datafast.datasets.inputs import origins, sources_of
 from datafast.datasets.pairing import NAMES, given, paired
 from datafast.datasets.row import with_reasoning
 from datafast.datasets.targets import targets_of
+from datafast.engine.filling import fills_in
 from datafast.engine.generate import Generate
 from datafast.engine.job import Produce, asking
 from datafast.engine.preparation import Preparation
@@ -33,6 +34,7 @@ from datafast.personas.config import PersonasConfig
 from datafast.plan.defaults import Edition
 from datafast.plan.drawn import DrawnPlan
 from datafast.plan.expansion import Expansion
+from datafast.plan.filled import Fill, filled
 from datafast.plan.grid import Dimension, GridPlan
 from datafast.plan.items import Counted, Plan, WorkItem
 from datafast.plan.pairing import Pairing
@@ -60,6 +62,8 @@ __all__ = ["ConfigT", "Dataset", "RowT"]
 ConfigT = TypeVar("ConfigT", bound=DatasetConfig)
 RowT = TypeVar("RowT", bound=BaseModel)
 T = TypeVar("T")
+
+_TOLD_WHY = "What was written before was not taken, for this reason: {}. Let what you write now give no such reason."
 
 
 class Dataset(ABC, Generic[ConfigT, RowT]):
@@ -122,6 +126,20 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
     def plan_for(self, routes: Sequence[Route[object]], *, fresh: bool = False) -> Plan:
         """What is to be done on these routes. `fresh`: by a run that starts over."""
         return self.plan(route_identities(routes, fan_out=self.config.run.fan_out))
+
+    def whole_plan_for(self, routes: Sequence[Route[object]], *, fresh: bool = False) -> Plan:
+        """The same with the further draws that runs with `fill` have noted."""
+        plan = self.plan_for(routes, fresh=fresh)
+        return plan if fresh else filled(plan, self._fills)
+
+    def whole_plan(self, routes: Sequence[str]) -> Plan:
+        """The same for routes of these identities."""
+        return filled(self.plan(routes), self._fills)
+
+    @property
+    def _fills(self) -> Sequence[Fill]:
+        """The further draws that the ledger notes."""
+        return self._read(fills_in) or ()
 
     @property
     def stages(self) -> Sequence[AnyStage]:
@@ -247,8 +265,11 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         return paired(self.config, values, seed=self.config.run.seed)
 
     def render(self, item: WorkItem, values: Mapping[str, str]) -> str:
-        """The item's prompt, filled with the kind's values."""
-        return item.template.render({**given(item), **values, **item.variant.values})
+        """The item's prompt, filled with the kind's values; and why rows that it asks for again were dropped, if the config wants that."""
+        prompt = item.template.render({**given(item), **values, **item.variant.values})
+        if item.context is None or not getattr(self.config, "tell_why_dropped", False):
+            return prompt
+        return f"{prompt}\n\n{_TOLD_WHY.format('; '.join(dict.fromkeys(item.context.reasons)))}"
 
     def metadata(self, item: WorkItem, **values: str | int) -> Metadata:
         """The metadata of a row: the same keys in every row of a dataset, null for placeholders that its template lacks."""
@@ -304,7 +325,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
             OutputError: the ledger cannot be read.
         """
         ledger = self.paths.ledger
-        return FailedItems(ledger, values_of(self.plan, ledger))
+        return FailedItems(ledger, values_of(self.whole_plan, ledger))
 
     def statistics(
         self,
@@ -335,7 +356,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
             self.paths,
             row_model=self.written_model,
             placeholders=self.placeholders,
-            plan_of=self.plan,
+            plan_of=self.whole_plan,
             by=by,
             text_fields=text_fields,
             sample=sample,

@@ -16,6 +16,7 @@ from datafast.datasets.dataset import ConfigT, Dataset, RowT
 from datafast.engine.announcement import tell_change, tell_change_async
 from datafast.engine.event_stream import stream_events
 from datafast.engine.events import Event, EventCallback, RunEnded
+from datafast.engine.filling import FILLS, fills_in, noted, with_fills
 from datafast.engine.job import Job
 from datafast.engine.notebook import shown_in_notebook
 from datafast.engine.options import RunOptions, check_options, checked_provider
@@ -25,10 +26,12 @@ from datafast.engine.routes import Route, providers_of, replaced, with_further
 from datafast.engine.targets import NOTED
 from datafast.errors import ConfigError, GrowthError, OutputError, RunStopped
 from datafast.logger_config import log_file
+from datafast.plan.filled import filled
 from datafast.plan.items import Plan
 from datafast.plan.stratified import StratifiedPlan
 from datafast.quality.base import allow_commands
 from datafast.store.paths import UsedFile, refuse_shared
+from datafast.store.reader import LedgerReader
 from datafast.types import RunReport
 
 if TYPE_CHECKING:
@@ -41,6 +44,10 @@ if TYPE_CHECKING:
 __all__ = ["FanOutDataset", "Generation", "RoleDataset", "estimate_of", "plan_ahead", "runs_before", "with_stand_ins"]
 
 P = TypeVar("P")
+
+_NOT_COUNTED = (
+    "regenerate: What it takes to make dropped rows again is not counted, because it is not known how many will be."
+)
 
 
 class FanOutDataset(Dataset[ConfigT, RowT]):
@@ -61,7 +68,7 @@ class FanOutDataset(Dataset[ConfigT, RowT]):
         """
         given = _some(providers, llms, roles=_roles_of(self.config))
         routes = [Route.by_role(given)] if isinstance(given, Mapping) else list(map(Route.single, given))
-        return self.expected_rows(self.plan_for(routes))
+        return self.expected_rows(self.whole_plan_for(routes))
 
     def generate(
         self,
@@ -141,7 +148,7 @@ class RoleDataset(Dataset[ConfigT, RowT]):
 
         `providers`, or `llms` as the first datafast called them, may be given: how many there are changes nothing here.
         """
-        return self.expected_rows(self.plan(["roles"]))
+        return self.expected_rows(self.whole_plan(["roles"]))
 
     def generate(
         self,
@@ -274,6 +281,8 @@ class Generation:
                 f"{self._dataset.paths.rows}: No rows are recorded yet that stages could decide about. Run without --decide-only "
                 f"(decide_only=True)."
             )
+        if self._options.get("fill"):
+            self._check_fill()
         refuse_shared([*self._dataset.config.used_files(), *_log_file()])
         _ = self._dataset.written_model  # raises if rows have no place for reasoning, before anything is paid for
         _ = self._dataset.producer  # likewise
@@ -283,6 +292,17 @@ class Generation:
         for number, error in self._dataset.stage_problems(self._routes):
             raise ConfigError(f"quality[{number}]: {error}", key="quality")
         allow_commands(self._dataset.config.quality, allowed=self._options.get("allow_commands", False))
+
+    def _check_fill(self) -> None:
+        dataset = self._dataset
+        if getattr(dataset.config, "target_rows", None) is not None:
+            raise ConfigError(
+                "fill (--fill): With target_rows, what stages drop is bought again anyway. Leave one of them out."
+            )
+        if not dataset.paths.ledger.is_file():
+            raise OutputError(
+                f"{dataset.paths.rows}: Nothing was made yet, so nothing is missing. Run without --fill (fill=True)."
+            )
 
     def _preparations(self) -> Sequence[Preparation]:
         if self._options.get("decide_only"):
@@ -314,7 +334,7 @@ class Generation:
             settings = settings.model_copy()
             settings.max_concurrency = wanted  # validated like the config's own
         routes = _simulated(self._routes) if options.get("offline") else self._routes
-        plan = self._plan(routes)
+        plan, fills = self._filled(self._plan(routes), routes)
         rounds = {} if dataset.targets is None else {NOTED: dataset.targets.note(_rounds_of(plan))}
         return Job(
             plan=plan,
@@ -326,6 +346,7 @@ class Generation:
             fields=list(dataset.written_model.model_fields),
             reasoning=ReasoningPlace(dataset.config.reasoning, by_part=dataset.has_parts),
             stages=dataset.stages,
+            regenerate=dataset.config.regenerate,
             targets=dataset.targets,
             in_plan_order=dataset.in_plan_order,
             limit=options.get("limit"),
@@ -343,13 +364,14 @@ class Generation:
                 "config": dataset.config.model_dump_json(),
                 **options.get("notes", {}),
                 **rounds,
+                **fills,
             },
             also_spent=dataset.other_ledgers(),
             on_report=self._note,
         )
 
     def _plan(self, routes: Sequence[Route[LLMProvider]]) -> Plan:
-        plan = self._dataset.plan_for(routes, fresh=self._options.get("fresh", False))
+        plan = self._dataset.whole_plan_for(routes, fresh=self._options.get("fresh", False))
         if (targets := self._dataset.targets) is not None and self._options.get("fresh"):
             assert isinstance(plan, StratifiedPlan)  # noqa: S101 - of targets
             plan = plan.grown([targets.first_round])
@@ -360,6 +382,17 @@ class Generation:
                 f"provider, and goes on in that way: {plan.num_rows:,} rows. Start over with --fresh (fresh=True) to have {asked:,} in all."
             )
         return plan
+
+    def _filled(self, plan: Plan, routes: Sequence[Route[LLMProvider]]) -> tuple[Plan, dict[str, str]]:
+        """The plan with further draws of what is missing now, if that is asked for, and the note of them."""
+        if not self._options.get("fill"):
+            return plan, {}
+        base = self._dataset.plan_for(routes)
+        with LedgerReader(self._dataset.paths.ledger) as ledger:
+            before, fills = fills_in(ledger), with_fills(base, ledger)
+        if len(fills) == len(before):
+            warn_user("fill: No combination of values has lost all its rows, so nothing is bought again.")
+        return filled(base, fills), {FILLS: noted(fills)}
 
     def _note(self, report: RunReport) -> None:
         self._dataset.report = report
@@ -414,7 +447,8 @@ def estimate_of(dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]]
     job = Generation(dataset, routes, {}).job()
     ahead = foreseen(job)
     found = estimate(job) if ahead is None else ahead.told(estimate(ahead.job))
-    found = replace(found, notes=(*found.notes, *dataset.config.estimate_notes()))
+    again = [_NOT_COUNTED] if dataset.config.regenerate and dataset.stages else []
+    found = replace(found, notes=(*found.notes, *dataset.config.estimate_notes(), *again))
     before, obstacle = runs_before(dataset, routes)
     for preparation in before:
         found = found.after(preparation.estimate())

@@ -82,6 +82,7 @@ class MarginStage(Stage):
 class PreferenceDatasetConfig(PromptDatasetConfig):
     """What a preference dataset is made of: rows = documents x question templates x expansion x languages x samples."""
 
+    given_instead = "questions"
     prompt_names = TemplateNames("num_samples", "language_name", "document")
     prompts_field = "question_generation_prompts"
     input_fields = ("input_documents", "questions")

@@ -312,7 +312,8 @@ class UltrachatDataset(TopicalDataset[UltrachatDatasetConfig, ChatRow], FanOutDa
     async def _chat(self, item: WorkItem, generate: Generate, number: int, question: str) -> ChatRow | CallFailed:
         """One row, or its error; the other chats of the item are not affected."""
         config, templates = self.config, self._templates[item.defaults]
-        persona = self._persona(item, number)
+        slot = item.slot(number)
+        persona = self._persona(item, slot)
         filled = {**item.variant.values, **given(item), **self._values(item), "persona": persona or ""}
 
         def prompt(sort: str, **values: str) -> str:
@@ -320,7 +321,7 @@ class UltrachatDataset(TopicalDataset[UltrachatDatasetConfig, ChatRow], FanOutDa
 
         talk = Talk(generate, prompt, number=number, system_of=config.system_prompt_of)
         try:
-            await talk.hold(question, num_turns=self._num_turns(item, number), is_reformulated=persona is not None)
+            await talk.hold(question, num_turns=self._num_turns(item, slot), is_reformulated=persona is not None)
         except CallFailed as error:
             return error
         told = config.dataset_system_prompt

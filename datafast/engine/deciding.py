@@ -14,11 +14,12 @@ from datafast._util.notify import warn_user
 from datafast.amounts import counted
 from datafast.engine.reasoning import line_as, row_of
 from datafast.engine.recorded_answers import RecordedAnswers, RowAsked, Unasked
-from datafast.engine.stages import AnyStage, Asks, Decided, settings_of, verdict_of
+from datafast.engine.stages import AnyStage, Decided, asks, settings_of, verdict_of
+from datafast.engine.targets import SURPLUS
 from datafast.engine.walking import WalkInOrder
 from datafast.errors import CallFailed
 from datafast.logger_config import logger
-from datafast.store.verdicts import Abandoned, Dropped, RecordedRow, Said
+from datafast.store.verdicts import BEHIND, Abandoned, Dropped, RecordedRow, Said
 
 if TYPE_CHECKING:
     from datafast.engine.calls.call import Call
@@ -40,6 +41,7 @@ class Decider:
         settings: those of the stages that look at one row, as JSON.
         walks: those of the stages that compare rows, likewise.
         walk_names: the names of these.
+        most_replaced: how often a row that they drop is made again; not if it is one of `for_good` that has dropped it.
         looked_at: how many rows the last pass has looked at, of `expected`; for others to tell.
         unasked, asked_in_vain: see `datafast.store.verdicts.Decides`.
         missing_calls: the calls of the last pass that were never made, by route of the plan and role.
@@ -49,12 +51,14 @@ class Decider:
     """
 
     def __init__(self, job: Job, stop: StopSignal | None = None) -> None:
-        self.settings = settings_of(job.row_stages)
+        self.settings = settings_of(job.row_stages, regenerate=job.regenerate)
         compared: list[AnyStage] = [*job.walk_stages, *([] if job.targets is None else [job.targets])]
         self.walks = settings_of(compared)
         self.walk_names = frozenset(one.name for one in compared)
+        self.most_replaced = job.regenerate
+        self.for_good = frozenset({SURPLUS})
         self.looked_at = self.expected = 0
-        self._unasked: dict[int, int] = {}
+        self._unasked: dict[int, dict[int, int]] = {}
         self._in_vain: set[int] = set()
         self.missing_calls: Counter[tuple[int, str]] = Counter()
         self._examples: list[tuple[int, Call]] = []
@@ -72,13 +76,13 @@ class Decider:
         self.looked_at, self._since = 0, time.monotonic()
         if each:
             self._unasked, self._in_vain, self.missing_calls, self._examples = {}, set(), Counter(), []
-        asks = each and any(isinstance(stage, Asks) for stage in self._job.row_stages)
-        answers = RecordedAnswers(self._job, tries_again=tries_again) if asks else None
+        is_asked = each and any(map(asks, self._job.row_stages))
+        answers = RecordedAnswers(self._job, tries_again=tries_again) if is_asked else None
         walk_names = self.walk_names | set(former_walks)
         return _Verdicts(self, self._job, walk_names, each=each, answers=answers, calls_of=calls_of)
 
     @property
-    def unasked(self) -> Mapping[int, int]:
+    def unasked(self) -> Mapping[int, Mapping[int, int]]:
         return self._unasked
 
     @property
@@ -126,7 +130,8 @@ class Decider:
 
     def note_unasked(self, row: RecordedRow, unasked: Unasked) -> None:
         """Counts a row about which models have to be asked first."""
-        self._unasked[row.item] = self._unasked.get(row.item, 0) | 1 << row.number
+        rows = self._unasked.setdefault(row.item, {})
+        rows[row.generation] = rows.get(row.generation, 0) | 1 << row.number
         if unasked.again:
             self._in_vain.add(row.item)
         route = row.place.position % self._job.plan.num_routes
@@ -159,6 +164,8 @@ class _Verdicts:
         self._row_model = job.row_model
         self._reasoning = job.reasoning.place
         self._walk = WalkInOrder(job.walk_stages, None if job.targets is None else job.targets.room(job.plan))
+        self._most_replaced = job.regenerate
+        self._shown = (-1, -1)
         self._answers = answers
         self._calls_of = calls_of
 
@@ -173,15 +180,24 @@ class _Verdicts:
         asked = self._asked(rows)
         found = [self._of_each(row, asked.get(place)) for place, row in enumerate(rows)]
         said = [one.said for one in found]
-        compared = [(place, one.model) for place, one in enumerate(found) if one.model is not None]
-        positions = [rows[place].place.position for place, _ in compared]
-        walked = self._walk.verdicts([model for _, model in compared], positions)
-        for (place, _), drops in zip(compared, walked, strict=True):
-            if isinstance(drops, Exception):
-                self._decider.note(drops)
-                said[place] = rows[place].as_it_is._replace(is_undecided=True)
-            else:
-                said[place] = said[place]._replace(drops=drops)
+        compared = [(row, one.model) for row, one in zip(rows, found, strict=True) if one.model is not None]
+        walked = self._walk.verdicts([model for _, model in compared], [row.place.position for row, _ in compared])
+        for place, (row, one) in enumerate(zip(rows, found, strict=True)):
+            verdict = next(walked) if one.model is not None else None
+            if row.key[:2] == self._shown or row.generation > self._most_replaced:
+                said[place] = one.said._replace(drops=one.said.drops or BEHIND, is_unasked=False)
+                continue
+            if isinstance(unasked := asked.get(place), Unasked):
+                self._decider.note_unasked(row, unasked)
+            if verdict is not None:
+                drops = verdict()
+                if isinstance(drops, Exception):
+                    self._decider.note(drops)
+                    said[place] = row.as_it_is._replace(is_undecided=True)
+                else:
+                    said[place] = one.said._replace(drops=drops)
+            if said[place].drops is None:
+                self._shown = row.key[:2]
         return said
 
     def _asked(self, rows: Sequence[RecordedRow]) -> dict[int, Decided | Unasked | Exception]:
@@ -206,7 +222,7 @@ class _Verdicts:
 
     def _of_each(self, row: RecordedRow, asked: Decided | Unasked | Exception | None) -> _Each:
         """What the stages say that look at a row alone, and the row as it is compared with others, if it is."""
-        is_dropped = row.before is not None and row.before.stage not in self._walk_names
+        is_dropped = row.before is not None and row.before != BEHIND and row.before.stage not in self._walk_names
         if is_dropped and not self._each:
             return _Each(row.as_it_is)
         if not self._each and not self.walks:
@@ -218,7 +234,6 @@ class _Verdicts:
             if not self._each:
                 return _Each(row.as_it_is._replace(drops=None), row_of(row.line, self._reasoning, self._row_model))
             if isinstance(asked, Unasked):
-                self._decider.note_unasked(row, asked)
                 return self._as_it_is(row, row.as_it_is._replace(is_unasked=True), is_dropped=is_dropped)
             said, model = self._decided(row, asked)
         except Exception as error:  # noqa: BLE001 - of a stage, which may raise anything: it concerns this row

@@ -38,6 +38,7 @@ from datafast.types import Message
 __all__ = ["Generate"]
 
 _TOP_UP_ASKS = 3
+_FURTHER = 1000  # replacements count behind all candidates
 
 M = TypeVar("M", bound=BaseModel)
 S = TypeVar("S")
@@ -82,6 +83,7 @@ class Generate:
         self._cut: set[str] = set()
         self._flaws: list[str] = []
         self._try = 0
+        self._context = item.context
         self._of_stages: dict[bytes, asyncio.Future[BaseModel | str]] | None = None  # the answers so far
         self.writers: Sequence[str] = ()
         self._whole: Generate | None = None  # of a candidate: what it is one for. Itself would be a cycle for each item
@@ -150,7 +152,7 @@ class Generate:
             CallFailed: no usable answer came; the item fails unless the kind catches it.
         """
         call = self._call(role, _conversation(prompt, messages, system), response_model, tag)
-        call.again = again + self._try
+        call.again = again + self._tries_before
         answer = await self._answer(call)
         self._note(call)
         self._keep_thought(call, tag, part, None if row is None else (row,))
@@ -206,6 +208,11 @@ class Generate:
     def generation(self) -> int:
         """How often the item was retried after it had failed."""
         return self._record.generation
+
+    @property
+    def _tries_before(self) -> int:
+        """How often the item was made before, in whatever way."""
+        return self._try + (_FURTHER * self._context.generation if self._context is not None else 0)
 
     def candidate(self, number: int) -> Generate:
         """The same, for one of several tries at the whole item, from 0. Its calls differ from those of other tries, and it has its own
@@ -411,7 +418,7 @@ class Generate:
                     break
                 asks_left -= min(generations, default=self._record.generation) >= self._record.generation
             call = self._call(role, conversation, model, tag)
-            call.again = number + self._try
+            call.again = number + self._tries_before
             try:
                 reply: Any = await self._answer(call)
             except CallFailed as error:
@@ -475,6 +482,8 @@ class Generate:
         self, endpoint: Endpoint, role: str, asked: bytes, schema_key: bytes, tag: str, *, peek: bool
     ) -> bytes:
         identity = endpoint.provider.identity if role in self._route.further else endpoint.identity
+        if self._context is not None:
+            tag = f"generation {self._context.generation} of {self._context.rows} {tag}"
         if self._try:
             tag = f"candidate {self._try + 1} {tag}"
         if self._of_stages is not None:

@@ -17,7 +17,7 @@ from datafast.engine.generate import Generate
 from datafast.engine.reasoning import DROP, ReasoningPlace
 from datafast.engine.routes import Route, providers_of
 from datafast.engine.settings import RunConfig
-from datafast.engine.stages import AnyStage, Asks, Decides, Walks
+from datafast.engine.stages import AnyStage, Asks, Decides, Walks, asks
 from datafast.engine.targets import Targets
 from datafast.errors import CallFailed
 from datafast.plan.items import Plan, WorkItem
@@ -50,6 +50,7 @@ class Job:
         decide_only: decide about the rows that are recorded, and make no other.
         wait: whether the run waits for batches that are under way.
         stages: the stages that decide about rows, in this order.
+        regenerate: how often a row that they drop is made again.
         alarms: when the run warns, pauses or stops by itself.
         is_refusal: whether a row reads as a refusal, for an alarm.
         on_alarm: is asked whether a run that an alarm has paused goes on.
@@ -73,6 +74,7 @@ class Job:
     fields: Sequence[str] = ()
     reasoning: ReasoningPlace = DROP
     stages: Sequence[AnyStage] = ()
+    regenerate: int = 0
     targets: Targets | None = None
     in_plan_order: bool = False
     limit: int | None = None
@@ -130,8 +132,8 @@ class Job:
 def asking(produce: Produce, stages: Sequence[AnyStage]) -> Produce:
     """A `produce` that also asks what the stages ask about its rows. They ask about all rows, whatever other stages decide: calls are
     counted with made-up rows and replies, of which stages may drop more or fewer than of real ones."""
-    asks = [stage for stage in stages if isinstance(stage, Asks)]
-    if not asks:
+    asked = [stage for stage in stages if asks(stage)]
+    if not asked:
         return produce
 
     async def ask(stage: Asks, row: BaseModel, item: WorkItem, generate: Generate) -> None:
@@ -142,7 +144,7 @@ def asking(produce: Produce, stages: Sequence[AnyStage]) -> Produce:
         rows = await produce(item, generate)
         about = generate.for_stages()
         made = [row for row in rows if isinstance(row, BaseModel)]
-        await generate.gather(*(ask(stage, row, item, about) for row in made for stage in asks))
+        await generate.gather(*(ask(stage, row, item, about) for row in made for stage in asked))
         return rows
 
     return with_stages

@@ -27,6 +27,8 @@ class RunOptions(TypedDict, total=False):
     """Move existing files aside and start over."""
     retry_failed: bool
     """Retry failed items."""
+    fill: bool
+    """Buy again what is missing: for each combination of values whose rows were all filtered or have failed, one further draw."""
     decide_only: bool
     """Decide about the rows that are recorded by the stages of the config, and make no others. Sends nothing and needs no key."""
     allow_commands: bool
@@ -68,7 +70,12 @@ def check_options(options: RunOptions, further: Iterable[str] = ()) -> None:
             raise ConfigError(f"{name}: expected a whole number, got {value!r}.")
         if value is not None and value < 1:
             raise ConfigError(f"{name}: expected at least 1, got {value}.")
-    for name, does in (("fresh", "starts over"), ("retry_failed", "makes rows")):
+    for name, does in (("fresh", "starts over"), ("retry_failed", "tries failed rows again")):
+        if options.get("fill") and options.get(name):
+            raise ConfigError(
+                f"fill (--fill) buys again what is missing now, and {name} (--{name.replace('_', '-')}) {does}. Run one after the other."
+            )
+    for name, does in (("fresh", "starts over"), ("retry_failed", "makes rows"), ("fill", "makes rows")):
         if options.get("decide_only") and options.get(name):
             raise ConfigError(
                 f"decide_only (--decide-only) makes no rows, and {name} (--{name.replace('_', '-')}) {does}. Leave one of them out."

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel
@@ -17,7 +18,7 @@ from datafast.engine.stages import STAGE_ERROR
 from datafast.engine.stop import ItemPending
 from datafast.errors import CallFailed, OutputError
 from datafast.logger_config import logger
-from datafast.plan.items import WorkItem
+from datafast.plan.items import Context, WorkItem
 from datafast.store.changed import ChangedRow
 from datafast.store.records import FailureRow, FilteredRow
 
@@ -35,12 +36,12 @@ T = TypeVar("T")
 
 
 class Outcome(NamedTuple):
-    """The JSON lines of an item's rows by row number, why some are missing, the rows in order, those that stages have dropped, and those
+    """The JSON lines of an item's rows by row number, why some are missing, the rows themselves, those that stages have dropped, and those
     that they have changed, as they were before."""
 
     lines: dict[int, bytes]
     error: CallFailed | None
-    rows: Sequence[BaseModel | CallFailed | None] = ()
+    rows: Mapping[int, BaseModel | CallFailed | None] = MappingProxyType({})
     filtered: Sequence[FilteredRow] = ()
     changed: Sequence[ChangedRow] = ()
 
@@ -56,6 +57,91 @@ class Outcomes:
         self._stop = parts.stop
         self._desk = parts.desk
         self._stages = parts.stages
+
+    async def of(self, item: WorkItem, record: ItemRecord, share: Share) -> Outcome | None:
+        """What becomes of an item: its rows, with what stages decide about them, and with those that they drop made again as often as the
+        job says. None if the item stays pending.
+
+        Raises:
+            ItemParked: it waits for a batch.
+        """
+        outcome: Outcome | None = Outcome({}, None)
+        if (
+            not record.dropped or record.begun & (every := (1 << item.num_rows) - 1) != every
+        ):  # else all that is left is to be made again
+            outcome = await self.best(item, record, share)
+            if outcome is not None and outcome.lines and (self._job.row_stages or record.begun):
+                outcome = await self.decided(item, record, outcome, share)
+        if outcome is None or (outcome.error and outcome.error.ends_run):
+            return outcome
+        if record.unasked is not None and not await self._asked_about_others(item, record, share):
+            return None
+        return await self._replaced(item, record, share, outcome) if self._job.regenerate else outcome
+
+    async def _asked_about_others(self, item: WorkItem, record: ItemRecord, share: Share) -> bool:
+        """Asks what stages ask about rows that were made again in earlier runs. False if the item stays pending."""
+        for context in self._store.contexts_of(record):
+            rows = [place for place, n in enumerate(context.rows) if record.unasked_of(context.generation) >> n & 1]
+            best = await self.best(item.remade(context), record, share) if rows else Outcome({}, None)
+            if best is None:
+                return False
+            also = [best.rows[place] for place in rows if place in best.lines]
+            if await self._decided_about([], item, record, Outcome({}, None), share, also=also) is None:
+                return False
+        return True
+
+    async def _replaced(self, item: WorkItem, record: ItemRecord, share: Share, outcome: Outcome) -> Outcome | None:
+        """An outcome in which rows that stages have dropped are made again."""
+        dropped = {**(record.dropped or {}), **{row.number: (1, row.reason) for row in outcome.filtered}}
+        contexts: list[Context] | None = None
+        while left := {number: told for number, told in dropped.items() if told[0] <= self._job.regenerate}:
+            contexts = self._store.contexts_of(record) if contexts is None else contexts
+            context = self._context(record, left, contexts)
+            wanted = {number for number in context.rows if left.get(number, (0,))[0] == context.generation}
+            made = await self._remade(item, record, share, context, wanted)
+            if made is None:
+                return None
+            for number in wanted:
+                del dropped[number]
+            dropped |= {row.number: (row.generation + 1, row.reason) for row in made.filtered}
+            outcome = Outcome(
+                lines={**outcome.lines, **made.lines},
+                error=outcome.error or made.error,
+                rows={**outcome.rows, **made.rows},
+                filtered=[*outcome.filtered, *made.filtered],
+                changed=[*outcome.changed, *made.changed],
+            )
+            if made.error and made.error.ends_run:
+                break
+        filtered = [
+            replace(row, hidden=dropped.get(row.number, (0,))[0] != row.generation + 1) for row in outcome.filtered
+        ]
+        return outcome._replace(lines=dict(sorted(outcome.lines.items())), filtered=filtered)
+
+    def _context(self, record: ItemRecord, left: Mapping[int, tuple[int, str]], known: list[Context]) -> Context:
+        """What rows are made again for next: the same as before if some of them were asked for already, so that the replies are found."""
+        generation = min(times for times, _ in left.values())
+        numbers = sorted(number for number, (times, _) in left.items() if times == generation)
+        for context in known:
+            if context.generation == generation and not set(numbers).isdisjoint(context.rows):
+                return context
+        context = Context(generation, tuple(numbers), tuple(left[number][1] for number in numbers))
+        self._store.freeze(record, context)
+        known.append(context)
+        return context
+
+    async def _remade(
+        self, item: WorkItem, record: ItemRecord, share: Share, context: Context, wanted: Collection[int]
+    ) -> Outcome | None:
+        """A further generation of some rows."""
+        best = await self.best(item.remade(context), record, share)
+        if best is None:
+            return None
+        numbers = {place: number for place, number in enumerate(context.rows) if number in wanted}
+        lines = {number: best.lines[place] for place, number in numbers.items() if place in best.lines}
+        rows = {number: best.rows.get(place) for place, number in numbers.items()}
+        outcome = Outcome(lines, best.error if len(lines) < len(numbers) else None, rows)
+        return await self._decided_about(list(lines), item, record, outcome, share, generation=context.generation)
 
     async def best(self, item: WorkItem, record: ItemRecord, share: Share) -> Outcome | None:
         """The outcome on the first route that answers, or that with the most rows; None if the item stays pending.
@@ -124,7 +210,7 @@ class Outcomes:
             lines, error = {}, generate.failure(f"{type(bug).__name__}: {bug}", category="kind_error")
         if error is None and len(lines) < item.num_rows:
             error = generate.shortfall(len(lines), item.num_rows)
-        return Outcome(lines, error, rows)
+        return Outcome(lines, error, dict(enumerate(rows)))
 
     def _producing(
         self, item: WorkItem, record: ItemRecord, generate: Generate
@@ -141,14 +227,30 @@ class Outcomes:
         Raises:
             ItemParked: a model that they ask answers in a batch.
         """
-        lines = {number: line for number, line in outcome.lines.items() if not record.filtered >> number & 1}
-        new = [number for number in lines if not record.decided >> number & 1]
+        dropped = record.begun & ~record.slots
+        lines = {number: line for number, line in outcome.lines.items() if not dropped >> number & 1}
+        new = [number for number in lines if not record.begun >> number & 1]
         # What is said about rows that were decided about before counts when all are settled.
-        unasked = [number for number in outcome.lines if record.unasked >> number & 1]
+        unasked = [number for number in outcome.lines if record.unasked_of(0) >> number & 1]
+        rows = outcome.rows
         outcome = outcome._replace(lines=lines)
-        if not (new or unasked) or not self._job.row_stages:
+        return await self._decided_about(new, item, record, outcome, share, also=[rows[number] for number in unasked])
+
+    async def _decided_about(
+        self,
+        new: Sequence[int],
+        item: WorkItem,
+        record: ItemRecord,
+        outcome: Outcome,
+        share: Share,
+        *,
+        generation: int = 0,
+        also: Sequence[Any] = (),
+    ) -> Outcome | None:
+        """The same about these rows. `also`: further rows about which models are asked."""
+        if not (new or also) or not self._job.row_stages:
             return outcome
-        rows: list[Any] = [outcome.rows[number] for number in (*new, *unasked)]  # each has a line, so it is a row
+        rows: list[Any] = [*(outcome.rows[number] for number in new), *also]  # each has a line, so it is a row
         asking = self._asking(item, record, share) if self._stages.ask else None
         deciding = self._stages.decide(rows, item, asking, share.on_wait)
         try:
@@ -161,9 +263,11 @@ class Outcomes:
             raise
         except Exception as bug:  # noqa: BLE001 - as in produce()
             return Outcome({}, _stage_error(bug, share))
-        return self._applied(outcome, record, dict(zip(new, found, strict=False)))
+        return self._applied(outcome, record, dict(zip(new, found, strict=False)), generation)
 
-    def _applied(self, outcome: Outcome, record: ItemRecord, found: Mapping[int, Decided | CallFailed]) -> Outcome:
+    def _applied(
+        self, outcome: Outcome, record: ItemRecord, found: Mapping[int, Decided | CallFailed], generation: int
+    ) -> Outcome:
         """An outcome with what was decided about its rows, by number."""
         lines, error = dict(outcome.lines), outcome.error
         dropped, changed = list[FilteredRow](), list[ChangedRow]()
@@ -174,11 +278,12 @@ class Outcomes:
                 continue
             if said.changed:
                 line = lines[number]
-                changed.append(ChangedRow(record.id, number, said.changed_by, line.removesuffix(b"\n")))
+                original = line.removesuffix(b"\n")
+                changed.append(ChangedRow(record.id, number, said.changed_by, original, generation))
                 lines[number] = line_as(said.row, line, self._job.reasoning.place)
             if not said.verdict.keeps:
                 line = lines.pop(number).removesuffix(b"\n")
-                told = (said.stage, said.verdict.reason, line, time.time(), None, said.verdict.score)
+                told = (said.stage, said.verdict.reason, line, time.time(), None, said.verdict.score, generation)
                 dropped.append(FilteredRow(record.id, number, *told))
         return outcome._replace(lines=lines, error=error, filtered=dropped, changed=changed)
 
@@ -250,7 +355,7 @@ def failure_of(record: ItemRecord, outcome: Outcome, error: CallFailed) -> Failu
     for number in outcome.lines:
         present |= 1 << number
     for row in outcome.filtered:
-        present |= 1 << row.number
+        present |= 0 if row.hidden else 1 << row.number
     missing = record.num_rows - (present & ((1 << record.num_rows) - 1)).bit_count()
     if not missing:
         return None

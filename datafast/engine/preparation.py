@@ -89,6 +89,7 @@ def combined(report: RunReport, before: Sequence[RunReport]) -> RunReport:
         elapsed_s=report.elapsed_s + sum(other.elapsed_s for other in before),
         dropped_again=report.dropped_again + sum(other.dropped_again for other in before),
         returned=report.returned + sum(other.returned for other in before),
+        changed_again=report.changed_again + sum(other.changed_again for other in before),
         dropped_at_end=report.dropped_at_end + sum(other.dropped_at_end for other in before),
         returned_at_end=report.returned_at_end + sum(other.returned_at_end for other in before),
         set_aside=[*(path for other in before for path in other.set_aside), *report.set_aside],

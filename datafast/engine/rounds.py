@@ -1,4 +1,5 @@
-"""The rounds of a run with targets: how it stands after one, and the job of the next. See `datafast.engine.targets`."""
+"""The rounds of a run: to make rows again that were dropped when rows were compared with each other, and to meet targets (see
+`datafast.engine.targets`). How a run stands after one, and the job of the next."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
+from datafast.engine.reporting import why_stopped
 from datafast.engine.targets import NOTED, STANDING, Standing
 from datafast.plan.stratified import StratifiedPlan
 from datafast.store.ledger import Ledger
@@ -48,7 +50,12 @@ def judged(parts: Parts) -> Judged:
 def next_job(parts: Parts, found: Judged) -> Job | None:
     """The job of the next round; None if there is none."""
     job = parts.job
-    if job.targets is None or not found.is_settled or parts.stop or job.decide_only:
+    if parts.stop or job.decide_only:
+        return None
+    settled = parts.output.store.settled
+    if settled is not None and settled.to_replace and why_stopped(parts)[0] is None:
+        return replace(job, fresh=False, retry_failed=False, located=None)
+    if job.targets is None or not found.is_settled:
         return None
     wanted = job.targets.next_round(found.standing)
     if wanted is None or (job.limit is not None and len(job.plan) >= job.limit):

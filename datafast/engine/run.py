@@ -222,11 +222,9 @@ class _Run:
         calls_before = self._sender.tally.calls
         is_for_asking = record.is_for_asking
         try:
-            best = await self._outcomes.best(item, record, share)
-            if best is not None and best.lines and (self._job.row_stages or record.filtered):
-                best = await self._outcomes.decided(item, record, best, share)
+            best = await self._outcomes.of(item, record, share)
             if best is not None:
-                record.unasked = 0
+                record.unasked = None
         except ItemParked as parked:
             assert self._desk is not None  # noqa: S101 - nothing else parks
             if self._reorder is not None:
@@ -247,13 +245,14 @@ class _Run:
         failure = failure_of(record, outcome, outcome.error) if outcome.error else None
         new = self._store.finish_item(record, outcome.lines, outcome.filtered, failure, outcome.changed)
         self._watch.ended(outcome, new, failure, replayed=replayed)
-        if (new or outcome.filtered) and self._emit.listening:
+        filtered = sum(not row.hidden for row in outcome.filtered)
+        if (new or filtered) and self._emit.listening:
             self._emit(
                 ItemDone(
                     item=record.key.hex(),
                     provider=share.label,
                     rows=new,
-                    filtered=len(outcome.filtered),
+                    filtered=filtered,
                     replayed=replayed,
                 )
             )

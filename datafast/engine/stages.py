@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeGuard, TypeVar, runtime_checkable
 
 import orjson
 
@@ -30,10 +30,10 @@ __all__ = [
     "Walks",
     "annotate",
     "asked_verdict",
+    "asks",
     "change",
     "checked",
     "drop",
-    "runs_commands",
     "settings_of",
     "verdict_of",
 ]
@@ -105,11 +105,6 @@ class AnyStage(Protocol):
     def settings(self) -> dict[str, Any]: ...
 
 
-def runs_commands(stage: AnyStage) -> bool:
-    """Whether a stage runs programs over what models wrote."""
-    return bool(getattr(stage, "runs_commands", False))
-
-
 @runtime_checkable
 class Decides(AnyStage, Protocol):
     """What the engine needs of a stage that looks at one row."""
@@ -119,9 +114,17 @@ class Decides(AnyStage, Protocol):
 
 @runtime_checkable
 class Asks(Decides, Protocol):
-    """What the engine needs of a stage that asks models: `ask` decides, in the place of `decide`."""
+    """What the engine needs of a stage that asks models, or does other things that are recorded like answers: where `asks` is true, `ask`
+    decides in the place of `decide`."""
 
+    @property
+    def asks(self) -> bool: ...
     async def ask(self, row: BaseModel, item: WorkItem, generate: Generate) -> Verdict: ...
+
+
+def asks(stage: AnyStage) -> TypeGuard[Asks]:
+    """Whether a stage decides by `ask`."""
+    return isinstance(stage, Asks) and stage.asks
 
 
 class Walk(Protocol[F_contra]):
@@ -218,13 +221,17 @@ def _noted(row: BaseModel, stage: Decides, notes: Mapping[str, Any]) -> dict[str
     return {**(before or {}), **notes}
 
 
-def settings_of(stages: Sequence[AnyStage]) -> str:
+def settings_of(stages: Sequence[AnyStage], *, regenerate: int = 0) -> str:
     """The settings of stages as JSON; the same text for the same settings. A stage without any, which nobody can change, is left out.
+
+    Args:
+        regenerate: how often a row that they drop is made again.
 
     Raises:
         ConfigError: a stage does not give them; names it.
     """
-    return f"[{','.join(filter(None, map(_settings_of, stages)))}]"
+    again = orjson.dumps({"regenerate": regenerate}).decode() if regenerate else ""
+    return f"[{','.join(filter(None, [*map(_settings_of, stages), again]))}]"
 
 
 def _settings_of(stage: AnyStage) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel
@@ -28,8 +29,11 @@ class WalkInOrder:
         self._walks: list[Walk[Any]] | None = None
         self._error: Exception | None = None
 
-    def verdicts(self, rows: Sequence[BaseModel], positions: Sequence[int] = ()) -> list[Dropped | Exception | None]:
-        """What drops each of the next rows; an error where a stage has raised one about it.
+    def verdicts(
+        self, rows: Sequence[BaseModel], positions: Sequence[int] = ()
+    ) -> Iterator[Callable[[], Dropped | Exception | None]]:
+        """For each of the next rows what, when it is called, says what drops it, or gives the error that a stage has raised about it. A row
+        about which it is not called is compared with none.
 
         Args:
             positions: where rows have targets: of their items in the plan.
@@ -40,10 +44,11 @@ class WalkInOrder:
             except Exception as error:  # noqa: BLE001 - of a stage, which may raise anything: it concerns all rows
                 self._error = error
         if self._error is not None:
-            return [self._error] * len(rows)
+            return iter([lambda: self._error] * len(rows))
         features = [_features(stage, rows) for stage in self._stages]
         by_row: Iterable[Sequence[_Features]] = zip(*features, strict=True) if features else itertools.repeat(())
-        return [self._verdict(own, at) for own, at in zip(by_row, positions or range(len(rows)), strict=False)]
+        places = zip(by_row, positions or range(len(rows)), strict=False)
+        return (partial(self._verdict, own, at) for own, at in places)
 
     def _verdict(self, features: Sequence[_Features], position: int) -> Dropped | Exception | None:
         assert self._walks is not None  # noqa: S101 - made by the caller

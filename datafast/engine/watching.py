@@ -134,14 +134,14 @@ class Watch:
             self._shares["failure_rate"].add(failed, came + failed)
         if read:
             self._shares["truncation_rate"].add(cut, read)
-        rows = [row for row in outcome.rows if isinstance(row, BaseModel)]
+        rows = [row for row in outcome.rows.values() if isinstance(row, BaseModel)]
         if self._is_refusal is not None and came + failed:
             refused = sum(map(self._is_refusal, rows)) + (
                 failed if failure is not None and failure.category == _REFUSED else 0
             )
             self._shares["refusal_rate"].add(min(refused, came + failed), came + failed)
-        if self._comparing is not None and new:
-            self._comparing.look([row for number, row in enumerate(outcome.rows) if number in outcome.lines])
+        if self._comparing is not None and new and (self._emit.listening or "near_duplicates" in self._limits):
+            self._comparing.look([row for number, row in outcome.rows.items() if number in outcome.lines])
         self._check()
         if self._emit.listening and time.monotonic() - self._told_at >= _TOLD_S:
             self._tell()

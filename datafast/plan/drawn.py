@@ -82,6 +82,16 @@ class DrawnPlan(GridPlan):
 
     def keys(self) -> Iterator[bytes]:
         """All keys in plan order."""
+        key, routes = self._maker.key, self.num_routes
+        for position, (content, state) in enumerate(self._contents()):
+            yield key(content, state, position % routes)
+
+    def contents(self) -> Iterator[bytes]:
+        for content, _ in self._contents():
+            yield content
+
+    def _contents(self) -> Iterator[tuple[bytes, bytes]]:
+        """The content and the state of each item."""
         maker = self._maker
         for position in range(self.num_items):
             (base, parts, state, _), variant = self._at(position)
@@ -90,7 +100,7 @@ class DrawnPlan(GridPlan):
             if maker.pairings:
                 content, more_state, _ = maker.paired(content, parts, asked, self.draw_at(position))
                 state += more_state
-            yield maker.key(content, state, position % self.num_routes)
+            yield content, state
 
     def _rows_at(self, position: int) -> int:
         return min(self._rows_per_item, self._num_rows - position * self._rows_per_item)

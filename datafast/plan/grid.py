@@ -138,6 +138,11 @@ class GridPlan:
         """The positions of items that may ask for fewer rows than the others."""
         return (self.num_items - 1,) if self.num_items else ()
 
+    @property
+    def routes(self) -> Sequence[bytes]:
+        """16 bytes for the identity of each route."""
+        return self._maker.routes
+
     def num_items_of(self, route: int) -> int:
         """Number of items on a route."""
         return len(range(route, self.num_items, self.num_routes))
@@ -210,6 +215,19 @@ class GridPlan:
 
     def keys(self) -> Iterator[bytes]:
         """All keys in plan order, much cheaper than building the items."""
+        routes = self._maker.routes
+        for content, rest in self._contents():
+            asked = content + rest
+            for route in routes:
+                yield hashed(asked + route)
+
+    def contents(self) -> Iterator[bytes]:
+        """The contents of all items in plan order, likewise."""
+        for content, _ in self._contents():
+            yield from itertools.repeat(content, self._num_routes)
+
+    def _contents(self) -> Iterator[tuple[bytes, bytes]]:
+        """The content of each prompt, and what else is in the keys of its items."""
         maker, fixed = self._maker, self._fixed_variants()
         paired, prompt = bool(self.pairings), 0
         for parts, state in self._combinations():
@@ -222,12 +240,10 @@ class GridPlan:
                 content = maker.content(base, variant)
                 if paired:
                     content, more_state, _ = maker.paired(content, parts, variant, prompt)
-                    content += maker.shape + state + more_state
                     prompt += 1
+                    yield content, maker.shape + state + more_state
                 else:
-                    content += maker.shape + state
-                for route in maker.routes:
-                    yield hashed(content + route)
+                    yield content, maker.shape + state
 
     def _combinations(self) -> Iterator[tuple[bytes, bytes]]:
         """The digests of each base combination, and its state."""

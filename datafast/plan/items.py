@@ -7,17 +7,33 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from datafast._util.digest import digest, hashed
 from datafast.plan.defaults import DefaultPrompts
 from datafast.plan.expansion import Variant
 from datafast.plan.template import Template
 
-__all__ = ["Counted", "Plan", "WorkItem", "digest", "hashed", "row_uuid", "shown_value"]
+__all__ = ["Context", "Counted", "Plan", "WorkItem", "digest", "hashed", "row_uuid", "shown_value"]
+
+T = TypeVar("T")
 
 _VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+
+
+class Context(NamedTuple):
+    """What a replacement of dropped rows is made for. It is recorded before the first call for it, and never changes.
+
+    Attributes:
+        generation: how often these rows are made again then, from 1.
+        rows: their numbers in the item.
+        reasons: why a stage has dropped each of them before.
+    """
+
+    generation: int
+    rows: tuple[int, ...]
+    reasons: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -37,6 +53,7 @@ class WorkItem:
         seed: the run's seed.
         defaults: the version of the kind's default texts in its prompts.
         edition: the version of the kind's keys.
+        context: where some of its rows are made again, in the place of dropped ones: for which. They are the rows that it asks for then.
     """
 
     position: int
@@ -51,10 +68,23 @@ class WorkItem:
     seed: int
     defaults: DefaultPrompts | None = None
     edition: int = 1
+    context: Context | None = None
 
     def row_uuid(self, number: int) -> str:
-        """The uuid of the item's row `number`: the same in every replay."""
-        return row_uuid(self.key, number)
+        """The uuid of row `number` of those that are asked for: the same in every replay."""
+        return row_uuid(self.key, self.slot(number))
+
+    def slot(self, number: int) -> int:
+        """The number in the item of row `number` of those that are asked for."""
+        return number if self.context is None else self.context.rows[number]
+
+    def of_rows(self, values: Sequence[T]) -> Sequence[T]:
+        """Of values for each row of the item, those for the rows that are asked for."""
+        return values if self.context is None else [values[number] for number in self.context.rows]
+
+    def remade(self, context: Context) -> WorkItem:
+        """The item as it asks for dropped rows again."""
+        return replace(self, num_rows=len(context.rows), context=context)
 
     @property
     def shown_values(self) -> dict[str, str]:

@@ -84,9 +84,9 @@ class RowFilter:
         walk = WalkInOrder(self._walks)
         done = 0
         while batch := list(islice(rows, _AT_ONCE)):
-            found = iter(walk.verdicts([decided.row for _, decided in batch if decided.verdict.keeps]))
+            found = walk.verdicts([decided.row for _, decided in batch if decided.verdict.keeps])
             for number, (row, decided) in enumerate(batch, start=done + 1):
-                dropped = next(found) if decided.verdict.keeps else None
+                dropped = next(found)() if decided.verdict.keeps else None
                 if isinstance(dropped, Exception):
                     raise _failed(number, dropped) from dropped
                 if dropped is not None:

@@ -14,6 +14,7 @@ from array import array
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
@@ -24,7 +25,7 @@ from datafast.amounts import counted
 from datafast.sources import open_source
 from datafast.statistics.diversity import ROWS, Texts
 from datafast.statistics.entries import Entries, MadeRow
-from datafast.statistics.fields import About
+from datafast.statistics.fields import HEAD, About, Fields
 from datafast.statistics.measuring import SAMPLE, measure
 from datafast.statistics.models import Diversity, Value
 from datafast.statistics.pairs import Pairs
@@ -193,9 +194,11 @@ def compare(
         RunStopped: judging ended early; the same call goes on.
     """
     files = [OutputPaths.of(Path(a), ledger_a), OutputPaths.of(Path(b), ledger_b)]
-    sides = [_Measured.of(paths, seed) for paths in files]
-    one, other = sides
-    rows = min(ROWS, *(len(side.texts) for side in sides))
+    one, other = (
+        _Measured.of(paths, by, seed)
+        for paths, by in zip(files, _told_apart_by([path.rows for path in files]), strict=True)
+    )
+    rows = min(ROWS, len(one.texts), len(other.texts))
     return Comparison(
         a=one.side(rows),
         b=other.side(rows),
@@ -212,6 +215,14 @@ def compare(
 def _verdicts(paths: Sequence[Path], judging: Judging, seed: int) -> Verdicts:
     one, other = (open_source(path, field="FILE") for path in paths)
     return judge_pairs(Pairs(one, other, seed=seed, match=judging.match, field=judging.field), judging)
+
+
+def _told_apart_by(paths: Sequence[Path]) -> Iterator[list[str]]:
+    """The fields of each file that tell rows of both apart: also one that has the same value in all rows of a file."""
+    heads = [[row for row, _ in islice(Reading.of_file(path), HEAD)] for path in paths]
+    fields = Fields([row for head in heads for row in head], About()).groups
+    for head in heads:
+        yield [field.name for field in fields if any(field.value(row) is not None for row in head)]
 
 
 class _Uuids:
@@ -250,9 +261,9 @@ class _Measured:
     providers: list[str]
 
     @classmethod
-    def of(cls, paths: OutputPaths, seed: int) -> _Measured:
+    def of(cls, paths: OutputPaths, by: Sequence[str], seed: int) -> _Measured:
         statistics, uuids = measure(paths, effect_texts=0, seed=seed), _Uuids()
-        entries = Entries(_noted(paths.rows, uuids), [], About(), by=(), text_fields=None, sample=SAMPLE, seed=seed)
+        entries = Entries(_noted(paths.rows, uuids), [], About(), by=by, text_fields=None, sample=SAMPLE, seed=seed)
         if not paths.ledger.is_file():
             return cls(statistics, entries, uuids, None, has_ledger=False, providers=[])
         with LedgerReader(paths.ledger) as ledger:

@@ -79,7 +79,7 @@ class Coverage(BaseModel):
         left_out: axes with more values than 200, like the rows of a source.
         total: all rows that were looked at.
         of: each combination of axes.
-        prompts: different prompts that were looked at, whoever answers them.
+        prompts: different prompts that were looked at, whoever answers them and however often they are asked.
         prompts_lost: those of which no provider has a row, and none is pending.
     """
 
@@ -118,12 +118,13 @@ def coverage_of(
     every = range(len(plan))
     chosen = every if len(plan) <= most_items else sorted(random.Random(f"{seed} coverage").sample(every, most_items))
     axes, rows, prompts = _Axes(_providers(plan, ledger)), [], np.zeros(len(chosen), dtype=np.int64)
-    known: dict[bytes, int] = {}
+    known: dict[tuple[int, tuple[tuple[str, str], ...]], int] = {}
     for number, position in enumerate(chosen):
         item = plan[position]
         axes.add(item)
         rows.append(item.num_rows)
-        prompts[number] = known.setdefault(item.content, len(known))
+        told = item.variant.template_index, tuple(sorted(item.shown_values.items()))
+        prompts[number] = known.setdefault(told, len(known))
     outcomes = np.zeros((len(_OUTCOMES), len(chosen)), dtype=np.int64)
     outcomes[0] = rows
     if ledger is not None:

@@ -48,7 +48,7 @@ def coverage_lines(coverage: Coverage) -> Iterator[tuple[str, str]]:
     )
     yield (
         "prompts",
-        f"{coverage.prompts_lost:,} of {coverage.prompts:,}{looked_at} have lost all rows",
+        f"{coverage.prompts_lost:,} of {coverage.prompts:,}{looked_at} have lost all rows; `datafast generate --fill` buys them again",
     )
     for one in coverage.of:
         if one.lost:

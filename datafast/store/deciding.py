@@ -87,7 +87,7 @@ def _decide(rows: Path, ledger: Ledger, decides: Decides, *, each: bool, tries_a
             meta["undecided"] = str(changes.counts.undecided or "")
         if each:
             meta["unasked"] = str(changes.counts.unasked or "")
-        apply(rows, ledger, changes, meta)
+        apply(rows, ledger, changes, meta, decides)
     return changes.counts
 
 
@@ -108,6 +108,7 @@ def _changes(recorded: Generator[RecordedRow, None, None], deciding: Deciding, s
         for batch in _batches(recorded):
             for row, said in zip(batch, deciding.verdicts(batch), strict=True):
                 changes.take(row, said)
+    changes.count_swaps()
     return changes
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 
 from datafast.store.records import FilteredLine, FilteredRow, PlacedRow
-from datafast.store.row_values import filtered_values, masks_from, numbers_of, storable
+from datafast.store.row_values import filtered_values, masks_from, numbers_of, storable, unpack
 
 __all__ = ["FilteredTable"]
 
@@ -26,7 +26,8 @@ class FilteredTable:
 
     def put(self, rows: Iterable[FilteredRow]) -> None:
         self._db.executemany(
-            "INSERT INTO filtered(item, number, stage, reason, row, at, place, score) VALUES(?,?,?,?,?,?,?,?)",
+            "INSERT INTO filtered(item, number, stage, reason, row, at, place, score, generation, hidden) "
+            "VALUES(?,?,?,?,?,?,?,?,?,?)",
             map(filtered_values, rows),
         )
 
@@ -52,6 +53,58 @@ class FilteredTable:
         """Removes rows by item, given by their numbers as a bit mask."""
         numbers = ((item_id, number) for item_id, mask in rows.items() for number in numbers_of(mask))
         self._db.executemany("DELETE FROM filtered WHERE item = ? AND number = ?", numbers)
+
+    def forget_but(self, item_id: int, slots: int, *, first: int = 0) -> None:
+        """Removes the rows of an item from number `first` on, without other generations of those in `slots` (a bit mask)."""
+        query = "SELECT number, min(hidden) FROM filtered WHERE item = ? AND number >= ? GROUP BY number"
+        found = self._db.execute(query, (item_id, first)).fetchall()
+        gone = [number for number, is_hidden in found if not (is_hidden and slots >> number & 1)]
+        self.forget_rows({item_id: sum(1 << number for number in gone)})
+
+    # -- generations
+
+    @property
+    def has_generations(self) -> bool:
+        """Whether a row was made again, or is to be."""
+        found = "SELECT EXISTS(SELECT 1 FROM filtered WHERE hidden = 1 OR generation > 0)"
+        return bool(self._db.execute(found).fetchone()[0])
+
+    def hide(self, ids: Iterable[int], *, is_hidden: bool) -> None:
+        """Notes that rows do not count, or that they do."""
+        self._db.executemany("UPDATE filtered SET hidden = ? WHERE id = ?", ((int(is_hidden), one) for one in ids))
+
+    def generations(self) -> Generator[tuple[int, int, int, bool, int, int, str], None, None]:
+        """All rows of items that are in the plan, by item, number and generation: item, number, the item's state, whether another
+        generation is in the file; the row's id, whether it does not count, and the stage that has dropped it."""
+        query = (
+            f"SELECT item, number, state, slots, rows_written, filtered.id, hidden, stage FROM {_WITH_ITEMS} "  # noqa: S608 - our own text
+            "WHERE state != 3 AND number < num_rows ORDER BY item, number, filtered.generation"
+        )
+        for item, number, state, slots, count, row, hidden, stage in self._db.execute(query):
+            yield item, number, state, bool(unpack(slots, count) >> number & 1), row, hidden, stage
+
+    def shown_of(self, item_id: int) -> dict[int, int]:
+        """By number, which generation of a row of an item is in the file if one is: the first that is not here."""
+        query = "SELECT number, generation FROM filtered WHERE item = ? ORDER BY number, generation"
+        found: dict[int, int] = {}
+        for number, generation in self._db.execute(query, (item_id,)):
+            if found.setdefault(number, 0) == generation:
+                found[number] += 1
+        return found
+
+    def to_replace(self, item_ids: Sequence[int]) -> dict[int, dict[int, tuple[int, str]]]:
+        """By item and number: how many generations of a row are recorded, and why the last was dropped, where none of them counts. One of
+        another generation may be in the file."""
+        marks = ",".join("?" * len(item_ids))
+        query = (
+            "SELECT item, number, count(*), min(hidden), max(generation), reason FROM filtered "  # noqa: S608 - question marks
+            f"WHERE item IN ({marks}) GROUP BY item, number"
+        )
+        found: dict[int, dict[int, tuple[int, str]]] = {}
+        for item, number, rows, is_hidden, _, reason in self._db.execute(query, item_ids):
+            if is_hidden:
+                found.setdefault(item, {})[number] = (rows, reason)
+        return found
 
     # -- places
 
@@ -92,33 +145,36 @@ class FilteredTable:
 
     def by_place(self) -> Generator[PlacedRow, None, None]:
         """All rows that have a place, in the order of the file."""
-        query = "SELECT id, place, number, stage, reason, score, row FROM filtered WHERE place IS NOT NULL ORDER BY place, number"
+        query = (
+            "SELECT id, place, number, stage, reason, score, row, generation FROM filtered WHERE place IS NOT NULL "
+            "ORDER BY place, number"
+        )
         for row in self._db.execute(query):
             yield PlacedRow(*row)
 
     def lines(self) -> Generator[FilteredLine, None, None]:
         """The rows of items that are in the plan, in the order in which they were dropped."""
         query = (
-            f"SELECT filtered.id, item, position, key, number, stage, reason, score, row, at FROM {_WITH_ITEMS} "  # noqa: S608 - our own text
-            "WHERE state != 3 ORDER BY filtered.id"
+            "SELECT filtered.id, item, position, key, number, stage, reason, score, row, at, filtered.generation, hidden "  # noqa: S608 - our own text
+            f"FROM {_WITH_ITEMS} WHERE state != 3 ORDER BY filtered.id"
         )
         for row in self._db.execute(query):
             yield FilteredLine(*row)
 
     def of_item(self, item_id: int) -> list[PlacedRow]:
         """The rows of an item by their numbers; their place is 0 where it is not known."""
-        query = "SELECT id, coalesce(place, 0), number, stage, reason, score, row FROM filtered WHERE item = ? ORDER BY number"
+        query = "SELECT id, coalesce(place, 0), number, stage, reason, score, row, generation FROM filtered WHERE item = ? ORDER BY number"
         return [PlacedRow(*row) for row in self._db.execute(query, (item_id,))]
 
     def counts(self) -> Counter[tuple[str, str]]:
-        """The rows of items that are in the plan, by stage and reason."""
-        query = f"SELECT stage, reason, count(*) FROM {_WITH_ITEMS} WHERE state != 3 GROUP BY 1, 2"  # noqa: S608 - our own text
+        """The rows of items that are in the plan, by stage and reason; a row that was made several times counts once."""
+        query = f"SELECT stage, reason, count(*) FROM {_WITH_ITEMS} WHERE state != 3 AND NOT hidden GROUP BY 1, 2"  # noqa: S608 - our own text
         return Counter({(stage, reason): rows for stage, reason, rows in self._db.execute(query)})
 
     def by_position(self) -> Generator[tuple[int, str, int], None, None]:
         """The rows of each item that is in the plan, by stage: its position, the stage, how many."""
         yield from self._db.execute(
-            f"SELECT position, stage, count(*) FROM {_WITH_ITEMS} WHERE state != 3 GROUP BY filtered.item, stage"  # noqa: S608 - our own text
+            f"SELECT position, stage, count(*) FROM {_WITH_ITEMS} WHERE state != 3 AND NOT hidden GROUP BY filtered.item, stage"  # noqa: S608 - our own text
         )
 
     def in_plan(self) -> dict[int, int]:
@@ -126,5 +182,6 @@ class FilteredTable:
         return masks_from(self._db.execute(f"SELECT item, number FROM {_WITH_ITEMS} WHERE state != 3"))  # noqa: S608 - our own text
 
     def of_unfinished(self) -> dict[int, int]:
-        """The same of each item that is open or has failed."""
-        return masks_from(self._db.execute(f"SELECT item, number FROM {_WITH_ITEMS} WHERE state IN (0, 2)"))  # noqa: S608 - our own text
+        """The same of each item that is open or has failed, of rows that count."""
+        query = f"SELECT item, number FROM {_WITH_ITEMS} WHERE state IN (0, 2) AND NOT hidden"  # noqa: S608 - our own text
+        return masks_from(self._db.execute(query))

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datafast.errors import OutputWriteError
 from datafast.store.append_file import AppendFile
 from datafast.store.changed import ChangedRow
+from datafast.store.contexts import ContextRow
 from datafast.store.in_place import displaced, replaced
 from datafast.store.journal import Journal
 from datafast.store.ledger import Ledger
@@ -40,11 +41,12 @@ class Pending:
     failures: list[FailureRow] = field(default_factory=list)
     filtered: list[FilteredRow] = field(default_factory=list)
     changed: list[ChangedRow] = field(default_factory=list)
+    contexts: list[ContextRow] = field(default_factory=list)
     charges: list[Charge] = field(default_factory=list)
     learned: dict[str, str] | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.calls or self.items or self.failures or self.charges or self.learned)
+        return bool(self.calls or self.items or self.failures or self.charges or self.learned or self.contexts)
 
 
 class GroupCommit:
@@ -150,6 +152,7 @@ class GroupCommit:
                 self._ledger.put_failures(pending.failures)
                 self._ledger.filtered.put(pending.filtered)
                 self._ledger.changed.put(pending.changed)
+                self._ledger.contexts.put(pending.contexts)
                 self._ledger.put_charges(pending.charges)
                 if pending.learned is not None:
                     self._ledger.put_learned(pending.learned)

@@ -36,6 +36,7 @@ import orjson
 from datafast.errors import OutputError, OutputWriteError
 from datafast.store.batches import BatchTables
 from datafast.store.changed import ChangedTable
+from datafast.store.contexts import ContextTable
 from datafast.store.database import Transaction, cannot_open, connect, unreadable, unwritable
 from datafast.store.filtered import FilteredTable
 from datafast.store.in_place import leads_to
@@ -109,6 +110,7 @@ class Ledger:
         self.batches = BatchTables(self._db)
         self.filtered = FilteredTable(self._db)
         self.changed = ChangedTable(self._db)
+        self.contexts = ContextTable(self._db)
 
     def unreadable(self, error: sqlite3.Error) -> OutputError:
         """The error for a damaged file."""
@@ -208,13 +210,37 @@ class Ledger:
         """Items by id, with their filtered rows."""
         marks = ",".join("?" * len(item_ids))
         filtered = masks_from(
-            self._db.execute(f"SELECT item, number FROM filtered WHERE item IN ({marks})", item_ids)  # noqa: S608 - question marks
+            self._db.execute(f"SELECT item, number FROM filtered WHERE item IN ({marks}) AND NOT hidden", item_ids)  # noqa: S608 - question marks
         )
         rows = self._db.execute(f"SELECT * FROM items WHERE id IN ({marks})", item_ids)  # noqa: S608 - question marks
         found = {row[0]: item_from(row) for row in rows}
         for item_id, mask in filtered.items():
             found[item_id].filtered = mask
+        self.add_dropped(found)
         return found
+
+    def add_dropped(self, items: Mapping[int, ItemRecord]) -> None:
+        """Adds to items, given by id, which of their rows are to be made again."""
+        ids = list(items)
+        for start in range(0, len(ids), _AT_ONCE):
+            for item_id, rows in self.filtered.to_replace(ids[start : start + _AT_ONCE]).items():
+                item = items[item_id]
+                item.dropped = {n: told for n, told in rows.items() if not item.slots >> n & 1} or None
+
+    def open_done(self, item_ids: Iterable[int]) -> None:
+        """Opens items that were done."""
+        self._db.executemany("UPDATE items SET state = 0 WHERE id = ? AND state = 1", ((one,) for one in item_ids))
+
+    def recount_failed(self, item_ids: Collection[int]) -> None:
+        """Counts the failed rows of failed items anew. One without any is done."""
+        failed = [item.id for item in self.items_at(item_ids) if item.state is ItemState.FAILED]
+        for item in (self.items_of([item_id])[item_id] for item_id in failed):
+            missing = item.num_rows - (item.decided & ((1 << item.num_rows) - 1)).bit_count()
+            if missing:
+                self._db.execute("UPDATE failures SET rows = ? WHERE item = ?", (missing, item.id))
+            else:
+                self.put_items([replace(item, state=ItemState.DONE)])
+                self._db.execute("DELETE FROM failures WHERE item = ?", (item.id,))
 
     def ids_by_key(self) -> dict[bytes, int]:
         """The id of every item."""
@@ -291,7 +317,7 @@ class Ledger:
         item = replace(item, num_rows=num_rows, state=state, kept=kept)
         self.put_items([item])
         self._db.execute("DELETE FROM failures WHERE item = ?", (item.id,))
-        self._db.execute("DELETE FROM filtered WHERE item = ? AND number >= ?", (item.id, num_rows))
+        self.filtered.forget_but(item.id, item.slots, first=num_rows)
         self.changed.forget_but(item.id, item.slots, first=num_rows)
         if item.slots >> num_rows:
             ids = {item.id, *(other.id for other in self._items_to_cut())}
@@ -331,7 +357,9 @@ class Ledger:
         if requested is None:
             requested = self.requested
         # The order of the join, and `state != 1` for the partial index, keep SQLite from going through all items more than once.
-        filtered = "SELECT count(*) FROM filtered CROSS JOIN items ON items.id = filtered.item WHERE state"
+        filtered = (
+            "SELECT count(*) FROM filtered CROSS JOIN items ON items.id = filtered.item WHERE NOT hidden AND state"
+        )
         written, removed, filtered_rows, failed = self._db.execute(
             "SELECT (SELECT coalesce(sum(rows_written), 0) FROM items WHERE state != 3), "  # noqa: S608 - our own text
             f"({_REMOVED}), "
@@ -554,6 +582,7 @@ class Ledger:
         for item in self.items_of(list(cut)).values():
             slots = item.slots & ((1 << cut[item.id]) - 1)
             self.put_items([replace(item, slots=slots)])
+            self.filtered.forget_but(item.id, slots, first=cut[item.id])
             self.changed.forget_but(item.id, slots, first=cut[item.id])
 
     # -- what rows look like
@@ -646,12 +675,15 @@ class Ledger:
 
     def decide_anew(self, item_ids: Sequence[int]) -> None:
         """Forgets the verdicts of stages about the rows of these items, whose state says that they are back in the plan."""
-        items = list(self.items_at(item_ids))
-        if any(item.slots for item in items):
+        with_rows = {item.id: item.slots for item in self.items_at(item_ids) if item.slots}
+        if with_rows:
             self.note_undecided()
-        self.filtered.forget_items(item_ids)
-        for item in () if self.changed.is_empty else items:
-            self.changed.forget_but(item.id, item.slots)
+        others = [item_id for item_id in item_ids if item_id not in with_rows]
+        self.filtered.forget_items(others)
+        self.changed.forget_items(others)
+        for item_id, slots in with_rows.items():
+            self.filtered.forget_but(item_id, slots)
+            self.changed.forget_but(item_id, slots)
         self._db.executemany("UPDATE items SET kept = NULL WHERE id = ?", [(item_id,) for item_id in item_ids])
 
     def note_undecided(self) -> None:

@@ -52,11 +52,13 @@ class Matched:
     donors: dict[bytes, list[int]] = field(default_factory=dict)
     most_donated: int = 0
 
-    def open_for_asking(self, ledger: Ledger, unasked: Mapping[int, int], *, anew: Collection[int]) -> None:
+    def open_for_asking(
+        self, ledger: Ledger, unasked: Mapping[int, Mapping[int, int]], *, anew: Collection[int]
+    ) -> None:
         """Opens items for what stages ask about their rows. What they are in the ledger stays, and nothing else is bought for them.
 
         Args:
-            unasked: the rows, as bit masks by the ids of the items.
+            unasked: the rows, as bit masks by the ids of the items and by generation.
             anew: those of the items about which models were asked in vain, and are asked once more.
         """
         with ledger.transaction():
@@ -230,6 +232,8 @@ def match(ledger: Ledger, plan: Plan, located: Located | None = None) -> Matched
             item.filtered = filtered.get(item.id, 0)
             item.failure = failures.get(item.id)
             matched.unfinished[item.position] = item
+    if ledger.filtered.has_generations:
+        ledger.add_dropped({item.id: item for item in matched.unfinished.values()})
     return matched
 
 

@@ -7,7 +7,8 @@ only read do not migrate: temporary views show them an old ledger in the newest 
     2   rows that stages have dropped (`filtered`, and `kept` of items), the wire format of each reply, the versions of keys
     3   batches and the calls in them
     4   the place of each dropped row, which is the append of its item, and its score
-    5   rows as they were before stages have changed them (`changed`)
+    5   rows as they were before stages have changed them (`changed`), replacements of dropped rows (`generation` and `hidden` of
+        filtered ones), and for which they were made (`contexts`)
 """
 
 from __future__ import annotations
@@ -76,8 +77,14 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
     (
         """CREATE TABLE changed(
-            id INTEGER PRIMARY KEY, item INTEGER NOT NULL, number INTEGER NOT NULL, stages TEXT NOT NULL, original BLOB NOT NULL)""",
-        "CREATE UNIQUE INDEX changed_of_item ON changed(item, number)",
+            id INTEGER PRIMARY KEY, item INTEGER NOT NULL, number INTEGER NOT NULL, generation INTEGER NOT NULL, stages TEXT NOT NULL,
+            original BLOB NOT NULL)""",
+        "CREATE UNIQUE INDEX changed_of_item ON changed(item, number, generation)",
+        "ALTER TABLE filtered ADD COLUMN generation INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE filtered ADD COLUMN hidden INTEGER NOT NULL DEFAULT 0",
+        "CREATE INDEX filtered_generations ON filtered(item) WHERE hidden = 1 OR generation > 0",
+        "CREATE TABLE contexts(id INTEGER PRIMARY KEY, item INTEGER NOT NULL, context TEXT NOT NULL)",
+        "CREATE INDEX contexts_of_item ON contexts(item)",
     ),
 )
 FORMAT = len(MIGRATIONS)
@@ -89,24 +96,26 @@ _NO_BATCHES = (
         0 AS request, 0.0 AS usd, 0 AS tokens, '' AS form, NULL AS error, NULL AS before_call WHERE 0""",
 )
 
-_NO_PLACES = "CREATE TEMP VIEW filtered AS SELECT *, NULL AS place, NULL AS score FROM main.filtered"
 _NO_CHANGES = (
-    """CREATE TEMP VIEW changed AS SELECT 0 AS id, 0 AS item, 0 AS number, '' AS stages, x'' AS original WHERE 0"""
+    """CREATE TEMP VIEW changed AS SELECT 0 AS id, 0 AS item, 0 AS number, 0 AS generation, '' AS stages, x'' AS original WHERE 0""",
+    "CREATE TEMP VIEW contexts AS SELECT 0 AS id, 0 AS item, '' AS context WHERE 0",
 )
+_NO_GENERATIONS = "CREATE TEMP VIEW filtered AS SELECT *, 0 AS generation, 0 AS hidden FROM main.filtered"
+_NO_PLACES = "CREATE TEMP VIEW filtered AS SELECT *, NULL AS place, NULL AS score, 0 AS generation, 0 AS hidden FROM main.filtered"
 
 _AS_NEWEST: dict[int, tuple[str, ...]] = {
     1: (
         "CREATE TEMP VIEW items AS SELECT *, NULL AS kept FROM main.items",
         "CREATE TEMP VIEW calls AS SELECT *, NULL AS format FROM main.calls",
         """CREATE TEMP VIEW filtered AS SELECT 0 AS id, 0 AS item, 0 AS number, '' AS stage, '' AS reason, x'' AS row, 0.0 AS at,
-            NULL AS place, NULL AS score WHERE 0""",
+            NULL AS place, NULL AS score, 0 AS generation, 0 AS hidden WHERE 0""",
         """CREATE TEMP VIEW meta AS SELECT * FROM main.meta UNION ALL SELECT 'keys', '["1"]'""",
         *_NO_BATCHES,
-        _NO_CHANGES,
+        *_NO_CHANGES,
     ),
-    2: (_NO_PLACES, *_NO_BATCHES, _NO_CHANGES),
-    3: (_NO_PLACES, _NO_CHANGES),
-    4: (_NO_CHANGES,),
+    2: (_NO_PLACES, *_NO_BATCHES, *_NO_CHANGES),
+    3: (_NO_PLACES, *_NO_CHANGES),
+    4: (_NO_GENERATIONS, *_NO_CHANGES),
 }
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import zlib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -22,9 +22,9 @@ from datafast.store.ledger import Ledger
 from datafast.store.records import Append, Place
 from datafast.store.row_values import numbers_of
 from datafast.store.rows import verify
-from datafast.store.verdicts import Deciding, Dropped, PlaceIn, RecordedRow
+from datafast.store.verdicts import Deciding, Dropped, Key, PlaceIn, RecordedRow
 
-__all__ = ["Originals", "lines_of", "recorded_rows"]
+__all__ = ["Originals", "Shown", "lines_of", "recorded_rows"]
 
 
 def recorded_rows(
@@ -37,7 +37,9 @@ def recorded_rows(
         def lines(append: Append) -> dict[int, bytes]:
             return (_unaltered(source, append) or {}) if lenient else lines_of(source, rows, append)
 
-        found = _in_walk_order(ledger, lines, deciding, place_in) if deciding.walks else _in_file_order(ledger, lines)
+        # The generations of a row are decided about together.
+        by_item = deciding.walks or ledger.filtered.has_generations
+        found = _in_walk_order(ledger, lines, deciding, place_in) if by_item else _in_file_order(ledger, lines)
         for row in found:
             if row.number >= row.place.num_rows:
                 continue
@@ -46,7 +48,7 @@ def recorded_rows(
                 if row.number >= num_rows:
                     continue
                 row = row._replace(place=Place(position, row.place.key, num_rows))
-            changed = originals.row(row.item, row.number)
+            changed = originals.row(row.key)
             if changed is None:
                 yield row._replace(original=row.line)
             else:
@@ -72,21 +74,23 @@ def _in_walk_order(
             position, num_rows = place_in(item)
             if not num_rows:
                 return 0
-        return deciding.draw(position)
+        return deciding.draw(position) if deciding.walks else 0
 
+    shown = Shown(ledger)
     # An error that is kept must not keep the reader, and so the ledger, open.
     with contextlib.closing(ledger.in_walk_order(draw)) as ordered:
         for (item, place, has_filtered), appends in groupby(ordered, key=itemgetter(0, 1, 2)):
             found = [
-                RecordedRow(item, number, place, line)
+                RecordedRow(item, number, place, line, generation=shown.of(item, number))
                 for *_, append in appends
                 if append is not None
                 for number, line in lines(append).items()
             ]
             for row in ledger.filtered.of_item(item) if has_filtered else ():
                 before = Dropped(row.stage, row.reason, row.score)
-                found.append(RecordedRow(item, row.number, place, row.row + b"\n", before, row.id))
-            yield from sorted(found, key=itemgetter(1)) if len(found) > 1 else found
+                recorded = RecordedRow(item, row.number, place, row.row + b"\n", before, row.id)
+                found.append(recorded._replace(generation=row.generation))
+            yield from sorted(found, key=lambda row: row.key) if len(found) > 1 else found
 
 
 class Originals:
@@ -96,21 +100,40 @@ class Originals:
         self._table = ledger.changed
         self._has_some = not self._table.is_empty
         self._item = -1
-        self._found: dict[int, ChangedRow] = {}
+        self._found: dict[tuple[int, int], ChangedRow] = {}
 
-    def row(self, item: int, number: int) -> ChangedRow | None:
+    def row(self, key: Key) -> ChangedRow | None:
+        item = key[0]
         if self._has_some and item != self._item:
             self._item, self._found = item, self._table.of(item)
-        return self._found.get(number)
+        return self._found.get(key[1:])
 
-    def note(self, item: int, number: int, line: bytes, stages: tuple[str, ...]) -> None:
+    def note(self, key: Key, line: bytes, stages: tuple[str, ...]) -> None:
         """Records which stages change a row now that has this line until now."""
-        before = self.row(item, number)
+        before = self.row(key)
+        item, number, generation = key
         if stages:
             original = line.removesuffix(b"\n") if before is None else before.original
-            self._table.put([ChangedRow(item, number, stages, original)])
+            self._table.put([ChangedRow(item, number, stages, original, generation)])
         else:
-            self._table.forget_rows({item: 1 << number})
+            self._table.forget_row(item, number, generation)
+
+
+class Shown:
+    """Which generation of a row is in the file. Cost: as of `Originals`, if any row was made again."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._table = ledger.filtered
+        self._has_some = self._table.has_generations
+        self._item = -1
+        self._found: Mapping[int, int] = {}
+
+    def of(self, item: int, number: int) -> int:
+        if not self._has_some:
+            return 0
+        if item != self._item:
+            self._item, self._found = item, self._table.shown_of(item)
+        return self._found.get(number, 0)
 
 
 def lines_of(source: IO[bytes], rows: Path, append: Append) -> dict[int, bytes]:

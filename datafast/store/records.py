@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
@@ -56,9 +57,11 @@ class ItemRecord:
     """An item in the ledger.
 
     Bit n of `slots` says that row n is in the JSONL; of `filtered`, that a stage has dropped it; of `kept`, that it was made and has to be
-    built again, for instance because it was lost from the JSONL. `failure` says why others of its rows had failed when some were
-    lost: these are built again, and nothing is bought. `reopened`: this run has had it open before, and closed it while it waited for
-    a batch. `unasked`: rows that were decided about, and about which stages ask models that they have not asked yet.
+    built again, for instance because it was lost from the JSONL. `dropped` has rows that stages have dropped and that are to be made again:
+    how often each was made, and why it was dropped last, by number; None for none. `failure` says why others of its rows had failed when
+    some were lost: these are built again, and nothing is bought. `reopened`: this run has had it open before, and closed it while it
+    waited for a batch. `unasked`: rows that were decided about, and about which stages ask models that they have not asked yet,
+    by generation; None for none.
     """
 
     id: int
@@ -73,17 +76,27 @@ class ItemRecord:
     kept: int = 0
     failure: FailureRow | None = None
     reopened: bool = False
-    unasked: int = 0
+    dropped: Mapping[int, tuple[int, str]] | None = None
+    unasked: Mapping[int, int] | None = None
 
     @property
     def is_for_asking(self) -> bool:
         """Whether the item is open only for what stages ask about its rows."""
-        return self.unasked > 0 and self.state is not ItemState.OPEN
+        return self.unasked is not None and self.state is not ItemState.OPEN
+
+    def unasked_of(self, generation: int) -> int:
+        """The unasked rows of a generation."""
+        return 0 if self.unasked is None else self.unasked.get(generation, 0)
 
     @property
     def decided(self) -> int:
         """The rows that stages have already decided about."""
         return self.slots | self.filtered
+
+    @property
+    def begun(self) -> int:
+        """Likewise, and those that they have dropped and that are to be made again."""
+        return sum(1 << number for number in self.dropped or ()) | self.decided
 
     @property
     def rows_written(self) -> int:
@@ -191,7 +204,8 @@ class FailureRow:
 @dataclass(frozen=True, slots=True)
 class FilteredRow:
     """A row that a stage has dropped. `row` is the line that would have been written, without its newline. `place` is the id of the append
-    of its item that would have had it."""
+    of its item that would have had it. `generation`: how often it was made before. `hidden`: it does not count, because another generation
+    of it does, is in the file, or is still to come."""
 
     item: int
     number: int
@@ -201,6 +215,8 @@ class FilteredRow:
     at: float
     place: int | None = None
     score: float | None = None
+    generation: int = 0
+    hidden: bool = False
 
 
 class Place(NamedTuple):
@@ -221,6 +237,7 @@ class PlacedRow(NamedTuple):
     reason: str
     score: float | None
     row: bytes
+    generation: int = 0
 
 
 class FilteredLine(NamedTuple):
@@ -236,6 +253,8 @@ class FilteredLine(NamedTuple):
     score: float | None
     row: bytes
     at: float
+    generation: int = 0
+    hidden: bool = False
 
 
 @dataclass(frozen=True, slots=True)

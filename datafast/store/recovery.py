@@ -28,6 +28,7 @@ from datafast.store.batch_book import BatchBook
 from datafast.store.batches import under_way
 from datafast.store.compaction import finish_rewrite, move_rows_to_remake, move_stale_rows
 from datafast.store.deciding import decide_where_changed
+from datafast.store.generations import arrange
 from datafast.store.in_place import saved_ledgers
 from datafast.store.journal import Journal
 from datafast.store.ledger import Ledger
@@ -60,7 +61,7 @@ class OpenOutput:
     Attributes:
         done: positions of items that are complete.
         failed: positions of items that have failed; retried only on request.
-        lost: positions of items with rows that are to be built again from recorded replies.
+        lost: positions of items with rows that are to be built again from recorded replies, or were dropped and are to be made again.
         set_aside: files with what was moved aside.
         deep_check: compares the rest of a large JSONL; meant for a thread, raises OutputChangedError.
     """
@@ -275,7 +276,7 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
             set_aside.append(stale)
             matched.forget_rows_beyond()
         decided = _as_configured(paths, ledger, how, set_aside)
-        if decided is not None:
+        if decided is not None or _are_to_replace(ledger, how):
             matched = match(ledger, plan)
         if decided is not None and decided.unasked and how.decides is not None:
             matched.open_for_asking(ledger, how.decides.unasked, anew=how.decides.asked_in_vain)
@@ -313,8 +314,16 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
         for position, item in matched.unfinished.items()
         if item.state is ItemState.FAILED and not item.is_for_asking
     )
-    lost = frozenset(position for position, item in matched.unfinished.items() if item.kept)
+    lost = frozenset(position for position, item in matched.unfinished.items() if item.kept or item.dropped)
     return OpenOutput(store, matched.done, failed_items, lost, set_aside, _deep_check(paths, checked_from))
+
+
+def _are_to_replace(ledger: Ledger, how: Opening) -> bool:
+    """Whether rows of failed items, which are open again, may be made again that stages have dropped."""
+    if not how.retry_failed or how.decides is None:
+        return False
+    with ledger.transaction():
+        return arrange(ledger, how.decides.most_replaced, for_good=how.decides.for_good) > 0
 
 
 def _reopen(ledger: Ledger, matched: Matched, chosen: Collection[int] | None) -> None:

@@ -22,10 +22,11 @@ from typing import IO, NamedTuple
 import orjson
 
 from datafast.store.compaction import finish_rewrite, new_files
+from datafast.store.generations import arrange
 from datafast.store.ledger import Ledger
-from datafast.store.recorded_rows import Originals, lines_of
+from datafast.store.recorded_rows import Originals, Shown, lines_of
 from datafast.store.records import Append, FilteredRow
-from datafast.store.verdicts import Dropped, RecordedRow, Reversed, Said
+from datafast.store.verdicts import Decides, Dropped, Key, RecordedRow, Reversed, Said
 
 __all__ = ["Changes", "Texts", "apply", "note", "spool_in"]
 
@@ -34,21 +35,21 @@ _SPOOL = 8 * 1024 * 1024
 
 @dataclass
 class Changes:
-    """The rows that have another verdict or another text than before, by item and number."""
+    """The rows that have another verdict or another text than before."""
 
     texts: Texts
     counts: Reversed = field(default_factory=Reversed)
-    dropped: dict[tuple[int, int], Dropped] = field(default_factory=dict)
-    returned: set[tuple[int, int]] = field(default_factory=set)
+    dropped: dict[Key, Dropped] = field(default_factory=dict)
+    returned: set[Key] = field(default_factory=set)
     reworded: list[tuple[str, str, float | None, int]] = field(default_factory=list)
-    changed_by: dict[tuple[int, int], tuple[str, ...]] = field(default_factory=dict)
+    changed_by: dict[Key, tuple[str, ...]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         """Whether the file or the text of a dropped row is another one."""
         return bool(self.counts or self.texts or self.changed_by)
 
     def take(self, row: RecordedRow, said: Said) -> None:
-        counts, key = self.counts, (row.item, row.number)
+        counts, key = self.counts, row.key
         counts.decided += 1
         counts.undecided += said.is_undecided
         counts.unasked += said.is_unasked
@@ -66,23 +67,31 @@ class Changes:
         if said.changed_by != row.changed_by:
             self.changed_by[key] = said.changed_by
 
+    def count_swaps(self) -> None:
+        """Where another generation of a row is in the file now, the row has another text."""
+        out = {key[:2] for key in self.dropped}
+        swaps = sum(key[:2] in out for key in self.returned) if out else 0
+        self.counts.dropped -= swaps
+        self.counts.returned -= swaps
+        self.counts.changed += swaps
+
 
 class Texts:
     """The new lines of rows, in a file."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
-        self._places: dict[tuple[int, int], tuple[int, int]] = {}
+        self._places: dict[Key, tuple[int, int]] = {}
         self._end = 0
 
     def __bool__(self) -> bool:
         return bool(self._places)
 
-    def put(self, key: tuple[int, int], line: bytes) -> None:
+    def put(self, key: Key, line: bytes) -> None:
         self._places[key] = self._end, len(line)
         self._end += self._file.write(line)
 
-    def of(self, key: tuple[int, int], line: bytes) -> bytes:
+    def of(self, key: Key, line: bytes) -> bytes:
         """The new line of a row; the one that it has if there is no other."""
         if key not in self._places:
             return line
@@ -109,18 +118,19 @@ class _Moves:
 
 
 class _Place(NamedTuple):
-    """An append, with the ids and lines of the rows that stages have dropped there by number."""
+    """An append, with the ids and lines of the rows that stages have dropped there by number and generation."""
 
     append: Append
-    filtered: Mapping[int, tuple[int, bytes]]
+    filtered: Mapping[tuple[int, int], tuple[int, bytes]]
 
 
-def apply(rows: Path, ledger: Ledger, changes: Changes, meta: Mapping[str, str]) -> None:
+def apply(rows: Path, ledger: Ledger, changes: Changes, meta: Mapping[str, str], decides: Decides) -> None:
     """Makes the file and the ledger what the verdicts say. The file is left alone if no row moves."""
     if not changes:
         with ledger.transaction():
             ledger.filtered.reword(changes.reworded)
             note(ledger, meta)
+            changes.counts.to_replace = arrange(ledger, decides.most_replaced, for_good=decides.for_good)
         return
     rows.touch()
     with new_files(rows, ledger) as (target, _):
@@ -135,6 +145,8 @@ def apply(rows: Path, ledger: Ledger, changes: Changes, meta: Mapping[str, str])
                 retold=moves.retold,
                 slots=moves.slots,
             )
+            again, for_good = decides.most_replaced, decides.for_good
+            changes.counts.to_replace = arrange(ledger, again, for_good=for_good, moved=moves.slots)
             ledger.replace_appends(appends, emptied=(), cut={}, renumbered=False)
             ledger.set_meta("renames", orjson.dumps([[target.name, rows.name]]).decode())
         ledger.checkpoint()
@@ -154,10 +166,12 @@ def spool_in(folder: Path | None) -> IO[bytes]:
 def _write(rows: Path, target: Path, ledger: Ledger, changes: Changes, moves: _Moves) -> list[Append]:
     written: list[Append] = []
     size = 0
-    originals = Originals(ledger)
+    originals, shown = Originals(ledger), Shown(ledger)
     with rows.open("rb") as source, target.open("xb") as sink:
         for place in _places(ledger):
-            lines = lines_of(source, rows, place.append)
+            item = place.append.item
+            found = lines_of(source, rows, place.append)
+            lines = {(number, shown.of(item, number)): line for number, line in found.items()}
             _note_changes(place, lines, changes, originals)
             kept = _kept(place, lines, changes, moves)
             data = b"".join(kept[number] for number in sorted(kept))
@@ -186,39 +200,41 @@ def _places(ledger: Ledger) -> Generator[_Place, None, None]:
         filtered = {}
         while waiting is not None and waiting.place <= append.id:
             if waiting.place == append.id:
-                filtered[waiting.number] = (waiting.id, waiting.row + b"\n")
+                filtered[waiting.number, waiting.generation] = (waiting.id, waiting.row + b"\n")
             waiting = next(out, None)
         yield _Place(append, filtered)
 
 
-def _note_changes(place: _Place, lines: Mapping[int, bytes], changes: Changes, originals: Originals) -> None:
+def _note_changes(
+    place: _Place, lines: Mapping[tuple[int, int], bytes], changes: Changes, originals: Originals
+) -> None:
     """Records which stages change the rows of a place, where that is new."""
     item = place.append.item
     if changes.changed_by:
-        for number, line in (*lines.items(), *((number, line) for number, (_, line) in place.filtered.items())):
-            if (stages := changes.changed_by.get((item, number))) is not None:
-                originals.note(item, number, line, stages)
+        for row, line in (*lines.items(), *((row, line) for row, (_, line) in place.filtered.items())):
+            if (stages := changes.changed_by.get((item, *row))) is not None:
+                originals.note((item, *row), line, stages)
 
 
-def _kept(place: _Place, lines: Mapping[int, bytes], changes: Changes, moves: _Moves) -> dict[int, bytes]:
+def _kept(place: _Place, lines: Mapping[tuple[int, int], bytes], changes: Changes, moves: _Moves) -> dict[int, bytes]:
     """The lines that stay at a place and those that come back to it, by number; what changes is noted."""
     kept = {}
     item = place.append.item
     end = place.append.start
-    for number, line in lines.items():
+    for (number, generation), line in lines.items():
         start, end = end, end + len(line)
-        told = changes.texts.of((item, number), line)
-        drops = changes.dropped.get((item, number))
+        told = changes.texts.of((item, number, generation), line)
+        drops = changes.dropped.get((item, number, generation))
         if drops is None:
             kept[number] = told
             continue
         moves.turn(item, dropped=1 << number)
         text = told.removesuffix(b"\n") if told != line else b""
-        row = FilteredRow(item, number, drops.stage, drops.reason, text, time.time(), place.append.id, drops.score)
+        row = FilteredRow(item, number, *drops[:2], text, time.time(), place.append.id, drops.score, generation)
         moves.dropped.append((row, start, len(line) - 1))
-    for number, (filtered_id, line) in place.filtered.items():
-        told = changes.texts.of((item, number), line)
-        if (item, number) in changes.returned:
+    for (number, generation), (filtered_id, line) in place.filtered.items():
+        told = changes.texts.of((item, number, generation), line)
+        if (item, number, generation) in changes.returned:
             moves.turn(item, returned=1 << number)
             moves.returned.append(filtered_id)
             kept[number] = told

@@ -40,7 +40,8 @@ def failure_values(f: FailureRow) -> tuple[Any, ...]:
 
 
 def filtered_values(row: FilteredRow) -> tuple[Any, ...]:
-    return (row.item, row.number, storable(row.stage), storable(row.reason), row.row, row.at, row.place, row.score)
+    told = (storable(row.stage), storable(row.reason), row.row, row.at, row.place, row.score)
+    return (row.item, row.number, *told, row.generation, int(row.hidden))
 
 
 def storable(text: str) -> str:

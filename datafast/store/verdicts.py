@@ -9,11 +9,13 @@ from typing import NamedTuple, Protocol
 from datafast.store.records import Place, Recorded
 
 __all__ = [
+    "BEHIND",
     "Abandoned",
     "CallsOf",
     "Decides",
     "Deciding",
     "Dropped",
+    "Key",
     "PlaceIn",
     "RecordedRow",
     "Reversed",
@@ -29,6 +31,10 @@ class Dropped(NamedTuple):
     score: float | None = None
 
 
+BEHIND = Dropped("", "")
+"""What keeps a row out of the file that an earlier generation of it is in, or that is one more than there may be."""
+
+
 class Said(NamedTuple):
     """What stages say about a row: what drops it, if anything does; its line as they leave it, and which of them have changed it.
     `is_undecided`: one of them could not say anything, or, if the row `is_unasked`, a model has to be asked first; what was said before
@@ -39,6 +45,10 @@ class Said(NamedTuple):
     changed_by: tuple[str, ...] = ()
     is_undecided: bool = False
     is_unasked: bool = False
+
+
+Key = tuple[int, int, int]
+"""A row: its item's id, its number and its generation."""
 
 
 class Abandoned(Exception):
@@ -52,6 +62,7 @@ class RecordedRow(NamedTuple):
         line: as it is now; `original`: as it was made, and `changed_by`: the stages that have changed it since.
         before: what has dropped it.
         filtered: its id among dropped rows; 0 for none.
+        generation: how often it was made before, because stages had dropped it.
     """
 
     item: int
@@ -62,6 +73,11 @@ class RecordedRow(NamedTuple):
     filtered: int = 0
     original: bytes = b""
     changed_by: tuple[str, ...] = ()
+    generation: int = 0
+
+    @property
+    def key(self) -> Key:
+        return self.item, self.number, self.generation
 
     @property
     def as_it_is(self) -> Said:
@@ -85,7 +101,7 @@ class Deciding(Protocol):
         """The number of the draw that the item at a position of the plan belongs to; see `Plan`."""
 
     def verdicts(self, rows: Sequence[RecordedRow]) -> Sequence[Said]:
-        """What stages say about each of these rows. Raises `Abandoned`."""
+        """What stages say about each of these rows. The generations of a row come in their order. Raises `Abandoned`."""
 
 
 class Decides(Protocol):
@@ -95,16 +111,20 @@ class Decides(Protocol):
         settings: of the stages that look at one row, as JSON.
         walks: of those that compare rows, as JSON.
         walk_names: the names of these.
-        unasked: of the last pass, the rows about which models have to be asked first, as bit masks by the ids of their items.
+        most_replaced: how often a row that they drop is made again; not if it is one of `for_good` that has dropped it.
+        unasked: of the last pass, the rows about which models have to be asked first, as bit masks by the ids of their items and by
+            generation.
         asked_in_vain: those of these items about which models were asked, and gave no usable answer.
     """
 
     settings: str
     walks: str
     walk_names: frozenset[str]
+    most_replaced: int
+    for_good: frozenset[str]
 
     @property
-    def unasked(self) -> Mapping[int, int]: ...
+    def unasked(self) -> Mapping[int, Mapping[int, int]]: ...
     @property
     def asked_in_vain(self) -> Collection[int]: ...
 
@@ -132,7 +152,7 @@ PlaceIn = Callable[[int], tuple[int, int]]
 class Reversed:
     """How many rows have another verdict than before: `dropped` ones were kept, `returned` ones dropped, and `changed` ones are in the file
     as before, with another text. `decided` are all rows, `undecided` those of them about which no verdict could be given, and `unasked`
-    those about which models have to be asked first."""
+    those about which models have to be asked first. `to_replace` are to be made again, because stages drop them."""
 
     dropped: int = 0
     returned: int = 0
@@ -140,6 +160,7 @@ class Reversed:
     decided: int = 0
     undecided: int = 0
     unasked: int = 0
+    to_replace: int = 0
 
     def __bool__(self) -> bool:
         return bool(self.dropped or self.returned or self.changed)

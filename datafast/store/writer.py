@@ -17,11 +17,12 @@ from pathlib import Path
 
 from datafast._util.notify import warn_user
 from datafast.errors import OutputError, OutputWriteError
-from datafast.plan.items import Plan, WorkItem
+from datafast.plan.items import Context, Plan, WorkItem
 from datafast.store.append_file import AppendFile
 from datafast.store.batch_book import BatchBook
 from datafast.store.changed import ChangedRow
 from datafast.store.compaction import order_rows
+from datafast.store.contexts import ContextRow
 from datafast.store.group_commit import GroupCommit
 from datafast.store.in_place import SAVED
 from datafast.store.journal import Journal
@@ -174,6 +175,21 @@ class Store:
         """The batch in which a call of an item is open, or the same call of an item that has left the plan; None if there is none."""
         return self.batches.batch_of((record.id, *self._donors.get(record.content, ())), key)
 
+    def contexts_of(self, record: ItemRecord) -> list[Context]:
+        """What the replacements of rows of this item were made for, oldest first."""
+        return self._ledger.contexts.of(record.id) if record.position in self._unfinished else []
+
+    def freeze(self, record: ItemRecord, context: Context) -> None:
+        """Records what a replacement is made for. It is in the ledger when this returns.
+
+        Raises:
+            OutputWriteError: it could not be saved; the run must stop.
+        """
+        self._commit.pending.contexts.append(ContextRow(record.id, context))
+        if record.state is ItemState.OPEN:
+            self._commit.pending.items[record.id] = record
+        self._commit.flush()
+
     def recorded_calls(self, record: ItemRecord) -> dict[bytes, list[Recorded]]:
         """Recorded replies that may be used for this item, by call key, oldest first.
 
@@ -294,7 +310,7 @@ class Store:
             place = self._commit.append(record, new)
             filtered = [replace(row, place=place) for row in filtered]
         record.state = ItemState.FAILED if failure else ItemState.DONE
-        record.kept = 0
+        record.kept, record.dropped = 0, None
         if self._lent:
             self.let_go(record)
         if self._refused:
@@ -315,11 +331,12 @@ class Store:
         return len(new)
 
     def _filter(self, record: ItemRecord, rows: Sequence[FilteredRow]) -> None:
-        self.counts.filtered += len(rows)
         self._commit.pending.filtered += rows
         for row in rows:
-            record.filtered |= 1 << row.number
-            self.filtered[row.stage, row.reason] += 1
+            if not row.hidden:
+                self.counts.filtered += 1
+                record.filtered |= 1 << row.number
+                self.filtered[row.stage, row.reason] += 1
 
     async def close(self, *, stop_reason: str = "", settle: Settle | None = None) -> None:
         """Writes pending records, empties the journal and removes it. Always closes the files.

@@ -27,7 +27,7 @@ from datafast.config_files.loader import load_project
 from datafast.config_files.project import Project
 from datafast.datasets.instruction.evolution import Depth
 from datafast.engine.options import RunOptions
-from datafast.errors import RunStopped
+from datafast.errors import DatafastWarning, RunStopped
 from datafast.llms import provider_from_spec
 from datafast.llms.base import Request, Response
 from datafast.llms.simulated.provider import SimulatedBackend
@@ -532,6 +532,29 @@ def test_a_target_is_met_by_language_and_a_higher_one_keeps_what_is_there(bench:
     more = bench.changed(quality=odd, target_rows={"by": "language", "each": 5} if asked else 10)
     assert more.run().written == 10
     assert {row["uuid"]: row for row in more.rows if row["uuid"] in rows} == rows
+
+
+@every_kind
+def test_what_has_lost_all_rows_is_bought_again_until_nothing_is_missing(bench: Bench) -> None:
+    some = bench.changed(quality=[{"stage": "keep_if", "expression": "uuid[0] in '12345'"}])
+    report = some.run()
+    kept, calls = {row["uuid"]: row for row in some.rows}, 0
+    for _ in range(40):
+        try:
+            more = some.run(fill=True)
+        except DatafastWarning:  # nothing is missing
+            break
+        calls += more.calls
+        assert more.requested > report.requested
+        report, rows = more, {row["uuid"]: row for row in some.rows}
+        assert {uuid: rows[uuid] for uuid in kept} == kept
+        kept = rows
+    else:
+        raise AssertionError("something is missing after 40 further draws")
+    assert report.written >= 20
+    assert calls > 0
+    assert some.run().calls == 0
+    assert some.rows == list(kept.values())
 
 
 @every_kind

@@ -18,13 +18,18 @@ from click.testing import CliRunner
 from pydantic import ValidationError
 
 from datafast.cli.main import cli
-from datafast.datasets import ClassificationDataset, RawDataset
+from datafast.datasets import ClassificationDataset, ConversationDataset, RawDataset
 from datafast.engine.acceptance import surplus_allowed
 from datafast.engine.events import RoundStarted, RunEnded, RunStarted
 from datafast.errors import ConfigError, DatafastWarning, RunStopped
 from datafast.llms.base import Request
 from datafast.llms.simulated.provider import SimulatedProvider
-from datafast.schema.config import ClassificationDatasetConfig, PromptExpansionConfig, RawDatasetConfig
+from datafast.schema.config import (
+    ClassificationDatasetConfig,
+    ConversationDatasetConfig,
+    PromptExpansionConfig,
+    RawDatasetConfig,
+)
 from datafast.types import RunReport, StopCause
 from tests.support import CountingProvider, ForkServer, assert_balanced, fork_server, raw, requests_in, rows_of
 
@@ -132,6 +137,39 @@ def test_providers_share_each_stratum(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("run", [{"ordered": True}, {"fan_out": "split"}, {"fan_out": "fallback"}, {"top_up": True}])
+def test_targets_are_met_however_it_is_run(tmp_path: Path, run: dict[str, Any]) -> None:
+    providers = [CountingProvider(name, log=tmp_path / "requests") for name in ("one", "two")]
+    target = {"by": ["language", "topic"], "each": 3}
+    made(tmp_path, target, *providers, run=run, num_samples_per_prompt=2)
+    assert Counter((row["language"], row["metadata"]["topic"]) for row in out(tmp_path)) == dict.fromkeys(
+        itertools.product(LANGUAGES, [f"topic {number}" for number in range(5)]), 3
+    )
+    assert made(tmp_path, target, *providers, run=run, num_samples_per_prompt=2).calls == 0
+
+
+def test_conversations_go_on_with_their_topics_in_each_stratum(tmp_path: Path) -> None:
+    own = ConversationDataset(
+        ConversationDatasetConfig(
+            topics=["cranes", "docks", "tides"],
+            languages={"en": "English", "fr": "French"},
+            quality=[{"stage": "keep_if", "expression": "uuid[0] in '0123456789'"}],
+            target_rows={"by": "language", "rows": {"en": 12, "fr": 9}},
+            output_file=tmp_path / "out.jsonl",
+        )
+    ).generate([SimulatedProvider("one"), SimulatedProvider("two")])
+    assert assert_balanced(own.report).written == 21
+    assert by_language(tmp_path) == {"en": 12, "fr": 9}
+    asked = Counter((row["language"], row["metadata"]["topic"]) for row in out(tmp_path))
+    assert len(asked) == 6
+    with pytest.raises(ConfigError, match=r"They can by language\."):
+        ConversationDataset(
+            ConversationDatasetConfig(
+                topics=["cranes"], target_rows={"by": "topic", "each": 3}, output_file=tmp_path / "other.jsonl"
+            )
+        ).generate([SimulatedProvider("one")])
+
+
 # -- one run over all rounds
 
 
@@ -204,6 +242,29 @@ def test_nothing_is_bought_again_when_targets_go_and_come_back(tmp_path: Path) -
     made(tmp_path, {"by": "language", "each": 25})
     assert len(bought(tmp_path)) == between >= calls
     assert sorted(out(tmp_path), key=str) == sorted(rows, key=str)
+
+
+def test_failed_rows_are_replaced_and_their_failure_is_no_failure_of_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = {"provider": "simulated", "model_id": "m", "faults": {"empty": 0.4}}
+    config = {
+        "kind": "raw",
+        "document_types": ["note"],
+        "topics": [f"topic {number}" for number in range(40)],
+        "num_samples_per_prompt": 1,
+        "output_file": "out.jsonl",
+        "providers": [spec],
+        "run": {"max_parse_retries": 0},
+        "target_rows": 60,
+    }
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.yaml").write_text(json.dumps(config))
+    result = CliRunner().invoke(cli, ["generate", "config.yaml", "--json"])
+    report = json.loads(result.stdout)
+    assert (result.exit_code, report["written"], report["pending"]) == (0, 60, 0)
+    assert report["failed"] > 10
+    assert [target["accepted"] for target in report["targets"]] == [60]
 
 
 # -- strata that are given up
@@ -385,3 +446,49 @@ def test_strata_that_no_row_has_are_refused_before_anything_is_sent(
     with pytest.raises(ConfigError, match=message):
         dataset(tmp_path, target).generate([CountingProvider("m", log=tmp_path / "requests")])
     assert not requests_in(tmp_path / "requests")
+
+
+KEPT: Any = [{"stage": "keep_if", "expression": "uuid[0] in '0246'"}]
+
+
+@pytest.mark.parametrize(
+    ("point", "when", "nth"),
+    [
+        ("datafast.engine.assembly:open_output", "before", 2),
+        ("datafast.store.matching:_note", "after", 2),
+        ("datafast.store.recovery:match", "after", 2),
+        ("datafast.store.ledger:Ledger.note_opening", "before", 2),
+        ("datafast.store.recovery:Store", "before", 2),
+        ("datafast.store.append_file:AppendFile.append", "half", 20),
+        ("datafast.store.writer:Store.close", "before", 2),
+        ("datafast.engine.winding_up:settle", "before", 2),
+        ("datafast.store.reversing:new_files", "after", 1),
+        ("datafast.store.reversing:finish_rewrite", "before", 1),
+        ("datafast.engine.run:judged", "before", 1),
+        ("datafast.store.ledger:Ledger.checkpoint", "before", 4),
+        ("datafast.engine.run:next_job", "before", 2),
+    ],
+)
+def test_a_run_that_dies_between_two_rounds_ends_in_the_rows_of_one_run(
+    tmp_path: Path, server: ForkServer, point: str, when: str, nth: int
+) -> None:
+    fields: Any = {"topics": 5, "languages": {"en": "English", "fr": "French"}, "quality": KEPT}
+    whole = made(tmp_path / "whole", TARGET, **fields)
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    code = server.run(
+        "tests.support:crashing_run",
+        folder=str(folder),
+        log=str(folder / "requests"),
+        point=point,
+        when=when,
+        nth=nth,
+        target_rows=TARGET,
+        run={"max_concurrency": CONCURRENCY},
+        **fields,
+    )
+    assert code == 9
+    report = made(folder, TARGET, **fields)
+    assert {row["uuid"] for row in out(folder)} == {row["uuid"] for row in out(tmp_path / "whole")}
+    assert (report.requested, report.filtered) == (whole.requested, whole.filtered)
+    assert len(bought(folder)) <= whole.calls + CONCURRENCY

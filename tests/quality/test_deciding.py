@@ -451,7 +451,8 @@ def test_a_ledger_of_the_format_before_is_decided_anew_too(tmp_path: Path) -> No
     first = rows_of(tmp_path / "out.jsonl")
     with closing(sqlite3.connect(tmp_path / "out.jsonl.ledger")) as database:
         database.executescript(
-            "DROP TABLE changed; DROP INDEX filtered_of_place;"
+            "DROP TABLE changed; DROP TABLE contexts; DROP INDEX filtered_of_place; DROP INDEX filtered_generations;"
+            "ALTER TABLE filtered DROP COLUMN generation; ALTER TABLE filtered DROP COLUMN hidden;"
             "ALTER TABLE filtered DROP COLUMN place; ALTER TABLE filtered DROP COLUMN score;"
             "DELETE FROM appends WHERE num_rows = 0;"
             "UPDATE meta SET value = '3' WHERE name = 'format'"

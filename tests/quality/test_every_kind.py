@@ -11,11 +11,11 @@ from pydantic import BaseModel
 
 from datafast.engine.options import RunOptions
 from datafast.plan.items import WorkItem
-from datafast.quality.base import KEEP, Stage, Verdict, Walk, WalkStage, change, drop, with_texts
+from datafast.quality.base import KEEP, Stage, Verdict, Walk, WalkStage, change, drop, texts_of, with_texts
 from datafast.quality.exact_duplicates import ExactDuplicatesStage
 from datafast.types import RunReport
 from tests.datasets.test_contract import Bench, bench, every_kind, others
-from tests.support import assert_balanced
+from tests.support import assert_balanced, rows_of
 
 __all__ = ["bench", "others"]
 
@@ -98,6 +98,42 @@ def test_rows_of_every_kind_are_changed_and_come_back_byte_for_byte(bench: Bench
     assert bench.output.read_bytes() == changed
     assert made().calls == plain.calls == 0
     assert bench.output.read_bytes() == original
+
+
+class Quarters(Stage):
+    """Drops so many quarters of all texts."""
+
+    stage: Literal["quarters"] = "quarters"
+    quarters: int
+
+    def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
+        return drop("a share") if crc32(repr(list(texts_of(row))).encode()) % 4 < self.quarters else KEEP
+
+
+@pytest.mark.filterwarnings("ignore:All .* rows were filtered")
+@every_kind
+def test_rows_of_every_kind_that_are_dropped_are_made_again_under_the_same_uuid(bench: Bench) -> None:
+    project = bench.project
+
+    def made(share: int, times: int, **options: Any) -> RunReport:
+        dataset = project.dataset()
+        dataset.config.quality = [Quarters(quarters=share)]
+        dataset.config.regenerate = times
+        project.generate(dataset, RunOptions(progress=False, **options))
+        return assert_balanced(dataset.report)
+
+    plain = made(0, 0)
+    uuids = {row["uuid"] for row in rows_of(bench.output)}
+    first = bench.output.read_bytes()
+    strict = made(2, 6)
+    assert (strict.pending, strict.requested) == (0, plain.requested)
+    assert strict.written > plain.requested / 2 or strict.failed
+    assert {row["uuid"] for row in rows_of(bench.output)} <= uuids
+    again = bench.output.read_bytes()
+    assert made(0, 0).calls == 0
+    assert bench.output.read_bytes() == first
+    assert made(2, 6).calls == 0
+    assert bench.output.read_bytes() == again
 
 
 class GroupsStage(WalkStage[int]):

@@ -114,6 +114,13 @@ def test_outputs_are_compared_by_their_configs_and_costs_too(tmp_path: Path) -> 
     assert Comparison.model_validate_json(found.model_dump_json()) == found
 
 
+def test_a_field_that_is_the_same_in_all_rows_of_a_file_is_compared_too(tmp_path: Path) -> None:
+    for name, level in (("a", "easy"), ("b", "hard")):
+        _write(tmp_path / f"{name}.jsonl", [{**row, "level": level} for row in _rows(40, words=9, french=0.5)])
+    (level,) = [one for one in compare(tmp_path / "a.jsonl", tmp_path / "b.jsonl").categories if one.field == "level"]
+    assert (level.total_variation.value, level.num_values) == (1.0, 2)
+
+
 def test_fields_inside_others_are_named_by_their_path(tmp_path: Path) -> None:
     _output(tmp_path, "a.jsonl", topics=2, run={"seed": 1}, quality=[{"stage": "length", "min_words": 1}])
     _output(tmp_path, "b.jsonl", topics=2, run={"seed": 2}, quality=[{"stage": "length", "min_words": 2}])

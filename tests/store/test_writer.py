@@ -434,6 +434,8 @@ class DropsAll:
 
     walks = "[]"
     walk_names: frozenset[str] = frozenset()
+    most_replaced = 0
+    for_good: frozenset[str] = frozenset()
 
     def __init__(self, settings: str) -> None:
         self.settings = settings

@@ -66,12 +66,18 @@ def command(
 
 def _chosen(reader: LedgerReader, stage: str | None, reason: str | None) -> Iterator[FilteredLine]:
     for row in reader.filtered.lines():
+        if not row.stage:
+            continue  # an earlier generation of it is in the file
         if (stage is None or row.stage == stage) and (reason is None or reason.casefold() in row.reason.casefold()):
             yield row
 
 
 def _as_mapping(row: FilteredLine) -> dict[str, Any]:
-    return {"stage": row.stage, "reason": row.reason, "score": row.score, "row": json.loads(row.row)}
+    from datafast.plan.items import row_uuid
+
+    told = {"stage": row.stage, "reason": row.reason, "score": row.score}
+    uuid = row_uuid(row.key, row.number)
+    return {**told, "uuid": uuid, "generation": row.generation, "row": json.loads(row.row)}
 
 
 def _show(reader: LedgerReader, file: Path, rows: list[FilteredLine], *, more: int) -> None:

@@ -32,6 +32,11 @@ __all__ = ["command"]
     help="Try again the rows that failed for good; with --limit, those of the prompts that it takes.",
 )
 @click.option(
+    "--fill",
+    is_flag=True,
+    help="Buy again combinations of values that have lost all their rows because these were filtered or have failed.",
+)
+@click.option(
     "--decide-only",
     is_flag=True,
     help="Let the stages under `quality` decide about the rows that there are, and make no others. Needs no key.",
@@ -60,6 +65,7 @@ def command(
     no_wait: bool,
     fresh: bool,
     retry_failed: bool,
+    fill: bool,
     decide_only: bool,
     events: Path | None,
     allow_commands: bool,
@@ -77,7 +83,7 @@ def command(
     Exit codes:
       0    all rows are written or filtered, or as many as --limit asks for
       2    the config or the command is wrong, or you said no; nothing was sent
-      3    finished, but some rows failed for good, a target is given up, or there is no row at all
+      3    finished, but rows failed for good, a target is given up, or there is no row
       4    stopped early, or batches are under way; the same command goes on
       130  interrupted, the same command goes on
     """
@@ -98,6 +104,7 @@ def command(
         no_wait=no_wait,
         fresh=fresh,
         retry_failed=retry_failed,
+        fill=fill,
         decide_only=decide_only,
         events=events,
         allow_commands=allow_commands,

@@ -87,7 +87,7 @@ def _prompts(project: Project, dataset: Dataset[Any, Any], number: int) -> list[
     from datafast.store.rows import rows_at
 
     config = project.config
-    plan = dataset.plan_for(project.routes)
+    plan = dataset.whole_plan_for(project.routes)
     chosen = spread(plan, number, seed=config.run.seed)
     paths = OutputPaths.of(config.output_file, config.run.ledger)
     prompts: list[dict[str, Any]] = []

@@ -103,7 +103,7 @@ def _measured(
         dataset = dataset_of(reader)
     if dataset is None:
         return measured()
-    return measured(row_model=dataset.written_model, placeholders=dataset.placeholders, plan_of=dataset.plan)
+    return measured(row_model=dataset.written_model, placeholders=dataset.placeholders, plan_of=dataset.whole_plan)
 
 
 def _is_topics(file: Path) -> bool:

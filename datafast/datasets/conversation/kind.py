@@ -144,7 +144,7 @@ class ConversationDataset(
     async def produce(self, item: WorkItem, generate: Generate) -> Sequence[BaseModel | CallFailed | None]:
         if self._talks is not None:
             return await self._with_tools(self._talks, item, generate)
-        picks = item.values["topic"].picks
+        picks = item.of_rows(item.values["topic"].picks)
         language, language_name = item.values["language"]
         form, row_format, examples = self._forms[item.defaults], self._formats[item.defaults], self._examples(item)
 

@@ -55,7 +55,7 @@ class ToolTalks:
             prompt: the prompt for first messages about these topics, with this about their form.
             row: the row of a conversation, by its number in the item.
         """
-        subjects = self._subjects(item)
+        subjects = item.of_rows(self._subjects(item))
         known = self._settings.results.known(item.rng("known"))
 
         def asked(subjects: Sequence[Subject]) -> str:

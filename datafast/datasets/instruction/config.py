@@ -72,6 +72,7 @@ class InstructionDatasetConfig(TopicalConfig, GuidedConfig):
     """What an instruction dataset is made of: rows = topics, seed tasks or instructions x languages x expanded prompts x samples x
     providers."""
 
+    given_instead = "instructions"
     default_prompts = DEFAULTS
     writer_role: ClassVar[str] = RESPONSE
     own_metadata: ClassVar[tuple[str, ...]] = ("prompt_index", "topic", "topic_path", "seed_task", "truncated")
