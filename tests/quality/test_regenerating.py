@@ -141,6 +141,16 @@ def test_a_row_is_made_again_no_more_often_than_asked(tmp_path: Path) -> None:
     assert (again.calls, again.filtered) == (0, TOPICS * EACH)
 
 
+def test_statistics_and_status_count_a_row_once(tmp_path: Path) -> None:
+    report = generate(tmp_path, [Ends(drops="abc")], 1)
+    assert 0 < report.filtered < TOPICS * EACH
+    found = raw(tmp_path, topics=TOPICS, num_samples_per_prompt=EACH).statistics()
+    assert (found.written, found.total.filtered) == (report.written, report.filtered)
+    status = json.loads(CliRunner().invoke(cli, ["status", str(tmp_path / "out.jsonl"), "--json"]).output)
+    assert (status["written"], status["filtered"]) == (report.written, report.filtered)
+    assert sum(status["filtered_by_stage"]["ends"].values()) == report.filtered
+
+
 def test_dropped_rows_are_listed_with_uuid_and_generation(tmp_path: Path) -> None:
     generate(tmp_path, [Ends(drops="abc")], 1)
     told = CliRunner().invoke(cli, ["dropped", str(tmp_path / "out.jsonl"), "--json"])
