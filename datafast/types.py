@@ -228,6 +228,12 @@ class RunReport:
         """The targets that are not reached and for which no more is drawn."""
         return [target for target in self.targets if target.given_up is not None]
 
+    @property
+    def is_short(self) -> bool:
+        """Whether rows are missing for good: failed ones; with `target_rows`, where others are drawn for these, those of a target that
+        is given up."""
+        return bool(self.given_up if self.targets else self.failed)
+
     def counts_line(self) -> str:
         """The counts in one sentence, as the console and the errors print them."""
         removed = f", and {self.removed:,} removed ones are kept" if self.removed else ""

@@ -196,7 +196,7 @@ def exit_code(report: RunReport) -> int:
         return 130
     if report.stop_cause not in {None, StopCause.INTERRUPTED}:
         return 4
-    return 3 if report.failed or report.given_up or not (report.written or report.filtered) else 0
+    return 3 if report.is_short or not (report.written or report.filtered) else 0
 
 
 def _generate(
@@ -254,8 +254,9 @@ def _next_steps(report: RunReport, settings: Settings, ledger: Path | None) -> l
     if _has_batches(file, ledger):
         batches = output_command("batches", file, ledger)
         steps.append(Step(batches, "how far they are; with --cancel, they are given up"))
-    if report.failed:
+    if report.failed and (report.is_short or not report.targets):
         steps.append(Step(f"{settings.command} --retry-failed", "try the failed rows again"))
+    if report.failed:
         steps.append(Step(failures_command(file, ledger), "each of them, with why"))
     return steps
 

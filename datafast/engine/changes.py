@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from datafast._util.user_path import is_file
 from datafast.amounts import counted, money
 from datafast.engine.deciding import Decider
-from datafast.engine.stages import runs_commands, settings_of
+from datafast.engine.stages import settings_of
 from datafast.errors import OutputError
 from datafast.store.deciding import reversals
 from datafast.store.lock import is_running
@@ -227,8 +227,7 @@ def _decided_again(
     each = reader.stages != decider.settings or bool(reader.meta("unasked"))
     if not rows or (not each and reader.walks == decider.walks):
         return 0, Reversed(), decider
-    unknown = rows > _LOOKED_AT or any(map(runs_commands, job.stages))  # nothing is run to find out what a run would do
-    if unknown or not rows_fit(reader, job.fields):
+    if rows > _LOOKED_AT or not rows_fit(reader, job.fields):
         return rows, None, decider
 
     def place_in_plan(item: int) -> tuple[int, int]:

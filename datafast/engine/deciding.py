@@ -14,7 +14,7 @@ from datafast._util.notify import warn_user
 from datafast.amounts import counted
 from datafast.engine.reasoning import line_as, row_of
 from datafast.engine.recorded_answers import RecordedAnswers, RowAsked, Unasked
-from datafast.engine.stages import AnyStage, Asks, Decided, settings_of, verdict_of
+from datafast.engine.stages import AnyStage, Decided, asks, settings_of, verdict_of
 from datafast.engine.targets import SURPLUS
 from datafast.engine.walking import WalkInOrder
 from datafast.errors import CallFailed
@@ -78,8 +78,8 @@ class Decider:
         self.looked_at, self._since = 0, time.monotonic()
         if each:
             self._unasked, self._in_vain, self.missing_calls, self._examples = {}, set(), Counter(), []
-        asks = each and any(isinstance(stage, Asks) for stage in self._job.row_stages)
-        answers = RecordedAnswers(self._job, tries_again=tries_again) if asks else None
+        is_asked = each and any(map(asks, self._job.row_stages))
+        answers = RecordedAnswers(self._job, tries_again=tries_again) if is_asked else None
         walk_names = self.walk_names | set(former_walks)
         return _Verdicts(self, self._job, walk_names, each=each, answers=answers, calls_of=calls_of)
 

@@ -17,7 +17,7 @@ from datafast.engine.generate import Generate
 from datafast.engine.reasoning import DROP, ReasoningPlace
 from datafast.engine.routes import Route, providers_of
 from datafast.engine.settings import RunConfig
-from datafast.engine.stages import AnyStage, Asks, Decides, Walks
+from datafast.engine.stages import AnyStage, Asks, Decides, Walks, asks
 from datafast.engine.targets import Targets
 from datafast.errors import CallFailed
 from datafast.plan.items import Plan, WorkItem
@@ -132,8 +132,8 @@ class Job:
 def asking(produce: Produce, stages: Sequence[AnyStage]) -> Produce:
     """A `produce` that also asks what the stages ask about its rows. They ask about all rows, whatever other stages decide: calls are
     counted with made-up rows and replies, of which stages may drop more or fewer than of real ones."""
-    asks = [stage for stage in stages if isinstance(stage, Asks)]
-    if not asks:
+    asked = [stage for stage in stages if asks(stage)]
+    if not asked:
         return produce
 
     async def ask(stage: Asks, row: BaseModel, item: WorkItem, generate: Generate) -> None:
@@ -144,7 +144,7 @@ def asking(produce: Produce, stages: Sequence[AnyStage]) -> Produce:
         rows = await produce(item, generate)
         about = generate.for_stages()
         made = [row for row in rows if isinstance(row, BaseModel)]
-        await generate.gather(*(ask(stage, row, item, about) for row in made for stage in asks))
+        await generate.gather(*(ask(stage, row, item, about) for row in made for stage in asked))
         return rows
 
     return with_stages

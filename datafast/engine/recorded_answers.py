@@ -117,5 +117,5 @@ class _Caller:
         raise ItemPending
 
     async def own(self, record: ItemRecord, key: bytes, name: str, make: Callable[[], Awaitable[bytes]]) -> bytes:
-        """Code of the user's is not run again."""
-        raise LookupError(name)
+        """What a stage has not run yet, a run runs."""
+        raise ItemPending

@@ -2,20 +2,18 @@
 
 Stages decide in their order. Those that ask no model are cheap as a rule, and then decide on the event loop: a thread of its own would take
 the interpreter from the loop for longer than they need it. As long as they take more than 2 ms an item, as a library that is being loaded
-does, or a function of the user's that waits, they decide in a thread, one item after the other. Programs that a stage runs over rows
-take their time in processes of their own, as many at once as there are cores.
+does, or a function of the user's that waits, they decide in a thread, one item after the other.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from datafast.engine.stages import Asks, Decided, Decides, asked_verdict, runs_commands, verdict_of
+from datafast.engine.stages import Asks, Decided, Decides, asked_verdict, asks, verdict_of
 from datafast.errors import CallFailed
 
 if TYPE_CHECKING:
@@ -41,23 +39,19 @@ class RowStages:
     """
 
     def __init__(self, stages: Sequence[Decides], *, mean_s: float = 10 * _SLOW_S) -> None:
-        self.ask = any(isinstance(stage, Asks) for stage in stages)
+        self.ask = any(map(asks, stages))
         self._parts: list[Asks | list[Decides]] = []
         for stage in stages:
-            if isinstance(stage, Asks):
+            if asks(stage):
                 self._parts.append(stage)
-            elif runs_commands(stage):
-                self._parts.append([stage])
-            elif self._parts and isinstance(self._parts[-1], list) and not runs_commands(self._parts[-1][0]):
+            elif self._parts and isinstance(self._parts[-1], list):
                 self._parts[-1].append(stage)
             else:
                 self._parts.append([stage])
         self._mean_s = mean_s
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="datafast-stages")
-        self._waiting = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="datafast-commands")
 
     def close(self) -> None:
-        self._waiting.shutdown(wait=False, cancel_futures=True)
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def decide(
@@ -90,10 +84,6 @@ class RowStages:
         return found
 
     async def _off_loop(self, stages: Sequence[Decides], before: Sequence[Decided], item: WorkItem) -> list[Decided]:
-        if runs_commands(stages[0]):
-            loop = asyncio.get_running_loop()
-            ended = [loop.run_in_executor(self._waiting, verdict_of, stages, one, item) for one in before]
-            return await asyncio.gather(*ended)
         if self._mean_s > _SLOW_S:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._thread, self._verdicts, stages, before, item)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeGuard, TypeVar, runtime_checkable
 
 import orjson
 
@@ -30,10 +30,10 @@ __all__ = [
     "Walks",
     "annotate",
     "asked_verdict",
+    "asks",
     "change",
     "checked",
     "drop",
-    "runs_commands",
     "settings_of",
     "verdict_of",
 ]
@@ -105,11 +105,6 @@ class AnyStage(Protocol):
     def settings(self) -> dict[str, Any]: ...
 
 
-def runs_commands(stage: AnyStage) -> bool:
-    """Whether a stage runs programs over what models wrote."""
-    return bool(getattr(stage, "runs_commands", False))
-
-
 @runtime_checkable
 class Decides(AnyStage, Protocol):
     """What the engine needs of a stage that looks at one row."""
@@ -119,9 +114,17 @@ class Decides(AnyStage, Protocol):
 
 @runtime_checkable
 class Asks(Decides, Protocol):
-    """What the engine needs of a stage that asks models: `ask` decides, in the place of `decide`."""
+    """What the engine needs of a stage that asks models, or does other things that are recorded like answers: where `asks` is true, `ask`
+    decides in the place of `decide`."""
 
+    @property
+    def asks(self) -> bool: ...
     async def ask(self, row: BaseModel, item: WorkItem, generate: Generate) -> Verdict: ...
+
+
+def asks(stage: AnyStage) -> TypeGuard[Asks]:
+    """Whether a stage decides by `ask`."""
+    return isinstance(stage, Asks) and stage.asks
 
 
 class Walk(Protocol[F_contra]):

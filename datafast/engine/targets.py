@@ -48,13 +48,15 @@ class Standing:
     """How a stratum stands.
 
     Attributes:
-        written, surplus, drawn: rows that are in the file; that are beyond its target; of which it is known what became of them.
+        written, filtered, drawn: rows that are in the file; that were dropped; of which it is known what became of them.
+        surplus: dropped rows that are beyond its target.
         pending: rows that the plan asks for besides.
         by_round: of each round, rows that were compared with others, and those of them that were dropped as duplicates.
     """
 
     target: int
     written: int = 0
+    filtered: int = 0
     surplus: int = 0
     drawn: int = 0
     pending: int = 0
@@ -165,6 +167,7 @@ class Targets:
             of_round[0] += written
         for position, stage, rows in ledger.filtered.by_position():
             one, of_round = at(position)
+            one.filtered += rows
             one.surplus += rows if stage == SURPLUS else 0
             of_round[0] += rows if stage == SURPLUS or stage in DUPLICATES else 0
             of_round[1] += rows if stage in DUPLICATES else 0
@@ -181,7 +184,9 @@ class Targets:
         if one.pending or one.accepted >= one.target or not one.drawn:
             return None
         if probability_below(self.min_acceptance, one.accepted, one.drawn) > _CREDIBLE:
-            return f"{one.accepted:,} of {one.drawn:,} rows were accepted, which is below min_acceptance ({self.min_acceptance:g})"
+            failed = one.drawn - one.written - one.filtered
+            why = f" ({failed:,} failed)" if failed > 0 else ""
+            return f"{one.accepted:,} of {one.drawn:,} rows were accepted{why}, which is below min_acceptance ({self.min_acceptance:g})"
         if self.most_duplicates is not None:
             rows, repeated = _newest(one.by_round or [])
             if probability_below(1 - self.most_duplicates, rows - repeated, rows) > _CREDIBLE:

@@ -175,6 +175,10 @@ class ModelStage(Stage):
         """
 
     @property
+    def asks(self) -> bool:
+        return True
+
+    @property
     def roles(self) -> list[str]:
         """The role in which each provider is asked."""
         return [_role(self.stage, named_provider(provider)) for provider in self.providers]

@@ -17,19 +17,22 @@ import json
 import re
 import textwrap
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+import orjson
 from pydantic import BaseModel, Field, PrivateAttr, field_serializer, model_validator
 
+from datafast._util.digest import digest
 from datafast._util.function_code import code_of
 from datafast._util.linear_schema import linear_validator
 from datafast._util.notify import did_you_mean, warn_user
 from datafast.errors import ConfigError
 from datafast.quality.base import KEEP, NOT_ALLOWED, NonBlank, TextStage, Verdict, drop
-from datafast.quality.commands import FILE, Limits, is_apart, program_of, run
+from datafast.quality.commands import FILE, Limits, Ran, is_apart, program_of, run, run_in_turn
 
 if TYPE_CHECKING:
+    from datafast.engine.generate import Generate
     from datafast.plan.items import WorkItem
 
 __all__ = ["CheckStage"]
@@ -38,6 +41,8 @@ _CHECKS = ("parses_as", "json_schema", "answer", "command", "function")
 
 _FENCE = re.compile(r"```[^\n`]*\n(.*?)```", re.DOTALL)
 _MOST_LETTERS = 1_000_000
+_MOST_OUTPUT = 10_000  # letters of what a command writes that are recorded
+_LONGEST_TURN_S = 86_400.0  # that a command may wait until others have ended; its own time has its limit
 _LIMITS = Limits(timeout_s=10.0, memory_mb=1024, file_mb=16)
 
 
@@ -153,7 +158,8 @@ class CheckStage(TextStage):
         if self.answer is not None and self.equals is not None:
             return self._answered(row)
         if self.command is not None:
-            return self._ran(row, self.command)
+            self._require_permission()
+            return self._said_by(run(self.command, self._code_of(row), self._limits), row)
         parse = _PARSERS[str(self.parses_as)]
         for text in self.texts(row):
             for code in _FENCE.findall(text) or [text]:
@@ -184,13 +190,38 @@ class CheckStage(TextStage):
             return drop("no answer is found")
         return KEEP if _comparable(found[-1]) == wanted else drop("another answer")
 
-    def _ran(self, row: BaseModel, command: Sequence[str]) -> Verdict:
+    @property
+    def asks(self) -> bool:
+        return self.command is not None
+
+    async def ask(self, row: BaseModel, item: WorkItem, generate: Generate) -> Verdict:
+        """What the command says, which is recorded like an answer: it runs once over a text."""
+        command, code, limits = self.command or [], self._code_of(row), self._limits
+        how = orjson.dumps([command, [*limits], self.version, self.equals is not None])
+
+        async def ran() -> Ran:
+            self._require_permission()
+            status, output = await run_in_turn(command, code, limits)
+            return Ran(status, output[:_MOST_OUTPUT] if self.equals is not None else "")
+
+        raw = await generate.own("check", digest(how, code), ran, timeout_s=_LONGEST_TURN_S)
+        found = orjson.loads(raw)
+        # An estimate runs nothing.
+        return self._said_by(Ran(*found), row) if isinstance(found, list) else KEEP
+
+    def _code_of(self, row: BaseModel) -> str:
+        text = "\n".join(self.texts(row))
+        return "\n".join(_FENCE.findall(text)) or text
+
+    @property
+    def _limits(self) -> Limits:
+        return Limits(self.timeout_s, self.memory_mb, self.file_mb)
+
+    def _require_permission(self) -> None:
         if not self._allowed:
             raise ConfigError(NOT_ALLOWED)
-        text = "\n".join(self.texts(row))
-        ended = run(
-            command, "\n".join(_FENCE.findall(text)) or text, Limits(self.timeout_s, self.memory_mb, self.file_mb)
-        )
+
+    def _said_by(self, ended: Ran, row: BaseModel) -> Verdict:
         if ended.status is None:
             return drop(f"the command takes more than {self.timeout_s:g} s")
         if ended.status:

@@ -8,31 +8,59 @@ One pass over the rows makes columns of numbers (`entries`), one over the ledger
 `uncertainty` has effect sizes and their intervals.
 """
 
-from datafast.statistics.comparison import (
-    CategoryDifference,
-    Comparison,
-    ConfigDifference,
-    Estimated,
-    NumberDifference,
-    RowDifference,
-    Side,
-    ValueShare,
-    compare,
-)
-from datafast.statistics.coverage import AxesCoverage, Combination, Coverage
-from datafast.statistics.measuring import measure
-from datafast.statistics.models import (
-    Copies,
-    Diversity,
-    Group,
-    Grouping,
-    Histogram,
-    Rate,
-    Spread,
-)
-from datafast.statistics.placeholder_effect import PlaceholderEffect
-from datafast.statistics.result import Statistics
-from datafast.statistics.verdicts import Judging, Verdicts
+from typing import TYPE_CHECKING
+
+from datafast._util.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from datafast.statistics.comparison import (
+        CategoryDifference,
+        Comparison,
+        ConfigDifference,
+        Estimated,
+        NumberDifference,
+        RowDifference,
+        Side,
+        ValueShare,
+        compare,
+    )
+    from datafast.statistics.coverage import AxesCoverage, Combination, Coverage
+    from datafast.statistics.measuring import measure
+    from datafast.statistics.models import (
+        Copies,
+        Diversity,
+        Group,
+        Grouping,
+        Histogram,
+        Rate,
+        Spread,
+    )
+    from datafast.statistics.placeholder_effect import PlaceholderEffect
+    from datafast.statistics.result import Statistics
+    from datafast.statistics.verdicts import Judging, Verdicts
+else:
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "datafast.statistics.comparison": [
+                "CategoryDifference",
+                "Comparison",
+                "ConfigDifference",
+                "Estimated",
+                "NumberDifference",
+                "RowDifference",
+                "Side",
+                "ValueShare",
+                "compare",
+            ],
+            "datafast.statistics.coverage": ["AxesCoverage", "Combination", "Coverage"],
+            "datafast.statistics.measuring": ["measure"],
+            "datafast.statistics.models": ["Copies", "Diversity", "Group", "Grouping", "Histogram", "Rate", "Spread"],
+            "datafast.statistics.placeholder_effect": ["PlaceholderEffect"],
+            "datafast.statistics.result": ["Statistics"],
+            "datafast.statistics.verdicts": ["Judging", "Verdicts"],
+        },
+    )
 
 __all__ = [
     "AxesCoverage",

@@ -55,6 +55,11 @@ COLUMNS: Sequence[Column] = (
         "gzip", lambda group: "" if group.diversity is None else _number(group.diversity.compression_ratio, ".1f"), 12
     ),
     Column("repeated", lambda group: _rate(group.repeated) if group.repeated and group.repeated.count else "", 9),
+    Column(
+        "near dup.",
+        lambda group: _rate(group.near_duplicates) if group.near_duplicates and group.near_duplicates.count else "",
+        9,
+    ),
     Column("refusals", lambda group: _rate(group.refusals) if group.refusals and group.refusals.count else "", 8),
     Column("run", lambda group: "" if group.copies is None else _number(group.copies.longest_run, ".1f"), 15),
     Column("cut", lambda group: _rate(group.truncated) if group.truncated and group.truncated.count else "", 11),
@@ -96,6 +101,7 @@ def facts_of(group: Group) -> Iterator[tuple[str, str]]:
     yield "diversity", _diversity(group)
     yield "prompt", _copies(group)
     yield "repeated", _told(group.repeated, "rows whose texts another row has")
+    yield "near", _told(group.near_duplicates, "rows nearly the same as an earlier one")
     yield "refusals", _told(group.refusals, "rows made")
     if group.calls is not None:
         yield "calls", f"{group.calls:,}, {group.retries:,} sent again"
@@ -165,5 +171,5 @@ _NESTED: dict[str, tuple[str, ...]] = {
     "words": ("mean", "p5", "p50", "p95"),
     "copies": ("rows", "share", "longest_run", "longest_run_max"),
     "diversity": ("rows", "words", "distinct_1", "distinct_2", "distinct_3", "compression_ratio", "self_bleu"),
-    **dict.fromkeys(("truncated", "declined", "refusals", "repeated"), ("count", "of", "share")),
+    **dict.fromkeys(("truncated", "declined", "refusals", "repeated", "near_duplicates"), ("count", "of", "share")),
 }

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from datafast.plan.items import WorkItem
 from datafast.statistics.fields import HEAD, About, Field, Fields
+from datafast.statistics.near import NearDuplicates
 from datafast.statistics.words import count_words
 
 __all__ = ["DROPPED", "FAILED", "OTHERS", "UNKNOWN", "WRITTEN", "Entries", "FailedRows", "MadeRow"]
@@ -63,6 +64,7 @@ class Entries:
         fields: the fields that make groups; `codes` has a column for each, of numbers of its `values`.
         outcome, item, why, characters, words, text_hash: the columns; `why` is a number of `reasons` or `categories`.
         sampled: written and dropped rows, in random order.
+        near: which written rows are nearly an earlier one.
     """
 
     def __init__(
@@ -90,8 +92,10 @@ class Entries:
         self._rng = random.Random(f"{seed} sample")
         self._size = sample
         self.sampled: list[SampledRow] = []
+        self.near = NearDuplicates()
         for one in chain(head, rows):
             self._add_made(one)
+        self.near.end()
         self.num_made = len(self.outcome)
         for several in failed:
             self._add_failed(several)
@@ -121,12 +125,15 @@ class Entries:
         row = made.row
         texts = self._fields.texts(row)
         self._sample(texts)
+        words = sum(map(count_words, texts))
         is_written = made.why is None
+        if is_written:
+            self.near.add(len(self.outcome), texts, words)
         self.outcome.append(WRITTEN if is_written else DROPPED)
         self.item.append(made.item)
         self.why.append(UNKNOWN if made.why is None else self._reasons.setdefault(made.why, len(self._reasons)))
         self.characters.append(sum(map(len, texts)))
-        self.words.append(sum(map(count_words, texts)))
+        self.words.append(words)
         self.text_hash.append(hash(tuple(texts)))
         for field, codes, known in zip(self.fields, self.codes, self._values, strict=True):
             codes.append(_code(field.value(row), known))

@@ -58,6 +58,8 @@ class Groups:
         self._rows_of_item = np.bincount(self._item) if len(entries) else np.zeros(1, np.int64)
         self._sampled = np.array([row.entry for row in entries.sampled], np.int64)
         self._looked_at = looked_at
+        self._near = np.full(len(entries), -1, np.int8)
+        self._near[_array(entries.near.rows, np.int64)] = _array(entries.near.repeats, np.uint8)
         written = self._outcome == WRITTEN
         self._edges = [_edges(column[written]) for column in (self._characters, self._words)]
 
@@ -158,6 +160,7 @@ class Groups:
             characters=_spread(self._characters[written], self._edges[0]),
             words=_spread(self._words[written], self._edges[1]),
             repeated=rate_of(len(with_text) - len(np.unique(self._hashes[with_text])), len(with_text)),
+            near_duplicates=_rate(self._near[written]),
             **self._looked_at.told(sampled, of_written),
             **used,
         )

@@ -17,7 +17,7 @@ from datafast.errors import DatafastError
 from datafast.plan.items import Plan, WorkItem
 from datafast.statistics.calls import LOOKED_AT, Calls
 from datafast.statistics.copies import prompt_of
-from datafast.statistics.coverage import Coverage, coverage_of
+from datafast.statistics.coverage import coverage_of
 from datafast.statistics.diversity import ROWS
 from datafast.statistics.entries import MOST_VALUES, Entries, FailedRows, MadeRow
 from datafast.statistics.fields import About
@@ -26,7 +26,7 @@ from datafast.statistics.looked_at import LookedAt
 from datafast.statistics.placeholder_effect import EFFECT_TEXTS, effects_in
 from datafast.statistics.result import Statistics
 from datafast.statistics.rows import Reading, as_row
-from datafast.store.failures import num_routes, planned
+from datafast.store.failures import PlanOf, finder, planned
 from datafast.store.lock import is_running
 from datafast.store.paths import OutputPaths
 from datafast.store.reader import LedgerReader
@@ -48,7 +48,7 @@ def measure(
     rows: Iterable[Mapping[str, Any]] | None = None,
     row_model: type[BaseModel] | None = None,
     placeholders: Collection[str] = (),
-    plan_of: Callable[[Sequence[str]], Plan] | None = None,
+    plan_of: PlanOf | None = None,
     by: Sequence[str] = (),
     text_fields: Sequence[str] | None = None,
     sample: int = SAMPLE,
@@ -79,7 +79,8 @@ def measure(
         ledger = stack.enter_context(LedgerReader(paths.ledger)) if has_ledger else None
         reading = Reading.of_file(paths.rows, rows) if ledger is None else Reading.of(paths.rows, ledger)
         notes: list[str] = []
-        find = _finder(ledger, plan_of, notes)
+        plan = _plan(ledger, plan_of, notes)
+        find = (lambda item: None) if plan is None else finder(plan)
         if notes:
             plan_of = None  # there is no plan any more
         failed, failed_at = _failed(ledger, find)
@@ -108,20 +109,14 @@ def measure(
             total=groups.total(),
             by=[*of_replies, *(groups.by_field(number, field) for number, field in fields)],
             effects=effects_in(entries, most=effect_texts, seed=seed),
-            coverage=_coverage(ledger, plan_of, strength=strength, seed=seed),
+            coverage=None
+            if ledger is None or plan is None
+            else coverage_of(plan, ledger, strength=strength, seed=seed),
             text_fields=None if text_fields is None else list(text_fields),
             sample=min(sample, entries.num_made),
             seed=seed,
-            notes=[*notes, *_notes(reading, entries, calls, sample)],
+            notes=[*notes, *_of_journal(ledger, paths), *_notes(reading, entries, calls, sample)],
         )
-
-
-def _coverage(
-    ledger: LedgerReader | None, plan_of: Callable[[Sequence[str]], Plan] | None, *, strength: int, seed: int
-) -> Coverage | None:
-    if ledger is None or plan_of is None:
-        return None
-    return coverage_of(plan_of(["any"] * num_routes(ledger, plan_of)), ledger, strength=strength, seed=seed)
 
 
 def _made(reading: Reading, ledger: LedgerReader | None) -> Iterator[MadeRow]:
@@ -133,15 +128,17 @@ def _made(reading: Reading, ledger: LedgerReader | None) -> Iterator[MadeRow]:
             yield MadeRow(as_row(drop.row) or {}, drop.item, (drop.stage, drop.reason))
 
 
-def _finder(ledger: LedgerReader | None, plan_of: Callable[[Sequence[str]], Plan] | None, notes: list[str]) -> Find:
-    """Finds items of the ledger in the plan."""
+def _plan(ledger: LedgerReader | None, plan_of: PlanOf | None, notes: list[str]) -> Plan | None:
+    """The plan of the ledger; None if it is not known."""
     if ledger is None or plan_of is None:
-        return lambda item: None
+        return None
     try:
-        return planned(plan_of, ledger.path)
+        return planned(plan_of, ledger)
     except DatafastError as error:  # what the rows were made from may be gone
-        notes.append(f"What failed rows are about, and which prompts rows were made with, is not known: {error}")
-        return lambda item: None
+        notes.append(
+            f"What failed rows are about, which prompts rows were made with, and what is missing is not known: {error}"
+        )
+        return None
 
 
 def _failed(ledger: LedgerReader | None, find: Find) -> tuple[list[FailedRows], dict[int, str]]:
@@ -189,6 +186,11 @@ def _of_ledger(ledger: LedgerReader | None, paths: OutputPaths) -> dict[str, Any
     }
 
 
+def _of_journal(ledger: LedgerReader | None, paths: OutputPaths) -> Iterator[str]:
+    if ledger is not None and not is_running(paths) and (number := ledger.unrecorded_replies(paths.journal)):
+        yield f"The last run was cut off: {number:,} paid replies wait in its journal, are not counted, and the next run takes them in."
+
+
 def _notes(reading: Reading, entries: Entries, calls: Calls | None, sample: int) -> Iterator[str]:
     """What else has to be known."""
     if number := reading.damaged:
@@ -202,6 +204,8 @@ def _notes(reading: Reading, entries: Entries, calls: Calls | None, sample: int)
             f"Refusals, diversity and copies of the prompt were looked at in a random sample of {sample:,} rows, and diversity in at most "
             f"{ROWS:,} of these in each group."
         )
+    if entries.near.is_full:
+        yield f"Near-duplicates were looked for in the first {len(entries.near.rows):,} rows of the file."
     if calls is not None and len(calls) > LOOKED_AT:
         yield f"Whether replies are truncated or declined was looked at in a random sample of {LOOKED_AT:,} replies."
     for field, values in zip(entries.fields, entries.values, strict=True):

@@ -106,6 +106,8 @@ class Group(Value):
         latency_p50_s, latency_p95_s: seconds from a request to its reply.
         characters, words: of all texts of a row, for rows in the file.
         repeated: rows whose texts are exactly those of another row that is counted already.
+        near_duplicates: rows of the file that are nearly the same as an earlier one, whatever group that is in: those that the stage
+            `near_duplicates` would drop with its defaults; of the first 200,000 rows, or 20 million words.
         diversity, copies: of the texts of rows in the file.
     """
 
@@ -130,6 +132,7 @@ class Group(Value):
     characters: Spread | None = None
     words: Spread | None = None
     repeated: Rate | None = None
+    near_duplicates: Rate | None = None
     diversity: Diversity | None = None
     copies: Copies | None = None
 

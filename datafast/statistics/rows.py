@@ -7,6 +7,7 @@ item only if its bytes are those that were written. Memory: 28 bytes for each ap
 from __future__ import annotations
 
 import json
+import os
 import zlib
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,6 +25,7 @@ __all__ = ["NO_ITEM", "ReadRow", "Reading", "as_row"]
 
 NO_ITEM = 0  # items are numbered from 1
 _BUFFER = 1 << 20
+_TRIES = 5
 _LINES = frozenset({".jsonl", ".ndjson"})
 
 
@@ -75,17 +77,19 @@ class Reading:
         return reading
 
     def _of_output(self, path: Path, ledger: LedgerReader) -> Iterator[ReadRow]:
-        try:
-            file = path.open("rb", buffering=_BUFFER)
-        except FileNotFoundError:
-            self.missing = ledger.committed_size() > 0
-            return
-        with file:
-            opened = path.stat()
-            appends = _Appends(ledger)
-            if not leads_to(path, opened):
-                raise OutputError(f"{path} was replaced while it was opened. Run the command again.")
-            yield from self._of_appends(file, appends)
+        for _ in range(_TRIES):
+            try:
+                file = path.open("rb", buffering=_BUFFER)
+            except FileNotFoundError:
+                self.missing = ledger.committed_size() > 0
+                return
+            with file:
+                appends = _Appends(ledger)
+                # Where a run has put another file in its place meanwhile, they are not of this one.
+                if leads_to(path, os.fstat(file.fileno())):
+                    yield from self._of_appends(file, appends)
+                    return
+        raise OutputError(f"{path} was replaced again and again while it was opened. Try again later.")
 
     def _of_appends(self, file: IO[bytes], appends: _Appends) -> Iterator[ReadRow]:
         at = 0

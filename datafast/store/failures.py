@@ -18,8 +18,10 @@ from datafast.store.reader import LedgerReader
 from datafast.store.records import FailureRow, ItemRecord
 from datafast.types import FailedItem
 
-__all__ = ["FailedItems", "ValuesOf", "num_routes", "planned", "values_of"]
+__all__ = ["FailedItems", "PlanOf", "ValuesOf", "finder", "planned", "values_of"]
 
+PlanOf = Callable[[Sequence[str]], Plan]
+"""Gives the plan of a config for routes of these identities."""
 ValuesOf = Callable[[ItemRecord], Mapping[str, str]]
 """Gives what distinguishes an item, in words; empty if it is not known."""
 
@@ -101,9 +103,12 @@ class FailedItems(Sequence[FailedItem]):
         )
 
 
-def values_of(plan_of: Callable[[Sequence[str]], Plan], ledger: Path) -> ValuesOf:
-    """Finds what distinguishes items of a ledger, as `planned` finds them."""
-    find = planned(plan_of, ledger)
+def values_of(plan_of: PlanOf, ledger: Path) -> ValuesOf:
+    """Finds what distinguishes items of a ledger, in the plan of the config that they were made with."""
+    if not is_file(ledger):
+        return lambda item: {}
+    with LedgerReader(ledger) as reader:
+        find = finder(planned(plan_of, reader))
 
     def values(item: ItemRecord) -> Mapping[str, str]:
         found = find(item)
@@ -112,23 +117,17 @@ def values_of(plan_of: Callable[[Sequence[str]], Plan], ledger: Path) -> ValuesO
     return values
 
 
-def num_routes(ledger: LedgerReader, plan_of: Callable[[Sequence[str]], Plan]) -> int:
-    """The number of routes of the plan that a ledger was made with."""
-    return max(1, int(ledger.meta("routes") or ledger.requested // max(1, plan_of(["any"]).num_rows)))
+def planned(plan_of: PlanOf, ledger: LedgerReader) -> Plan:
+    """The plan for as many routes as a ledger was made with; who they are does not matter."""
+    routes = int(ledger.meta("routes") or ledger.requested // max(1, plan_of(["any"]).num_rows))
+    return plan_of(["any"] * max(1, routes))
 
 
-def planned(plan_of: Callable[[Sequence[str]], Plan], ledger: Path) -> Callable[[ItemRecord], WorkItem | None]:
-    """Finds items of a ledger in the plan of the config that they were made with.
+def finder(plan: Plan) -> Callable[[ItemRecord], WorkItem | None]:
+    """Finds items of a ledger in a plan.
 
     An item is recognised by its content, so a changed config gives nothing rather than something wrong.
-
-    Args:
-        plan_of: gives the plan for routes; who they are does not matter.
     """
-    if not is_file(ledger):
-        return lambda item: None
-    with LedgerReader(ledger) as reader:
-        plan = plan_of(["any"] * num_routes(reader, plan_of))
 
     def find(item: ItemRecord) -> WorkItem | None:
         if item.position >= len(plan):

@@ -12,16 +12,10 @@ from typing import Any, NamedTuple
 
 from datafast.store.records import DEFAULT_FORMAT
 
-__all__ = ["ScannedAppend", "ScannedCall", "ScannedDrop", "ScannedFailure", "ScannedItem", "Scans"]
+__all__ = ["ScannedAppend", "ScannedCall", "ScannedDrop", "ScannedFailure", "Scans"]
 
 _PAGE = 20_000
 _AT_ONCE = 500
-
-
-class ScannedItem(NamedTuple):
-    id: int
-    position: int
-    state: int
 
 
 class ScannedCall(NamedTuple):
@@ -67,10 +61,6 @@ class Scans:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
-
-    def items(self) -> Iterator[ScannedItem]:
-        for row in self._pages("SELECT id, position, state FROM items"):
-            yield ScannedItem._make(row)
 
     def calls(self) -> Iterator[ScannedCall]:
         query = "SELECT id, item, key, role, provider, latency_s, attempts, input_tokens, output_tokens, cost_usd FROM calls"

@@ -244,6 +244,29 @@ def test_nothing_is_bought_again_when_targets_go_and_come_back(tmp_path: Path) -
     assert sorted(out(tmp_path), key=str) == sorted(rows, key=str)
 
 
+def test_failed_rows_are_replaced_and_their_failure_is_no_failure_of_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = {"provider": "simulated", "model_id": "m", "faults": {"empty": 0.4}}
+    config = {
+        "kind": "raw",
+        "document_types": ["note"],
+        "topics": [f"topic {number}" for number in range(40)],
+        "num_samples_per_prompt": 1,
+        "output_file": "out.jsonl",
+        "providers": [spec],
+        "run": {"max_parse_retries": 0},
+        "target_rows": 60,
+    }
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.yaml").write_text(json.dumps(config))
+    result = CliRunner().invoke(cli, ["generate", "config.yaml", "--json"])
+    report = json.loads(result.stdout)
+    assert (result.exit_code, report["written"], report["pending"]) == (0, 60, 0)
+    assert report["failed"] > 10
+    assert [target["accepted"] for target in report["targets"]] == [60]
+
+
 # -- strata that are given up
 
 

@@ -167,14 +167,36 @@ def test_nothing_runs_unless_the_user_says_so(tmp_path: Path, provider: Counting
         one.generate([provider])  # what was allowed for one run is not for the next
 
 
-def test_an_estimate_runs_nothing(tmp_path: Path, provider: CountingProvider) -> None:
-    dataset(tmp_path).generate([provider], allow_commands=True)
+def test_an_estimate_runs_nothing_and_a_run_with_other_stages_only_what_is_new(
+    tmp_path: Path, provider: CountingProvider
+) -> None:
+    """What a command has said is recorded like an answer."""
     sign = tmp_path / "sign"
-    touches = ["/bin/sh", "-c", f"touch {sign}; exit 1"]
-    change = dataset(tmp_path, command=touches).estimate([provider]).change
+    command = {
+        "stage": "check",
+        "field": "text",
+        "command": ["/bin/sh", "-c", f"echo x >> {sign}; ! grep -q 'exit(1)'"],
+    }
+
+    def run(*stages: dict[str, Any], **options: Any) -> tuple[int, int, int, int]:
+        """Written, filtered, calls, and how often the program has run in all."""
+        made = raw(tmp_path, topics=6, quality=list(stages))
+        report = assert_balanced(made.generate([provider], **options).report)
+        return report.written, report.filtered, report.calls, len(sign.read_text().split()) if sign.exists() else 0
+
+    assert run(command, allow_commands=True) == (3, 3, 6, 6)
+    kept = (tmp_path / "out.jsonl").read_bytes()
+    assert run({"stage": "length", "min_words": 1}, command, allow_commands=True) == (3, 3, 0, 6)
+    assert run({"stage": "regex", "deny": ["exit.1"]}, command, allow_commands=True, decide_only=True)[3] == 6
+    assert run() == (6, 0, 0, 6)
+    assert run(command, allow_commands=True) == (3, 3, 0, 6)
+    assert (tmp_path / "out.jsonl").read_bytes() == kept
+    again = {**command, "version": "2"}
+    change = raw(tmp_path, topics=6, quality=[again]).estimate([provider]).change
     assert change is not None
-    assert (change.decided_again, change.stages_drop) == (6, None)
-    assert not sign.exists()
+    assert len(sign.read_text().split()) == 6
+    assert run(again, allow_commands=True) == (3, 3, 0, 12)
+    assert run(again, allow_commands=True) == (3, 3, 0, 12)
 
 
 def test_the_event_loop_goes_on_meanwhile(tmp_path: Path) -> None:

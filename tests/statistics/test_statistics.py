@@ -368,6 +368,73 @@ def test_many_values_are_told_together() -> None:
     assert found.others.rows == 100
 
 
+def test_values_that_come_late_or_are_too_many_are_counted_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datafast.statistics.entries.MOST_VALUES", 5)
+    monkeypatch.setattr("datafast.statistics.measuring.MOST_VALUES", 5)
+    rows = [
+        {"text": f"text {number}", "language": f"l{number // 1_000}", "topic": f"t{number % 40}"}
+        for number in range(4_000)
+    ]
+    found = of_file(write(rows))
+    assert [(group.value, group.rows) for group in found.grouping("language").groups] == [
+        (f"l{number}", 1_000) for number in range(4)
+    ]
+    topics = found.grouping("topic")
+    assert [group.rows for group in topics.groups] == [100] * 5
+    assert topics.others is not None
+    assert topics.others.rows == 3_500
+    assert any("topic has 5 values or more" in note for note in found.notes)
+    assert_adds_up(found)
+
+
+def test_a_source_that_is_gone_takes_nothing_away_but_what_it_knows() -> None:
+    Path("topics.txt").write_text("ice\ntides\n", encoding="utf-8")
+    dataset = raw(topics="topics.txt")
+    dataset.generate([SimulatedProvider(faults={"refused": 0.3}, seed=2)])
+    report = dataset.report
+    assert report is not None
+    assert report.failed > 0
+
+    def gone(routes: object) -> Any:
+        raise ConfigError("There is no file topics.txt.")
+
+    found = measure(dataset.paths, plan_of=gone)
+    assert found.total.failed == report.failed
+    assert found.total.copies is None
+    assert found.coverage is None
+    assert any("There is no file topics.txt." in note for note in found.notes)
+    unknown = found.grouping("language").unknown
+    assert unknown is not None
+    assert unknown.failed == report.failed
+
+
+def test_near_duplicates_are_those_that_the_stage_would_drop() -> None:
+    long = " ".join(f"word{number}" for number in range(60))
+    rows = [
+        {"text": long, "label": "a"},
+        {"text": f"{long} more", "label": "b"},
+        {"text": long.replace("word5 ", "other "), "label": "a"},
+        {"text": "something else entirely that has nothing to do with it", "label": "a"},
+    ]
+    found = of_file(write(rows))
+    assert found.total.near_duplicates is not None
+    assert (found.total.near_duplicates.count, found.total.near_duplicates.of) == (2, 4)
+    assert {
+        group.value: group.near_duplicates.count for group in found.grouping("label").groups if group.near_duplicates
+    } == {
+        "a": 1,
+        "b": 1,
+    }
+
+
+def test_near_duplicates_of_a_large_file_are_looked_for_in_its_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datafast.statistics.near.MOST_ROWS", 10)
+    found = of_file(write([{"text": "the same text again and again"}] * 30))
+    assert found.total.near_duplicates is not None
+    assert (found.total.near_duplicates.count, found.total.near_duplicates.of) == (9, 10)
+    assert found.notes == ["Near-duplicates were looked for in the first 10 rows of the file."]
+
+
 def test_a_sample_is_drawn_by_a_seed_and_said() -> None:
     rows = [{"text": f"text {number} of {number % 7}", "language": "en"} for number in range(400)]
     path = write(rows)

@@ -22,7 +22,14 @@ __all__ = ["print_statistics"]
 _GAP = 2
 _NAME = 40
 _SHOWN = 8
-_MEANINGS = {"failed": "red", "refusals": "red", "cut": "red", "filtered": "yellow", "repeated": "yellow"}
+_MEANINGS = {
+    "failed": "red",
+    "refusals": "red",
+    "cut": "red",
+    "filtered": "yellow",
+    "repeated": "yellow",
+    "near dup.": "yellow",
+}
 _LABEL = 12
 
 
