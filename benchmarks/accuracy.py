@@ -17,17 +17,22 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 
-from benchmarks.faults import FAULTS, Text, clean_texts, test_texts
+from benchmarks.duplicates import COPIES, ORIGINALS
+from benchmarks.faults import FAULTS as OF_ONE_ROW
+from benchmarks.faults import Text, clean_texts, test_texts
 from datafast.plan.expansion import Variant
 from datafast.plan.items import WorkItem
 from datafast.plan.template import Template
-from datafast.quality.base import Stage
+from datafast.quality.base import Stage, WalkStage
 from datafast.quality.registry import AnyStage
 
-__all__ = ["BASELINES", "CURVES", "Figures", "as_markdown", "figures", "main", "update"]
+__all__ = ["BASELINES", "CURVES", "FAULTS", "Figures", "as_markdown", "figures", "main", "update"]
 
 LEAST_RECALL, LEAST_PRECISION = 0.9, 0.95
 _MARK = "<!-- accuracy -->"
+
+FAULTS: Mapping[str, Callable[[], Iterable[Text]]] = {**OF_ONE_ROW, **COPIES}
+"""Texts that each stage should drop."""
 
 Drops = Callable[[Text], bool]
 
@@ -75,15 +80,31 @@ def _faulty(name: str) -> Sequence[Text]:
 
 @cache
 def _clean(name: str) -> Sequence[Text]:
-    return clean_texts(labelled=name == "language")
+    return list(ORIGINALS[name]()) if name in ORIGINALS else clean_texts(labelled=name == "language")
 
 
 def by_stage(name: str, **settings: Any) -> Drops:
     """What a stage with these settings drops."""
     needed = {"against": test_texts()} if name == "contamination" else {}
-    stage: Stage = TypeAdapter(AnyStage).validate_python({"stage": name, **needed, **settings})
+    stage: Stage | WalkStage[Any] = TypeAdapter(AnyStage).validate_python({"stage": name, **needed, **settings})
     stage.check(_Row)
+    if isinstance(stage, WalkStage):
+        return _by_walk(stage)
     return lambda text: not stage.decide(_Row(text=text.text, language=text.language), _item(text.prompt)).keeps
+
+
+def _by_walk(stage: WalkStage[Any]) -> Drops:
+    """What a stage drops that is shown first all texts that are no copies, and then the copies."""
+    texts = [*_clean(stage.name), *_faulty(stage.name)]
+    walk = stage.walk()
+    dropped = set()
+    rows = [_Row(text=text.text, language=text.language) for text in texts]
+    for text, features in zip(texts, stage.features(rows), strict=True):
+        if walk.decide(features).keeps:
+            walk.keep(features)
+        else:
+            dropped.add(id(text))
+    return lambda text: id(text) in dropped
 
 
 def _item(prompt: str) -> WorkItem:
@@ -122,6 +143,32 @@ def _has_a_common_word(text: Text) -> bool:
     return len(words) > 10 and max(map(words.count, words)) / len(words) > 0.2
 
 
+def _like_one_before(name: str, alike: Callable[[str, str], bool]) -> Drops:
+    def drops(text: Text) -> bool:
+        for other in (*_clean(name), *_faulty(name)):
+            if other is text:
+                return False
+            if alike(text.text, other.text):
+                return True
+        return False
+
+    return drops
+
+
+@cache
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalnum, text.casefold()))
+
+
+@cache
+def _words(text: str) -> frozenset[str]:
+    return frozenset(re.findall(r"\w+", text.casefold()))
+
+
+def _share_half(one: str, other: str) -> bool:
+    return 2 * len(_words(one) & _words(other)) >= len(_words(one) | _words(other))
+
+
 BASELINES: Mapping[str, tuple[str, Drops]] = {
     "refusals": (
         '"I\'m sorry" or "as an AI" in it',
@@ -135,6 +182,12 @@ BASELINES: Mapping[str, tuple[str, Drops]] = {
     "repetition": ("one word makes up a fifth", _has_a_common_word),
     "pii": ('"@" in it', lambda text: "@" in text.text),
     "contamination": ("a text of the test in it", lambda text: any(part in text.text for part in test_texts())),
+    "exact_duplicates": ("`==`", _like_one_before("exact_duplicates", str.__eq__)),
+    "near_duplicates": (
+        "the same letters",
+        _like_one_before("near_duplicates", lambda one, other: _letters(one) == _letters(other)),
+    ),
+    "semantic_duplicates": ("half of the words", _like_one_before("semantic_duplicates", _share_half)),
 }
 """By stage: what the baseline is, and what it drops."""
 
@@ -144,6 +197,10 @@ CURVES: Mapping[str, tuple[str, Sequence[float]]] = {
     "repetition": ("max_share", (0.1, 0.15, 0.25, 0.35, 0.5)),
     "contamination": ("ngram", (6, 8, 10, 13, 16)),
     "contamination, ngram 8": ("max_share", (0.0, 0.1, 0.3, 0.5, 0.8)),
+    "near_duplicates, ngram 1": ("threshold", (0.5, 0.6, 0.7, 0.8, 0.9)),
+    "near_duplicates": ("threshold", (0.5, 0.6, 0.7, 0.8, 0.9)),
+    "near_duplicates, ngram 3": ("threshold", (0.5, 0.6, 0.7, 0.8, 0.9)),
+    "semantic_duplicates": ("threshold", (0.5, 0.6, 0.65, 0.7, 0.8)),
 }
 """By stage: its threshold, and five values."""
 

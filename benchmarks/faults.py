@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["FAULTS", "Text", "clean_texts", "test_texts"]
+__all__ = ["FAULTS", "Text", "clean_texts", "planted_lines", "test_texts"]
 
 _FOLDER = Path(__file__).resolve().parent / "planted"
 _SEED = 20_240_517
@@ -43,7 +43,7 @@ class Text:
     prompt: str = ""
 
 
-def _lines(name: str) -> list[tuple[str, str, bool]]:
+def planted_lines(name: str) -> list[tuple[str, str, bool]]:
     """(heading, text, held out) of each line."""
     found = []
     heading = ""
@@ -59,7 +59,7 @@ def _lines(name: str) -> list[tuple[str, str, bool]]:
 
 def _with_later(name: str) -> list[tuple[str, str, bool]]:
     """The lines of a stage that are faulty, and those that came later."""
-    return [line for line in (*_lines(name), *_lines(f"{name}_later")) if line[0] != "clean"]
+    return [line for line in (*planted_lines(name), *planted_lines(f"{name}_later")) if line[0] != "clean"]
 
 
 def clean_texts(*, labelled: bool = False) -> list[Text]:
@@ -69,17 +69,17 @@ def clean_texts(*, labelled: bool = False) -> list[Text]:
         labelled: only those with a language of their own.
     """
     rng = random.Random(f"{_SEED} prompts")
-    prompts = [text for heading, text, _ in _lines("echo") if heading == "prompt"]
-    found = [(language, text, half) for language, text, half in _lines("clean")]
+    prompts = [text for heading, text, _ in planted_lines("echo") if heading == "prompt"]
+    found = [(language, text, half) for language, text, half in planted_lines("clean")]
     if not labelled:
         for name in ("pii", "contamination", "repetition", "refusals_later", "echo_later", "pii_later"):
-            found += [("en", text, half) for heading, text, half in _lines(name) if heading == "clean"]
+            found += [("en", text, half) for heading, text, half in planted_lines(name) if heading == "clean"]
     return [Text(text, "clean", half, language, rng.choice(prompts)) for language, text, half in found]
 
 
 def test_texts() -> list[str]:
     """The texts of the made-up test that no row may share words with."""
-    return [text for heading, text, _ in _lines("contamination") if heading == "test"]
+    return [text for heading, text, _ in planted_lines("contamination") if heading == "test"]
 
 
 def _refusals() -> Iterator[Text]:
@@ -106,7 +106,7 @@ def _echoes() -> Iterator[Text]:
 def _wrong_languages() -> Iterator[Text]:
     """Texts whose rows say another language."""
     rng = random.Random(f"{_SEED} languages")
-    lines = [line for line in _lines("clean") if not re.search(r"[{}<>|=_]", line[1])]
+    lines = [line for line in planted_lines("clean") if not re.search(r"[{}<>|=_]", line[1])]
     languages = sorted({language for language, _, _ in lines})
     for language, text, half in lines:
         said = rng.choice([other for other in languages if other != language])
@@ -124,7 +124,7 @@ def _personal() -> Iterator[Text]:
 def _contaminated() -> Iterator[Text]:
     rng = random.Random(f"{_SEED} contaminated")
     prose = _prose()
-    for sort, text, half in _lines("contamination"):
+    for sort, text, half in planted_lines("contamination"):
         if sort != "test":
             continue
         body = rng.choice(prose["en", half])
@@ -147,7 +147,7 @@ def _loops() -> Iterator[Text]:
 def _prose() -> dict[tuple[str, bool], list[str]]:
     """Clean texts of one paragraph, by language and half."""
     found: dict[tuple[str, bool], list[str]] = {}
-    for language, text, half in _lines("clean"):
+    for language, text, half in planted_lines("clean"):
         if "\n" not in text and not re.search(r"[{}<>|=_]", text):
             found.setdefault((language, half), []).append(text)
     return found

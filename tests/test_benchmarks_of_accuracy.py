@@ -9,6 +9,7 @@ import pytest
 from benchmarks.accuracy import (
     BASELINES,
     CURVES,
+    FAULTS,
     LEAST_PRECISION,
     LEAST_RECALL,
     OTHER_ENGINES,
@@ -17,7 +18,7 @@ from benchmarks.accuracy import (
     figures,
     main,
 )
-from benchmarks.faults import FAULTS, clean_texts
+from benchmarks.faults import clean_texts
 
 PAGE = Path(__file__).parent.parent / "docs/guides/filtering.md"
 

@@ -23,9 +23,6 @@ from datafast.engine.generate import Generate
 from datafast.engine.routes import Route, call_identities, labels_of, providers_of
 from datafast.errors import CallFailed, ReplyCategory, ReplyError
 from datafast.llms.base import Request
-from datafast.llms.simulated.provider import SimulatedProvider
-from datafast.llms.simulated.text import Writer
-from datafast.llms.simulated.values import ValueMaker
 from datafast.store.records import ItemRecord, ItemState
 
 if TYPE_CHECKING:
@@ -139,6 +136,9 @@ class _Replayer:
 def _not_simulated(schema: ResponseSchema | None, error: ReplyError) -> ReplyError:
     """The error for a schema that simulated models cannot fill, which says where, and what helps."""
     if schema is not None:
+        from datafast.llms.simulated.text import Writer
+        from datafast.llms.simulated.values import ValueMaker
+
         maker = ValueMaker(schema.json_schema, Writer(Random(0), ""), examples=schema.examples, given=schema.simulated)
         maker.make()
         if maker.unmade:
@@ -198,6 +198,8 @@ async def dry_run(produce: Produce, item: WorkItem, route: Route[Endpoint] | Non
     Raises:
         ReplyError: what it asks for cannot be simulated.
     """
+    from datafast.llms.simulated.provider import SimulatedProvider  # only where calls are counted
+
     player = _Player()
     provider = SimulatedProvider()
     endpoint = _endpoint(provider, label=provider.label, identity=provider.identity)
@@ -291,6 +293,8 @@ def _generate(
 
 def _endpoint(provider: LLMProvider, *, label: str, identity: str) -> Endpoint:
     """An endpoint of this provider that sends nothing."""
+    from datafast.llms.simulated.provider import SimulatedProvider
+
     backend = SimulatedProvider().open(max_connections=1)
     gate = Gate(1)
     return Endpoint(provider, label=label, identity=identity, gate=gate, breaker=Breaker(gate), backend=backend)

@@ -140,7 +140,7 @@ class Watch:
                 failed if failure is not None and failure.category == _REFUSED else 0
             )
             self._shares["refusal_rate"].add(min(refused, came + failed), came + failed)
-        if self._comparing is not None and new:
+        if self._comparing is not None and new and (self._emit.listening or "near_duplicates" in self._limits):
             self._comparing.look([row for number, row in outcome.rows.items() if number in outcome.lines])
         self._check()
         if self._emit.listening and time.monotonic() - self._told_at >= _TOLD_S:

@@ -23,7 +23,7 @@ from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +55,7 @@ class SemanticDuplicatesStage(TextWalkStage[_Vector | None]):
     """Drops rows that say the same as an earlier row, or as one of another file, in other words. Needs the extra `semantic`, or a `model`
     and the extra `transformers`."""
 
+    compares_live: ClassVar[bool] = False
     stage: Literal["semantic_duplicates"] = "semantic_duplicates"
     """Drops rows that say the same as an earlier row in other words. Needs the extra `semantic`, or a `model`."""
 
