@@ -108,7 +108,7 @@ def measure(
             **_of_ledger(ledger, paths),
             total=groups.total(),
             by=[*of_replies, *(groups.by_field(number, field) for number, field in fields)],
-            effects=effects_in(entries, most=effect_texts, seed=seed),
+            effects=effects_in(entries, find=lambda ids: _in_plan(ledger, ids, find), most=effect_texts, seed=seed),
             coverage=None
             if ledger is None or plan is None
             else coverage_of(plan, ledger, strength=strength, seed=seed),
@@ -161,9 +161,11 @@ def _prompts(ledger: LedgerReader | None, entries: Entries, find: Find) -> dict[
     return {number: prompts[item_id] for number, item_id in made_of.items() if item_id in prompts}
 
 
-def _in_plan(ledger: LedgerReader, item_ids: Sequence[int], find: Find) -> dict[int, WorkItem]:
+def _in_plan(ledger: LedgerReader | None, item_ids: Sequence[int], find: Find) -> dict[int, WorkItem]:
     """Those of some items that are found, by their ids."""
     found: dict[int, WorkItem] = {}
+    if ledger is None:
+        return found
     for start in range(0, len(item_ids), _AT_ONCE):
         for item_id, item in ledger.items_of(item_ids[start : start + _AT_ONCE]).items():
             if (in_plan := find(item)) is not None:

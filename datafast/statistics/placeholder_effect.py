@@ -21,7 +21,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -29,12 +29,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
-from datafast.statistics.entries import WRITTEN
+from datafast.plan.items import digest
 from datafast.statistics.rows import NO_ITEM
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from datafast.plan.items import WorkItem
     from datafast.statistics.entries import Entries
 
     Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
@@ -52,6 +53,8 @@ _RIDGE = 1.0
 _MOST_VALUES = 50
 _MOST_WORDS = 400
 _LENGTH_WEIGHT = 0.3
+_SOURCES = ("document", "chunk", "row")
+"""Dimensions whose values are what items are made of."""
 # A letter of a script without spaces is a word, as are a mark of punctuation and a line break.
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+|[^\w\s]|\n")
@@ -116,16 +119,38 @@ def words_in(text: str) -> list[str]:
     return _WORD.findall(text.casefold())
 
 
-def effects_in(entries: Entries, *, most: int = EFFECT_TEXTS, seed: int = 0) -> list[PlaceholderEffect]:
-    """The effects of all that tells rows apart, in at most so many rows of the sample. Rows of one item are a group."""
+def effects_in(
+    entries: Entries,
+    *,
+    find: Callable[[Sequence[int]], Mapping[int, WorkItem]] = lambda item_ids: {},
+    most: int = EFFECT_TEXTS,
+    seed: int = 0,
+) -> list[PlaceholderEffect]:
+    """The effects of all that tells rows apart, in at most so many rows of the sample.
+
+    Rows of one item are a group, and so are those of one row of a source, as far as the plan tells.
+
+    Args:
+        find: finds items in the plan by their ids.
+    """
     columns = list(zip(entries.fields, entries.codes, entries.values, strict=True))
-    written = (row for row in entries.sampled if entries.outcome[row.entry] == WRITTEN)
+    rows = list(islice(filter(entries.is_written, entries.sampled), most))
+    items = [entries.item[row.entry] for row in rows]
+    sources = {
+        item_id: source for item_id, item in find(list(dict.fromkeys(items))).items() if (source := _source_of(item))
+    }
     observed = []
-    for row in islice(written, most):
-        item = entries.item[row.entry]
+    for row, item_id in zip(rows, items, strict=True):
         values = {field.name: known[codes[row.entry]] for field, codes, known in columns if codes[row.entry] >= 0}
-        observed.append(Observed("\n".join(row.texts), -row.entry - 1 if item == NO_ITEM else item, values))
+        group = -row.entry - 1 if item_id == NO_ITEM else sources.get(item_id, item_id)
+        observed.append(Observed("\n".join(row.texts), group, values))
     return effects_of(observed, seed=seed)
+
+
+def _source_of(item: WorkItem) -> bytes | None:
+    """What an item is made of, as 16 bytes: a document, of which it may have a chunk, or a row. None if it is made of nothing."""
+    made_of = [item.values[name] for name in _SOURCES if name in item.values]
+    return digest(*(str(getattr(value, "document", None) or value) for value in made_of)) if made_of else None
 
 
 def effects_of(observed: Iterable[Observed], *, seed: int = 0) -> list[PlaceholderEffect]:

@@ -11,8 +11,9 @@ import pytest
 from click.testing import CliRunner
 
 from datafast.cli.main import cli
+from datafast.datasets import MCQDataset
 from datafast.llms.base import Request
-from datafast.schema.config import PromptExpansionConfig
+from datafast.schema.config import MCQDatasetConfig, PromptExpansionConfig
 from datafast.statistics import Statistics
 from tests.support import CountingProvider, raw
 
@@ -78,6 +79,28 @@ def test_the_command_and_a_notebook_show_both(dataset: Any) -> None:
     html = dataset.statistics()._repr_html_()
     assert "at chance" in html
     assert "dry + fog" in html
+
+
+def test_rows_of_one_document_do_not_tell_each_others_values(tmp_path: Path) -> None:
+    # What is asked in seven languages about a document would be told by its words: its key is no effect of the prompt.
+    rows = [
+        {"text": f"The crane number {n} lifts {n} tons, says clerk{n}.", "id": f"doc {n % 3}-{n}"} for n in range(6)
+    ]
+    languages = {code: code.upper() for code in ("en", "fr", "de", "es", "it", "pt", "nl")}
+    source = {"source": rows, "column": "text", "key": "id"}
+    config = MCQDatasetConfig(
+        source=source,
+        languages=languages,
+        num_samples_per_prompt=1,
+        min_document_length=5,
+        output_file=tmp_path / "mcq.jsonl",
+    )
+    provider = CountingProvider("m", log=tmp_path / "log")
+    made = MCQDataset(config).generate([provider])
+    found = made.statistics()
+    assert found.grouping("document_key").num_values == 6
+    assert [effect.name for effect in found.effects if effect.name == "document_key"] == []
+    assert {effect.name for effect in found.effects} >= {"language"}
 
 
 def test_a_file_without_a_ledger_has_effects_and_no_coverage(dataset: Any, tmp_path: Path) -> None:
