@@ -25,6 +25,7 @@ ROWS_OF_SCRIPTS = {
     "mcq.py": ("exam_questions.jsonl", 24),
     "personas.py": ("pairs_of_people.jsonl", 12),
     "preference.py": ("preference_pairs.jsonl", 12),
+    "targets.py": ("accepted_texts.jsonl", 18),
     "tools.py": ("boatyard_conversations.jsonl", 12),
     "sources.py": ("harbour_texts.jsonl", 12),
     "ultrachat.py": ("harbour_chats.jsonl", 12),

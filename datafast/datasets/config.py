@@ -269,6 +269,9 @@ class DatasetConfig(ConfigModel):
         for name, texts in sources_of(self).items():
             for path in texts.files:
                 yield UsedFile(name, path, written=False)
+        for number, stage in enumerate(self.quality):
+            for path in stage.files():
+                yield UsedFile(f"quality[{number}]", path, written=False)
         yield from self.paths.used("output_file", "run.ledger" if self.run.ledger else "output_file")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from datafast._util.user_path import is_file
 from datafast.amounts import counted, money
 from datafast.engine.deciding import Decider
-from datafast.engine.stages import settings_of
+from datafast.engine.stages import Asks, settings_of
 from datafast.errors import OutputError
 from datafast.store.deciding import reversals
 from datafast.store.lock import is_running
@@ -16,7 +16,7 @@ from datafast.store.matching import former_of, has_places_of
 from datafast.store.reader import LedgerReader
 from datafast.store.records import ItemState
 from datafast.store.recovery import are_remade, reasoning_of_rows, rows_fit
-from datafast.store.verdicts import Reversed
+from datafast.store.verdicts import Abandoned, Reversed
 
 if TYPE_CHECKING:
     from datafast.engine.job import Job
@@ -29,6 +29,7 @@ __all__ = ["Change", "change_of", "is_changed"]
 
 _FEW = 0.05
 _LOOKED_AT = 200_000  # rows about which is decided to tell what changes; more take longer than one waits for a plan
+_LONGEST_S = 10.0  # and so long at most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,7 +223,9 @@ def _decided_again(
 ) -> tuple[int, Reversed | None, Decider]:
     """How many rows stages decide about again, because they are others than before or models are still to be asked; and what becomes of
     them, None where that cannot be told. The decider knows which calls are missing."""
-    decider = Decider(job)
+    # Where models are asked, the calls that are missing have to be counted to the end.
+    asks = any(isinstance(stage, Asks) for stage in job.row_stages)
+    decider = Decider(job, most_s=None if asks else _LONGEST_S)
     rows = counts.written + counts.filtered
     each = reader.stages != decider.settings or bool(reader.meta("unasked"))
     if not rows or (not each and reader.walks == decider.walks):
@@ -235,7 +238,10 @@ def _decided_again(
         return (-1, 0) if position is None else (position, job.plan[position].num_rows)
 
     deciding = decider.anew(each=each, former_walks=reader.walk_names, calls_of=reader.calls_of)
-    found = reversals(job.paths.rows, reader, deciding, None if located is None else place_in_plan)
+    try:
+        found = reversals(job.paths.rows, reader, deciding, None if located is None else place_in_plan)
+    except Abandoned:
+        return rows, None, decider
     return found.decided, found, decider
 
 

@@ -42,21 +42,24 @@ class Decider:
         walks: those of the stages that compare rows, likewise.
         walk_names: the names of these.
         most_replaced: how often a row that they drop is made again; not if it is one of `for_good` that has dropped it.
+        num_rows: how many rows the plan asks for.
         looked_at: how many rows the last pass has looked at, of `expected`; for others to tell.
         unasked, asked_in_vain: see `datafast.store.verdicts.Decides`.
         missing_calls: the calls of the last pass that were never made, by route of the plan and role.
 
     Args:
         stop: an interruption leaves a pass a few seconds. Then it is abandoned, before anything has changed.
+        most_s: after so many seconds it is abandoned in any case.
     """
 
-    def __init__(self, job: Job, stop: StopSignal | None = None) -> None:
+    def __init__(self, job: Job, stop: StopSignal | None = None, *, most_s: float | None = None) -> None:
         self.settings = settings_of(job.row_stages, regenerate=job.regenerate)
         compared: list[AnyStage] = [*job.walk_stages, *([] if job.targets is None else [job.targets])]
         self.walks = settings_of(compared)
         self.walk_names = frozenset(one.name for one in compared)
         self.most_replaced = job.regenerate
         self.for_good = frozenset({SURPLUS})
+        self.num_rows = job.plan.num_rows
         self.looked_at = self.expected = 0
         self._unasked: dict[int, dict[int, int]] = {}
         self._in_vain: set[int] = set()
@@ -64,6 +67,7 @@ class Decider:
         self._examples: list[tuple[int, Call]] = []
         self._job = job
         self._stop = stop
+        self._most_s = most_s
         self._since = 0.0
         self._is_given_up = False
         self._undecided = 0
@@ -110,7 +114,8 @@ class Decider:
 
     def look_at(self, rows: int) -> None:
         """Counts rows. Raises `Abandoned` if the run does not wait for the verdicts any more."""
-        if self._is_given_up or (self._stop is not None and not self._stop.waits(self._since)):
+        is_late = self._most_s is not None and time.monotonic() - self._since > self._most_s
+        if is_late or self._is_given_up or (self._stop is not None and not self._stop.waits(self._since)):
             raise Abandoned
         self.looked_at += rows
 

@@ -7,19 +7,23 @@ against: {source: articles.parquet, column: body, where: "lang == 'en'"}
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
+from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler, PrivateAttr, ValidationError, ValidationInfo
 from pydantic_core import CoreSchema, core_schema
 
+from datafast._util.config_model import Accepts, default_of
 from datafast.errors import ConfigError
-from datafast.quality.base import texts_of
+from datafast.quality.base import TextWalkStage, texts_of
 from datafast.sources.field import is_source_spec, said_in_one
 from datafast.sources.opening import is_source, open_source
 from datafast.sources.source import Source
 
-__all__ = ["EarlierInput", "EarlierRows"]
+__all__ = ["AgainstStage", "EarlierInput", "EarlierRows"]
+
+_AT_ONCE = 512
 
 
 class EarlierRows:
@@ -29,6 +33,7 @@ class EarlierRows:
         name: what the source is called in messages.
         settings: what says which texts these are.
         written: what stands for it where a config is written.
+        files: that the rows are in, if they are in some.
     """
 
     def __init__(self, source: Source, folder: Path | None) -> None:
@@ -39,7 +44,7 @@ class EarlierRows:
         self.name = self._rows.name
         self.settings = [self._rows.digest.hex(), *([source.column] if source.column else [])]
         told = source.model_dump(mode="json", exclude_defaults=True)
-        files = self._rows.files
+        self.files = files = self._rows.files
         self.written = {**told, "source": str(files[0].resolve())} if len(files) == 1 else told
 
     def check(self, field: str | None) -> None:
@@ -57,7 +62,7 @@ class EarlierRows:
             if column is not None:
                 yield list(texts_of(_Value(value=row.get(column))))
             elif is_like_rows:
-                yield list(texts_of(_made(row_model, row)))
+                yield list(texts_of(_like(row_model, row)))
             else:
                 yield list(texts_of(_Value(value=row)))
 
@@ -73,8 +78,15 @@ class _Value(BaseModel):
     value: Any
 
 
+def _like(row_model: type[BaseModel], row: Mapping[str, Any]) -> BaseModel:
+    """A row of a file as one of this model, with the types of its fields; one of an earlier version, or of another tool, as it is."""
+    try:
+        return row_model.model_validate({name: row[name] for name in row_model.model_fields if name in row})
+    except ValidationError:
+        return _made(row_model, row)
+
+
 def _made(row_model: type[BaseModel], row: Mapping[str, Any]) -> BaseModel:
-    """A row that is not checked: one of an earlier version, or of another tool."""
     made = row_model.model_construct()
     for name in row_model.model_fields:
         made.__dict__[name] = row.get(name)
@@ -117,3 +129,39 @@ def _earlier(given: Any, folder: Path | None) -> EarlierRows:
         raise ValueError(f"expected a file or a dataset with rows, got {given!r:.60}. Write the texts into a file.")
     with said_in_one():
         return EarlierRows(Source.model_validate(given if is_source_spec(given) else {"source": given}), folder)
+
+
+F = TypeVar("F")
+
+
+class AgainstStage(TextWalkStage[F], Generic[F]):
+    """Base of stages that compare the texts of rows with those of other files too."""
+
+    against: Accepts[Annotated[list[EarlierRows], EarlierInput()], Any] = default_of([])
+    """Rows that there are already, which rows must not resemble either: a file, or a list of files and other sources, like outputs of
+    earlier runs. Of each the fields count that rows have too, or its `column`."""
+
+    _row_model: type[BaseModel] = PrivateAttr(default=BaseModel)
+
+    def check(self, row_model: type[BaseModel]) -> None:
+        super().check(row_model)
+        for earlier in self.against:
+            earlier.check(self.field)
+        self._row_model = row_model
+
+    def settings(self) -> dict[str, Any]:
+        return {**super().settings(), "against": [earlier.settings for earlier in self.against]}
+
+    def files(self) -> Iterator[Path]:
+        for earlier in self.against:
+            yield from earlier.files
+
+    def earlier(self) -> Iterator[tuple[str, Iterator[list[list[str]]]]]:
+        """The sources of `against`: of each its name, and the texts of its rows, some hundred rows at a time."""
+        for one in self.against:
+            yield one.name, _batches(one.texts(self._row_model, self.field))
+
+
+def _batches(rows: Iterator[list[str]]) -> Iterator[list[list[str]]]:
+    while batch := list(islice(rows, _AT_ONCE)):
+        yield batch

@@ -37,6 +37,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from enum import Enum
 from hashlib import blake2b
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import orjson
@@ -105,6 +106,10 @@ class BaseStage(ConfigModel):
 
     def check(self, row_model: type[BaseModel]) -> None:
         """Checks that the stage can decide about rows of this model. Raises ConfigError; its message may begin with the wrong field."""
+
+    def files(self) -> Iterator[Path]:
+        """The files that it reads, none of which a run may write."""
+        yield from ()
 
     def settings(self) -> dict[str, Any]:
         """The settings that its verdicts depend on, as JSON."""

@@ -56,6 +56,10 @@ class ContaminationStage(TextStage):
         super().check(row_model)
         self._known = _Runs(self.against, self.ngram)
 
+    def files(self) -> Iterator[Path]:
+        if isinstance(self.against, SourceTexts):
+            yield from self.against.files
+
     def settings(self) -> dict[str, Any]:
         read = self.against.digest.hex() if isinstance(self.against, SourceTexts) else _digest(self.against)
         return {**super().settings(), "against": read}

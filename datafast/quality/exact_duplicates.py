@@ -1,30 +1,31 @@
-"""Drops rows whose texts an earlier row has.
+"""Drops rows whose texts an earlier row has, or one of another file.
 
 quality:
   - {stage: exact_duplicates}
-  - {stage: exact_duplicates, field: question, normalize: false}
+  - {stage: exact_duplicates, field: question, normalize: false, against: [earlier.jsonl]}
 
-Method: 16 bytes of BLAKE2b of the texts of a row, looked up in a set. With `normalize`, Unicode's compatible forms (NFKC), case and white
+Method: 16 bytes of BLAKE2b of the texts of a row, looked up in a table. With `normalize`, Unicode's compatible forms (NFKC), case and white
 space do not count; punctuation does, because it may change what is said. A row without any text is no duplicate.
-Memory: some 100 bytes for each row that is kept.
+Memory: some 100 bytes for each row that is kept, and for each row of `against`.
 """
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, PrivateAttr
 
-from datafast.quality.base import KEEP, TextWalkStage, Verdict, Walk, drop
+from datafast.quality.against import AgainstStage
+from datafast.quality.base import KEEP, Verdict, Walk, drop
 
 __all__ = ["ExactDuplicatesStage"]
 
 
-class ExactDuplicatesStage(TextWalkStage[bytes]):
-    """Drops rows whose texts an earlier row has."""
+class ExactDuplicatesStage(AgainstStage[bytes]):
+    """Drops rows whose texts an earlier row has, or one of another file."""
 
     stage: Literal["exact_duplicates"] = "exact_duplicates"
     """Drops rows whose texts an earlier row has."""
@@ -32,11 +33,21 @@ class ExactDuplicatesStage(TextWalkStage[bytes]):
     normalize: bool = True
     """Whether texts are the same that differ only in case, white space and Unicode's compatible forms."""
 
+    _earlier: Mapping[bytes, str] | None = PrivateAttr(default=None)
+
+    def check(self, row_model: type[BaseModel]) -> None:
+        super().check(row_model)
+        self._earlier = None
+
     def features(self, rows: Sequence[BaseModel]) -> Sequence[bytes]:
         return [self._digest(self.texts(row)) for row in rows]
 
     def walk(self) -> Walk[bytes]:
-        return _Seen()
+        if self._earlier is None:
+            self._earlier = {
+                self._digest(texts): name for name, batches in self.earlier() for batch in batches for texts in batch
+            }
+        return _Seen(self._earlier)
 
     def _digest(self, texts: Sequence[str]) -> bytes:
         """16 bytes for the texts of a row; none where there is no text."""
@@ -50,13 +61,18 @@ class ExactDuplicatesStage(TextWalkStage[bytes]):
 
 
 class _Seen:
-    """The rows that were kept so far."""
+    """The rows that were kept so far, beside those that were there before, by what holds them."""
 
-    def __init__(self) -> None:
+    def __init__(self, earlier: Mapping[bytes, str]) -> None:
+        self._earlier = earlier
         self._digests: set[bytes] = set()
 
     def decide(self, features: bytes) -> Verdict:
-        return drop("the same as an earlier row") if features in self._digests else KEEP
+        if features in self._digests:
+            return drop("the same as an earlier row")
+        if features and features in self._earlier:
+            return drop(f"the same as a row of {self._earlier[features]}")
+        return KEEP
 
     def keep(self, features: bytes) -> None:
         if features:

@@ -18,24 +18,20 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from itertools import islice
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, Field, PrivateAttr
 
-from datafast._util.config_model import Accepts, default_of
-from datafast.quality.against import EarlierInput, EarlierRows
-from datafast.quality.base import KEEP, TextWalkStage, Verdict, Walk, drop
+from datafast.quality.against import AgainstStage
+from datafast.quality.base import KEEP, Verdict, Walk, drop
 from datafast.quality.minhash import bands_for
 from datafast.quality.shingles import shingles
 from datafast.quality.similar_sets import SetIndex, SetKeys
 
 __all__ = ["NearDuplicatesStage"]
 
-_AT_ONCE = 512  # rows of `against`
 
-
-class NearDuplicatesStage(TextWalkStage[SetKeys | None]):
+class NearDuplicatesStage(AgainstStage[SetKeys | None]):
     """Drops rows that are nearly the same as an earlier row, or as one of another file."""
 
     stage: Literal["near_duplicates"] = "near_duplicates"
@@ -45,21 +41,12 @@ class NearDuplicatesStage(TextWalkStage[SetKeys | None]):
     """The share of runs of words that two rows have in common (Jaccard similarity) from which on the later one is dropped."""
     ngram: int = Field(default=2, ge=1, le=20)
     """The number of words in a run."""
-    against: Accepts[Annotated[list[EarlierRows], EarlierInput()], Any] = default_of([])
-    """Rows that there are already, which rows must not resemble either: a file, or a list of files and other sources, like outputs of
-    earlier runs. Of each the fields count that rows have too, or its `column`."""
 
-    _row_model: type[BaseModel] = PrivateAttr(default=BaseModel)
     _earlier: _Earlier | None = PrivateAttr(default=None)
 
     def check(self, row_model: type[BaseModel]) -> None:
         super().check(row_model)
-        for earlier in self.against:
-            earlier.check(self.field)
-        self._row_model, self._earlier = row_model, None
-
-    def settings(self) -> dict[str, Any]:
-        return {**super().settings(), "against": [earlier.settings for earlier in self.against]}
+        self._earlier = None
 
     def features(self, rows: Sequence[BaseModel]) -> list[SetKeys | None]:
         return self._features(self.texts(row) for row in rows)
@@ -80,13 +67,12 @@ class NearDuplicatesStage(TextWalkStage[SetKeys | None]):
 
     def _indexed(self) -> _Earlier:
         found = _Earlier(self._index(), [], [])
-        for earlier in self.against:
-            texts = earlier.texts(self._row_model, self.field)
-            while rows := list(islice(texts, _AT_ONCE)):
+        for name, batches in self.earlier():
+            for rows in batches:
                 for features in self._features(rows):
                     if features is not None:
                         found.sets.add(features)
-            found.names.append(earlier.name)
+            found.names.append(name)
             found.ends.append(len(found.sets))
         return found
 

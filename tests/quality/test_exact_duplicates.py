@@ -11,7 +11,10 @@ from click.testing import CliRunner
 from pydantic import create_model
 
 from datafast.cli.main import cli
+from datafast.errors import ConfigError
+from datafast.llms.base import Request
 from datafast.quality.exact_duplicates import ExactDuplicatesStage
+from tests.support import CountingProvider, assert_balanced, raw
 
 
 def kept(rows: list[dict[str, Any]], **settings: Any) -> list[int]:
@@ -85,3 +88,54 @@ def test_a_file_is_compared_in_its_order(tmp_path: Path, monkeypatch: pytest.Mon
         "the same as an earlier row": len(texts) - ending - len(expected)
     }
     assert [row["stage"] for row in dropped[:2]] == ["regex", "regex"]
+
+
+# -- rows that there are already
+
+
+def written(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    return path
+
+
+TOPICS = ["harbour", "moonrise", "glacier", "volcano", "estuary"]
+
+
+def made(folder: Path, log: Path, topics: list[str], *quality: Any) -> Any:
+    def reply(request: Request) -> str:
+        (topic,) = [name for name in TOPICS if name in request.messages[-1]["content"]]
+        return json.dumps({"texts": [f"A text about the {topic}."]})
+
+    asked = CountingProvider("m", log=log, reply=reply)
+    return assert_balanced(raw(folder, topics=topics, quality=list(quality)).generate([asked]).report)
+
+
+def test_rows_of_an_earlier_output_are_not_kept_again(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    made(tmp_path / "one", log, TOPICS[:3])
+    stage = {"stage": "exact_duplicates", "against": [str(tmp_path / "one" / "out.jsonl")]}
+    report = made(tmp_path / "two", log, TOPICS[1:], stage)
+    assert (report.written, report.filtered) == (2, 2)
+    (reason,) = report.filtered_by_stage["exact_duplicates"]
+    assert reason.startswith("the same as a row of ")
+    made(tmp_path / "one", log, TOPICS[:4])
+    again = made(tmp_path / "two", log, TOPICS[1:], stage)
+    assert (again.written, again.filtered, again.dropped_again, again.calls) == (1, 3, 1, 0)
+
+
+def test_a_column_of_any_file_may_be_what_rows_are_compared_with(tmp_path: Path) -> None:
+    other = written(tmp_path / "other.jsonl", [{"body": "The TIDE."}, {"body": "The moon."}])
+    rows = [{"text": "the tide."}, {"text": "the sun."}]
+    assert kept(rows, against={"source": str(other), "column": "body"}) == [1]
+    assert kept(rows, against=[str(written(tmp_path / "same.jsonl", [{"id": 7, "text": "The sun."}]))]) == [0]
+    assert kept(rows, normalize=False, against={"source": str(other), "column": "body"}) == [0, 1]
+    with pytest.raises(ConfigError, match=r"^against: .*other.jsonl has no column 'text'\. Name the one"):
+        kept(rows, field="text", against=[str(other)])
+
+
+def test_an_output_is_not_compared_with_itself(tmp_path: Path) -> None:
+    made(tmp_path, tmp_path / "log", TOPICS[:2])
+    before = (tmp_path / "out.jsonl").read_bytes()
+    with pytest.raises(ConfigError, match=r"output_file: .* is also used as quality\[0\]\. Give each of them a file"):
+        made(tmp_path, tmp_path / "log", TOPICS[:2], ExactDuplicatesStage(against=[str(tmp_path / "out.jsonl")]))
+    assert (tmp_path / "out.jsonl").read_bytes() == before

@@ -129,7 +129,7 @@ def dropped(folder: Path) -> dict[str, tuple[str, str]]:
 def in_order(folder: Path) -> list[str]:
     """The texts of all recorded rows in the order of the walk, which is that of their items' keys here."""
     with closing(sqlite3.connect(folder / "out.jsonl.ledger")) as database:
-        keys = dict(database.execute("SELECT position, key FROM items WHERE state != 3"))
+        keys = dict(database.execute("SELECT position, key FROM items WHERE state = 1"))
     found = []
     for _, position in sorted((key, position) for position, key in keys.items()):
         chance = random.Random(position)
@@ -250,6 +250,16 @@ def test_a_row_that_a_stage_raises_about_stays_as_it_was(tmp_path: Path) -> None
     assert (texts(tmp_path), dropped(tmp_path)) == before
     generate(tmp_path, NearStage(within=2))
     assert_as_the_oracle(tmp_path, NearStage(within=2))
+
+
+def test_a_plan_does_not_wait_for_a_comparison_that_takes_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    generate(tmp_path, EvenStage())
+    monkeypatch.setattr("datafast.engine.changes._LONGEST_S", 0)
+    change = dataset(tmp_path, NearStage()).estimate([provider(tmp_path)]).change
+    assert (change.decided_again, change.stages_drop) == (ROWS, None)
+    assert change.sentences() == [
+        f"The stages under quality have changed and decide about {ROWS} rows again, without a call."
+    ]
 
 
 def test_a_plan_says_how_many_rows_would_move(tmp_path: Path) -> None:
@@ -379,13 +389,14 @@ def test_what_raises_at_the_end_is_said_and_tried_again(tmp_path: Path, monkeypa
 
 
 class SlowStage(NearStage):
-    """Waits until somebody lets it go on."""
+    """Takes its time until somebody lets it go on."""
 
+    compares_live = False
     stage: Literal["slow"] = "slow"  # type: ignore[assignment]
 
     def features(self, rows: Sequence[BaseModel]) -> list[int]:
         REACHED.set()
-        GOES_ON.wait(30)
+        GOES_ON.wait(0.2)
         return super().features(rows)
 
 
@@ -403,8 +414,8 @@ def test_an_interruption_abandons_a_long_comparison_and_says_so(
 
     def interrupt() -> None:
         REACHED.wait(30)
-        made.executor.stop()
-        threading.Timer(0.2, GOES_ON.set).start()
+        while not GOES_ON.wait(0.01):
+            made.executor.stop()
 
     thread = threading.Thread(target=interrupt)
     thread.start()
@@ -415,6 +426,7 @@ def test_an_interruption_abandons_a_long_comparison_and_says_so(
         pytest.raises(RunStopped),
     ):
         made.generate([provider(tmp_path)])
+    GOES_ON.set()
     thread.join()
     report = assert_balanced(made.report)
     assert (report.written, report.dropped_at_end, report.pending) == (ROWS, 0, 0)
@@ -442,3 +454,29 @@ def test_a_long_comparison_tells_how_far_it_is(tmp_path: Path, monkeypatch: pyte
     assert settled == RowsSettled(
         dropped=report.dropped_at_end, returned=0, written=report.written, filtered=report.filtered
     )
+
+
+def test_an_interruption_at_the_start_leaves_all_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    generate(tmp_path, EvenStage())
+    before = file_of(tmp_path)
+    monkeypatch.setattr("datafast.engine.stop._LAST_WORK_S", 0.05)
+    monkeypatch.setattr("datafast.store.deciding._ROWS_AT_ONCE", 4)
+    REACHED.clear()
+    GOES_ON.clear()
+    made = dataset(tmp_path, SlowStage())
+
+    def interrupt() -> None:
+        REACHED.wait(30)
+        while not GOES_ON.wait(0.01):
+            made.executor.stop()
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.warns(DatafastWarning, match="because the run was interrupted"), pytest.raises(RunStopped):
+        made.generate([provider(tmp_path)])
+    GOES_ON.set()
+    thread.join()
+    assert file_of(tmp_path) == before
+    assert len(requests_in(tmp_path / "requests")) == TOPICS
+    assert assert_balanced(dataset(tmp_path, SlowStage()).generate([provider(tmp_path)]).report).dropped_again > 0
+    assert texts(tmp_path) == {text for text, stage in oracle(tmp_path, SlowStage()).items() if not stage}

@@ -83,7 +83,7 @@ def command(
     Exit codes:
       0    all rows are written or filtered, or as many as --limit asks for
       2    the config or the command is wrong, or you said no; nothing was sent
-      3    finished, but rows failed for good, a target is given up, or there is no row
+      3    finished, but rows failed for good or a target is given up, or no row
       4    stopped early, or batches are under way; the same command goes on
       130  interrupted, the same command goes on
     """

@@ -156,7 +156,7 @@ class RunDisplay:
                 continue
             if self.progress.requested:
                 self.say(self.progress.line(sum(self._in_flight().values())))
-            elif self.progress.preparing:
+            elif self.progress.preparing or self.progress.deciding:
                 self.say(self.progress.before_the_run())
 
     def _waits(self) -> bool:

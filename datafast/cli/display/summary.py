@@ -69,12 +69,9 @@ def show_report(
         both = others if report.changed_again else f", and {report.returned:,} came back"
         lines.append(("decided", f"anew, by other stages: {counted(report.dropped_again, 'row')} left the file{both}"))
     if report.dropped_at_end or report.returned_at_end:
-        lines.append(
-            (
-                "compared",
-                f"with each other: {counted(report.dropped_at_end, 'row')} left the file, and {report.returned_at_end:,} came back",
-            )
-        )
+        what = "with each other and with the targets" if report.targets else "with each other"
+        left = counted(report.dropped_at_end, "row")
+        lines.append(("compared", f"{what}: {left} left the file, and {report.returned_at_end:,} came back"))
     if report.failures:
         ended = f" ({share(report.failed, report.written + report.filtered + report.failed)} of the rows that are done)"
         why = ", ".join(f"{count:,} {category}" for category, count in report.failures.items())
