@@ -117,7 +117,7 @@ class _Run:
                 await checking
             if self._reorder is not None:
                 self._reorder.flush()
-            self._watch.close()
+            await self._watch.close()
             await self._close()
         self.judged = judged(self._parts)
         if (found := self._store.settled) is not None:

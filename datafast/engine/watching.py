@@ -103,11 +103,11 @@ class Watch:
         self._read = self._cut = 0
         self._is_open = True
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """The output is going to be closed."""
         self._is_open = False
         if self._comparing is not None:
-            self._comparing.close()
+            await self._comparing.close()
         self._tell()
 
     async def go_on(self) -> None:
@@ -270,7 +270,8 @@ class _Comparing:
                 dropped += 1
         return dropped, len(rows)
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        """Ends what is being compared, so that the end of the run has the stages for itself."""
         if self._thread is not None:
-            self._thread.shutdown(wait=True, cancel_futures=True)
-            self._thread = None
+            thread, self._thread = self._thread, None
+            await asyncio.to_thread(thread.shutdown, wait=True, cancel_futures=True)
