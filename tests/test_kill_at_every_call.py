@@ -69,6 +69,7 @@ KINDS = [
     "returned",
     "changed",
     "replaced",
+    "recompared",
     "classification",
     "preference",
     "columns",
@@ -129,7 +130,7 @@ class Shouts(Stage):
 def stages_of(kind: str, first: bool) -> list[Any]:
     if kind == "changed":
         return [Shouts(above=280 if first else 250), {"stage": "length", "max_characters": 290}]
-    if kind == "compared":
+    if kind in ("compared", "recompared"):
         return [SizeStage(by=5 if first else 9)]
     return [{"stage": "length", **({"min_characters": 250} if first else {"max_characters": 290})}]
 
@@ -172,15 +173,15 @@ def run(kind: str, folder: Path, provider: SimulatedProvider, *, first: bool = F
             topics=topics, num_rows=2, output_file=folder / "out.jsonl", run=RunConfig(**RUN)
         )
         return ConversationDataset(config).generate([provider])
-    if kind in ("decided", "changed", "compared", "replaced"):
-        topics = 4 if kind == "compared" and first else 8
+    if kind in ("decided", "changed", "compared", "replaced", "recompared"):
+        topics = 4 if kind in ("compared", "recompared") and first else 8
         stages = stages_of(kind, first)
         return raw(
             folder,
             topics=topics,
             num_samples_per_prompt=3,
             quality=stages,
-            regenerate=2 if kind == "replaced" else 0,
+            regenerate=2 if kind in ("replaced", "recompared") else 0,
             run=RUN,
         ).generate([provider])
     if kind == "returned":
@@ -204,7 +205,7 @@ def run(kind: str, folder: Path, provider: SimulatedProvider, *, first: bool = F
 
 def before(kind: str, folder: Path, log: Path) -> None:
     """What has to be there before the run that dies."""
-    if kind in ("moved", "decided", "compared", "returned", "changed", "replaced", "retry"):
+    if kind in ("moved", "decided", "compared", "returned", "changed", "replaced", "recompared", "retry"):
         run(kind, folder, CountingProvider("m", log=log, reply=one_of_two if kind == "retry" else None), first=True)
 
 

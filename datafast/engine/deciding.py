@@ -42,6 +42,7 @@ class Decider:
         walks: those of the stages that compare rows, likewise.
         walk_names: the names of these.
         most_replaced: how often a row that they drop is made again; not if it is one of `for_good` that has dropped it.
+        num_rows: how many rows the plan asks for.
         looked_at: how many rows the last pass has looked at, of `expected`; for others to tell.
         unasked, asked_in_vain: see `datafast.store.verdicts.Decides`.
         missing_calls: the calls of the last pass that were never made, by route of the plan and role.
@@ -58,6 +59,7 @@ class Decider:
         self.walk_names = frozenset(one.name for one in compared)
         self.most_replaced = job.regenerate
         self.for_good = frozenset({SURPLUS})
+        self.num_rows = job.plan.num_rows
         self.looked_at = self.expected = 0
         self._unasked: dict[int, dict[int, int]] = {}
         self._in_vain: set[int] = set()

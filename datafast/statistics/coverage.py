@@ -213,7 +213,7 @@ class _Places:
 
 def _fill_in(outcomes: Array, ledger: LedgerReader, places: _Places) -> None:
     """Notes how many rows of each chosen item were written, filtered and have failed."""
-    filtered = ledger.filtered.in_plan()
+    filtered = ledger.filtered.counted()
     for item in ledger.items():
         number = None if item.state is ItemState.STALE else places.of(item)
         if number is None:

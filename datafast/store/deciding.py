@@ -17,6 +17,7 @@ from typing import IO
 import orjson
 
 from datafast.store.compaction import behind_link
+from datafast.store.generations import arrange
 from datafast.store.ledger import Ledger
 from datafast.store.recorded_rows import recorded_rows
 from datafast.store.reversing import Changes, Texts, apply, note, spool_in
@@ -60,8 +61,17 @@ def settle(rows: Path, ledger: Ledger, decides: Decides) -> Reversed | None:
     each = bool(ledger.meta("unasked"))
     is_settled = ledger.is_settled or decides.walks == "[]"
     if not ledger.has_rows or (not each and is_settled and ledger.walks == decides.walks):
-        return None
+        return _rows_to_replace(ledger, decides)
     return _decide(rows, ledger, decides, each=each)
+
+
+def _rows_to_replace(ledger: Ledger, decides: Decides) -> Reversed | None:
+    """Rows that were dropped before all others were there, and are to be made again now. None if there are none."""
+    if not decides.most_replaced:
+        return None
+    with ledger.transaction():
+        found = Reversed(to_replace=arrange(ledger, decides))
+    return found if found.to_replace else None
 
 
 def _decide(rows: Path, ledger: Ledger, decides: Decides, *, each: bool, tries_again: bool = False) -> Reversed:

@@ -181,6 +181,11 @@ class FilteredTable:
         """The numbers of the rows, as a bit mask, of each item that is in the plan."""
         return masks_from(self._db.execute(f"SELECT item, number FROM {_WITH_ITEMS} WHERE state != 3"))  # noqa: S608 - our own text
 
+    def counted(self) -> dict[int, int]:
+        """The same, without those that do not count."""
+        query = f"SELECT item, number FROM {_WITH_ITEMS} WHERE state != 3 AND NOT hidden"  # noqa: S608 - our own text
+        return masks_from(self._db.execute(query))
+
     def of_unfinished(self) -> dict[int, int]:
         """The same of each item that is open or has failed, of rows that count."""
         query = f"SELECT item, number FROM {_WITH_ITEMS} WHERE state IN (0, 2) AND NOT hidden"  # noqa: S608 - our own text

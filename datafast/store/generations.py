@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from datafast.store.ledger import Ledger
 from datafast.store.records import ItemState
+from datafast.store.verdicts import Decides
 
 __all__ = ["arrange"]
 
@@ -30,12 +31,11 @@ class _Slot(NamedTuple):
     stages: list[str]
 
 
-def arrange(ledger: Ledger, most: int, *, for_good: Collection[str] = (), moved: Iterable[int] = ()) -> int:
+def arrange(ledger: Ledger, decides: Decides, *, moved: Iterable[int] = ()) -> int:
     """Notes which generations count, now that the verdicts about them are known, and opens items some of whose rows are to be made again.
+    What was dropped because of other rows is made again once all rows are there: until then more of them may come, and change that.
 
     Args:
-        most: how often a row is made again.
-        for_good: stages whose rows are not made again.
         moved: items some of whose rows have just left the file, or come back into it.
 
     Returns:
@@ -43,8 +43,11 @@ def arrange(ledger: Ledger, most: int, *, for_good: Collection[str] = (), moved:
 
     Called inside a transaction of the ledger.
     """
+    most = decides.most_replaced
     if not most and not ledger.filtered.has_generations:
         return 0
+    is_complete = ledger.counts(decides.num_rows).pending == 0
+    for_good = decides.for_good if is_complete else decides.for_good | decides.walk_names
     shown: list[int] = []
     hidden: list[int] = []
     opened: dict[int, int] = {}

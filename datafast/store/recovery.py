@@ -323,7 +323,7 @@ def _are_to_replace(ledger: Ledger, how: Opening) -> bool:
     if not how.retry_failed or how.decides is None:
         return False
     with ledger.transaction():
-        return arrange(ledger, how.decides.most_replaced, for_good=how.decides.for_good) > 0
+        return arrange(ledger, how.decides) > 0
 
 
 def _reopen(ledger: Ledger, matched: Matched, chosen: Collection[int] | None) -> None:

@@ -130,7 +130,7 @@ def apply(rows: Path, ledger: Ledger, changes: Changes, meta: Mapping[str, str],
         with ledger.transaction():
             ledger.filtered.reword(changes.reworded)
             note(ledger, meta)
-            changes.counts.to_replace = arrange(ledger, decides.most_replaced, for_good=decides.for_good)
+            changes.counts.to_replace = arrange(ledger, decides)
         return
     rows.touch()
     with new_files(rows, ledger) as (target, _):
@@ -145,8 +145,7 @@ def apply(rows: Path, ledger: Ledger, changes: Changes, meta: Mapping[str, str],
                 retold=moves.retold,
                 slots=moves.slots,
             )
-            again, for_good = decides.most_replaced, decides.for_good
-            changes.counts.to_replace = arrange(ledger, again, for_good=for_good, moved=moves.slots)
+            changes.counts.to_replace = arrange(ledger, decides, moved=moves.slots)
             ledger.replace_appends(appends, emptied=(), cut={}, renumbered=False)
             ledger.set_meta("renames", orjson.dumps([[target.name, rows.name]]).decode())
         ledger.checkpoint()

@@ -83,9 +83,7 @@ class Scans:
 
     def dropped(self) -> Iterator[ScannedDrop]:
         """The rows that stages have dropped, of items that are in the plan."""
-        query = (
-            "SELECT d.id AS id, d.item, stage, reason, row FROM filtered d JOIN items i ON i.id = d.item AND state != 3"
-        )
+        query = "SELECT d.id AS id, d.item, stage, reason, row FROM filtered d JOIN items i ON i.id = d.item AND state != 3 AND NOT hidden"
         for row in self._pages(query, "d.id"):
             yield ScannedDrop._make(row)
 

@@ -112,6 +112,7 @@ class Decides(Protocol):
         walks: of those that compare rows, as JSON.
         walk_names: the names of these.
         most_replaced: how often a row that they drop is made again; not if it is one of `for_good` that has dropped it.
+        num_rows: how many rows the plan asks for.
         unasked: of the last pass, the rows about which models have to be asked first, as bit masks by the ids of their items and by
             generation.
         asked_in_vain: those of these items about which models were asked, and gave no usable answer.
@@ -122,6 +123,7 @@ class Decides(Protocol):
     walk_names: frozenset[str]
     most_replaced: int
     for_good: frozenset[str]
+    num_rows: int
 
     @property
     def unasked(self) -> Mapping[int, Mapping[int, int]]: ...

@@ -141,6 +141,16 @@ def test_a_row_is_made_again_no_more_often_than_asked(tmp_path: Path) -> None:
     assert (again.calls, again.filtered) == (0, TOPICS * EACH)
 
 
+def test_statistics_and_status_count_a_row_once(tmp_path: Path) -> None:
+    report = generate(tmp_path, [Ends(drops="abc")], 1)
+    assert 0 < report.filtered < TOPICS * EACH
+    found = raw(tmp_path, topics=TOPICS, num_samples_per_prompt=EACH).statistics()
+    assert (found.written, found.total.filtered) == (report.written, report.filtered)
+    status = json.loads(CliRunner().invoke(cli, ["status", str(tmp_path / "out.jsonl"), "--json"]).output)
+    assert (status["written"], status["filtered"]) == (report.written, report.filtered)
+    assert sum(status["filtered_by_stage"]["ends"].values()) == report.filtered
+
+
 def test_dropped_rows_are_listed_with_uuid_and_generation(tmp_path: Path) -> None:
     generate(tmp_path, [Ends(drops="abc")], 1)
     told = CliRunner().invoke(cli, ["dropped", str(tmp_path / "out.jsonl"), "--json"])
@@ -395,8 +405,9 @@ def compared(folder: Path, times: int, *, topics: int = TOPICS, latency_s: float
     provider = CountingProvider("m", log=folder / "requests", reply=reply, latency_s=latency_s, latency_jitter_s=0.003)
     settings: dict[str, Any] = {"topics": topics, "num_samples_per_prompt": 2, "regenerate": times, **fields}
     quality = settings.pop("quality", [{"stage": "exact_duplicates"}])
+    limit = settings.pop("limit", None)
     dataset: RawDataset = raw(folder, quality=quality, **settings)
-    dataset.generate([provider])
+    dataset.generate([provider], limit=limit)
     return assert_balanced(dataset.report)
 
 
@@ -431,3 +442,12 @@ def test_what_a_target_has_no_room_for_is_not_made_again(tmp_path: Path) -> None
     report = compared(tmp_path, 3, topics=3, target_rows=4, quality=[])
     assert report.written == 4
     assert all(count == 0 for (count,) in recorded(tmp_path, "SELECT generation FROM filtered"))
+
+
+def test_rows_that_others_push_out_are_made_again_once_all_rows_are_there(tmp_path: Path) -> None:
+    first = compared(tmp_path, 20, topics=3, limit=2)
+    assert (first.filtered, first.pending) == (2, 2)
+    assert len(requests_in(tmp_path / "requests")) == 2
+    whole = compared(tmp_path, 20, topics=3)
+    assert (whole.written, whole.filtered, whole.pending) == (6, 0, 0)
+    assert sorted(ends(tmp_path)) == list(LETTERS)

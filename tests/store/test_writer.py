@@ -436,6 +436,7 @@ class DropsAll:
     walk_names: frozenset[str] = frozenset()
     most_replaced = 0
     for_good: frozenset[str] = frozenset()
+    num_rows = 0
 
     def __init__(self, settings: str) -> None:
         self.settings = settings
