@@ -1,10 +1,13 @@
-"""Rows of 100 words through the stages, as `datafast filter` decides about them, and through a loop that reads and writes them."""
+"""Rows of 100 words through the stages, as `datafast filter` decides about them, and through a loop that reads and writes them; and in a
+run, between replies."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ from typing import Any
 from benchmarks.faults import clean_texts, test_texts
 from benchmarks.instruments import peak_mb, stopwatch
 
-__all__ = ["STAGES", "bare", "filtered"]
+__all__ = ["STAGES", "bare", "filtered", "live"]
 
 _WORDS = 100
 _TEXT_LINES = 5_000  # of a test that rows are compared with
@@ -81,6 +84,71 @@ def _against(folder: str, name: str) -> dict[str, Any]:
     made = (f"Case {number}: {text}" for number in range(_TEXT_LINES // 20) for text in test_texts())
     path.write_text("".join(json.dumps({"question": text}) + "\n" for text in made), encoding="utf-8")
     return {"against": {"source": str(path), "column": "question"}}
+
+
+def live(folder: str, rows: int, in_flight: int, reply_s: float, stages: list[str]) -> dict[str, float]:
+    """Makes so many rows with replies that take so long, while stages decide about them. Seconds of the run, and by how many seconds the
+    event loop was late at the 99th percentile."""
+    from datafast._util import background
+    from datafast.datasets import RawDataset
+    from datafast.schema.config import RawDatasetConfig, RunConfig
+    from datafast.schema.data_rows import TextRow
+
+    def run(name: str, count: int) -> float:
+        writer = _writer([row["text"] for row in _rows(count)], reply_s)
+        config = RawDatasetConfig(
+            document_types=["note"],
+            topics=[f"topic {number}" for number in range(count)],
+            num_samples_per_prompt=1,
+            output_file=f"{folder}/{name}.jsonl",
+            quality=[{"stage": one, **STAGES[one], **_against(folder, one)} for one in stages],
+            run=RunConfig(max_concurrency=in_flight),
+        )
+        first = TextRow(uuid="", text="A first row.", language="en", metadata={})
+        for stage in config.quality:  # what it reads once is not counted
+            stage.check(TextRow)
+            stage.decide(first, None)
+        started = time.perf_counter()
+        RawDataset(config).generate([writer], progress=False)
+        return time.perf_counter() - started
+
+    run("warm", in_flight)
+    late: list[float] = []
+    watching = background.submit(_watch(late))
+    wall_s = run("measured", rows)
+    watching.cancel()
+    return {"wall_s": wall_s, "late_s": sorted(late)[int(0.99 * len(late))]}
+
+
+def _writer(texts: list[str], reply_s: float) -> Any:
+    """A model that gives these texts."""
+    from datafast.llms.base import Response
+    from datafast.llms.replies.completion import encode_completion
+    from datafast.llms.simulated.provider import SimulatedBackend, SimulatedProvider
+    from datafast.types import Usage
+
+    class Backend(SimulatedBackend):
+        async def complete(self, request: Any) -> Response:
+            await asyncio.sleep(reply_s)
+            reply = json.dumps({"texts": [texts.pop()]})
+            raw = encode_completion(
+                reply, model="simulated/writer", usage=Usage(1, 1), finish_reason="stop", refusal=""
+            )
+            return Response(raw=raw, latency_s=reply_s)
+
+    class Writer(SimulatedProvider):
+        def open(self, *, max_connections: int) -> Backend:
+            return Backend(self)
+
+    return Writer("writer")
+
+
+async def _watch(late: list[float]) -> None:
+    """Notes by how many seconds the event loop is late, every few milliseconds."""
+    while True:
+        started = time.perf_counter()
+        await asyncio.sleep(0.002)
+        late.append(time.perf_counter() - started - 0.002)
 
 
 def bare(folder: str, rows: int) -> dict[str, float]:

@@ -43,6 +43,7 @@ TINY = Sizes(
     knee_calls=100,
     batch_calls=(20, 40),
     stage_rows=(30, 20),
+    live_rows=20,
     statistics_rows=40,
 )
 EXPECTED = {
@@ -85,11 +86,13 @@ EXPECTED = {
         "CPU a row, 30 rows of 100 words, all 10",
         "peak RSS, 30 rows of 100 words, all 10",
         *(f"CPU a row, 20 rows of 100 words, `{name}`" for name in STAGES),
+        "wall time of 20 rows made, 64 in flight at 0.5 s each, 9 stages",
+        "delay of the event loop (99 %), 20 rows made, 64 in flight at 0.5 s each, 9 stages",
     ],
     "statistics": [
         f"{figure}, 40 rows of 100 words, {what}"
         for what in ("an output with its ledger", "a file without one")
-        for figure in ("wall time", "peak RSS")
+        for figure in ("CPU", "peak RSS")
     ],
 }
 

@@ -81,10 +81,10 @@ def test_every_command_ends_with_a_message(
         shutil.copytree(good, tmp_path / "out")
         told = f"{number}: {damage(tmp_path / 'out' / name, random.Random(f'{name} {number}'))}"
         began = time.process_time()
-        for command in ("status", "failures"):
-            result = CliRunner().invoke(cli, [command, "out/out.jsonl"])
+        for command in (["status"], ["failures"], ["stats", "--effects", "0"]):
+            result = CliRunner().invoke(cli, [*command, "out/out.jsonl"])
             if result.exception is not None and not isinstance(result.exception, SystemExit):
-                raise AssertionError(f"{told}, {command}") from result.exception
+                raise AssertionError(f"{told}, {command[0]}") from result.exception
             assert result.exit_code in (0, 2, 3), told
             assert result.output.strip(), told
         dataset = raw(tmp_path / "out", topics=TOPICS, num_samples_per_prompt=2, quality=QUALITY)

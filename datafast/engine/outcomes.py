@@ -251,7 +251,8 @@ class Outcomes:
         if not (new or also) or not self._job.row_stages:
             return outcome
         rows: list[Any] = [*(outcome.rows[number] for number in new), *also]  # each has a line, so it is a row
-        deciding = self._stages.decide(rows, item, self._asking(item, record, share) if self._stages.ask else None)
+        asking = self._asking(item, record, share) if self._stages.ask else None
+        deciding = self._stages.decide(rows, item, asking, share.on_wait)
         try:
             found = await (self._at_desk(record, deciding) if self._stages.ask else deciding)
         except ItemPending:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -55,12 +55,17 @@ class RowStages:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def decide(
-        self, rows: Sequence[BaseModel], item: WorkItem, generate: Generate | None
+        self,
+        rows: Sequence[BaseModel],
+        item: WorkItem,
+        generate: Generate | None,
+        waiting: Callable[[int], None] = lambda change: None,
     ) -> Sequence[Decided | CallFailed]:
         """What the stages say about each of the rows of an item, or why a model gave no verdict.
 
         Args:
             generate: as `Generate.for_stages` gives it; None where no stage asks.
+            waiting: called with +1 and -1 around what needs no slot.
 
         Raises:
             ItemPending: a model that is asked does not work now.
@@ -75,7 +80,12 @@ class RowStages:
                 break
             kept = list(left.values())
             if isinstance(part, list):
-                said: Sequence[Decided | CallFailed] = await self._off_loop(part, kept, item)
+                waiting(1)
+                try:
+                    await asyncio.sleep(0)  # other items send their requests first
+                    said: Sequence[Decided | CallFailed] = await self._off_loop(part, kept, item)
+                finally:
+                    waiting(-1)
             else:
                 assert generate is not None  # noqa: S101 - a stage asks
                 said = await generate.gather(*(_asked(part, one, item, generate) for one in kept))

@@ -196,6 +196,16 @@ def test_stages_decide_about_it_as_about_all_rows(tmp_path: Path) -> None:
     assert (tmp_path / "out.jsonl").read_bytes() == before
 
 
+def test_replacements_come_first_and_what_they_do_not_bring_is_filled(tmp_path: Path) -> None:
+    model = _Model(tmp_path, bad={"ice in French, dry": 3, "tides in English, warm": 1})
+    dataset = _dataset(tmp_path, regenerate=1).generate([model.provider])
+    assert (assert_balanced(dataset.report).written, model.calls) == (11, 14)
+    dataset.generate([model.provider], fill=True)
+    report = assert_balanced(dataset.report)
+    assert (report.requested, report.written, model.calls) == (13, 12, 16)
+    assert "good 4 about ice in French, dry, 1." in _texts(tmp_path)
+
+
 def test_failed_rows_of_further_draws_say_what_they_are_about(tmp_path: Path) -> None:
     model = _Model(tmp_path, bad={}, empty={"ice in French, dry": 2})
     dataset = _dataset(tmp_path).generate([model.provider]).generate([model.provider], fill=True)

@@ -435,6 +435,31 @@ def test_near_duplicates_of_a_large_file_are_looked_for_in_its_beginning(monkeyp
     assert found.notes == ["Near-duplicates were looked for in the first 10 rows of the file."]
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"quality": [{"stage": "length", "min_words": 50}], "regenerate": 2},
+        {"quality": [{"stage": "near_duplicates", "threshold": 0.3, "ngram": 1}]},
+        {
+            "quality": [{"stage": "length", "min_words": 50}],
+            "num_rows": None,
+            "target_rows": {"by": "language", "each": 9},
+        },
+    ],
+    ids=["regenerated", "compared", "targets"],
+)
+def test_filtered_rows_are_counted_as_the_report_counts_them(more: dict[str, Any]) -> None:
+    dataset = raw(**more)
+    report = dataset.generate([SimulatedProvider()]).report
+    assert report is not None
+    assert report.filtered > 0
+    found = dataset.statistics()
+    assert (found.total.rows, found.total.filtered) == (report.written, report.filtered)
+    assert found.total.filtered_by_stage == report.filtered_by_stage
+    assert_adds_up(found)
+    assert_all_is_paid_for(found)
+
+
 def test_a_sample_is_drawn_by_a_seed_and_said() -> None:
     rows = [{"text": f"text {number} of {number % 7}", "language": "en"} for number in range(400)]
     path = write(rows)

@@ -137,6 +137,7 @@ def read_only(folder: Path) -> tuple[dict[str, Any], Iterator[int]]:
     status["failures"] = {category: entry["rows"] for category, entry in found["failures"].items()}
     others = [["failures", output, *ledger], *(["plan", path.name] for path in sorted(folder.glob("*.yaml")))]
     others += [["status", path.name] for path in grown_topics(folder)]
+    others += [["stats", output, *ledger, "--effects", "0"]]
     return status, (code, *(command(*other)[0] for other in others))
 
 
