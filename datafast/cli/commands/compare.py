@@ -64,8 +64,8 @@ def command(ctx: click.Context, /, a: Path, b: Path, seed: int, as_json: bool, v
     on where it was.
 
     \b
-    datafast compare old.jsonl new.jsonl
-    datafast compare old.jsonl new.jsonl --judge openai/gpt-6-luna --rubric "Which one is clearer?"
+    datafast compare a.jsonl b.jsonl
+    datafast compare a.jsonl b.jsonl --judge openai/gpt-6-luna --rubric "Clearer?"
 
     \b
     Exit codes: 0 compared, 2 wrong files or command, 4 judging stopped early
