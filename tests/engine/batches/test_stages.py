@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+from zlib import crc32
 
 import pytest
 
 from datafast.errors import RunStopped
 from datafast.llms import OpenAIProvider
+from datafast.plan.items import WorkItem
+from datafast.quality.base import KEEP, Stage, Verdict, drop
 from datafast.quality.judge import JudgeStage
 from tests.servers.batch_server import KEY, BatchServer
 from tests.support import assert_balanced, raw, rows_of, same_rows
@@ -55,3 +60,28 @@ def test_a_judge_of_rows_that_are_there_is_one_wave(tmp_path: Path, server: Batc
     assert waves(server) == [4, 8]
     assert same_rows(rows_of(tmp_path / "out.jsonl"), before)
     assert set(server.bought_ids.values()) == {1}
+
+
+class Turns(Stage):
+    """Drops rows by their texts, about half of them."""
+
+    stage: Literal["turns"] = "turns"
+
+    def decide(self, row: Any, item: WorkItem) -> Verdict:
+        return drop("its turn") if crc32(row.text.encode()) % 2 else KEEP
+
+
+@pytest.mark.filterwarnings("ignore:All .* rows were filtered")
+def test_dropped_rows_are_made_again_by_further_batches(tmp_path: Path, server: BatchServer) -> None:
+    def made() -> Any:
+        fields: dict[str, Any] = {"num_samples_per_prompt": 3, "quality": [Turns()], "regenerate": 2}
+        dataset = raw(tmp_path, topics=4, run={"mode": "batch"}, **fields)
+        return assert_balanced(dataset.generate([provider(server)]).report)
+
+    report = made()
+    assert (report.pending, report.failed) == (0, 0)
+    with closing(sqlite3.connect(tmp_path / "out.jsonl.ledger")) as database:
+        found = database.execute("SELECT count(*), max(generation) FROM filtered").fetchone()
+    assert found[0] > report.filtered
+    assert found[1] == 2
+    assert made().calls == 0
