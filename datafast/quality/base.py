@@ -225,7 +225,13 @@ def further_roles(stages: Sequence[BaseStage]) -> list[FurtherRole]:
     for number, stage in enumerate(stages):
         if not isinstance(stage, ModelStage):
             continue
-        for place, (role, provider) in enumerate(zip(stage.roles, stage.providers, strict=True)):
+        roles = stage.roles
+        for place, (role, provider) in enumerate(zip(roles, stage.providers, strict=True)):
+            if role in roles[:place]:
+                raise ValueError(
+                    f"quality[{number}].providers[{place}]: {named_provider(provider).label} is there twice. Leave it out, or give it a "
+                    f"name of its own (name: ...)."
+                )
             known = found.setdefault(role, FurtherRole(role, provider, role, ("quality", number, "providers", place)))
             if not named_provider(provider).agrees_with(named_provider(known.provider)):
                 raise ValueError(

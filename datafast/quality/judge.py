@@ -99,6 +99,8 @@ class JudgeStage(JudgeFields, ModelStage):
             self._template = parse_template(self.prompt, names=names, field="prompt")
         if (rubric := self.rubric_text) is not None:
             self._rubric = parse_template(rubric, names=names, field="rubric")
+        if self._template is not None and not self._template.names and not (self._rubric and self._rubric.names):
+            raise ConfigError("prompt: It shows judges nothing of a row. Name a field in it, as in {text}.")
         if self.keep_as is not None:
             require_metadata(row_model, "keep_as")
         self._condition = Condition.parsed(self.kept_if, names=_SAID, field="keep_if")

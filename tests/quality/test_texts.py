@@ -466,6 +466,33 @@ def test_wrong_settings_are_refused(tmp_path: Path, given: Any, problem: str) ->
         raw(tmp_path, quality=[given])
 
 
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"json_schema": {"type": "objekt"}}, r"quality\[0\]: json_schema\.type: This is not a JSON Schema: 'objekt'"),
+        ({"json_schema": {"pattern": "(?=x)"}}, r"json_schema: The pattern '\(\?=x\)' cannot be used: .* look-around"),
+        ({"json_schema": {"$ref": "#/$defs/town"}}, r"json_schema: The \$ref '#/\$defs/town' leads nowhere"),
+        ({"answer": "(?=x)(a)", "equals": "language"}, r"cannot be used: invalid perl operator: \(\?=\. Write"),
+    ],
+)
+def test_checks_that_could_never_decide_are_refused_before_anything_is_bought(
+    tmp_path: Path, given: Any, problem: str
+) -> None:
+    made = raw(tmp_path, quality=[{"stage": "check", "field": "text", **given}])
+    with pytest.raises(ConfigError, match=problem):
+        made.generate([SimulatedProvider()])
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+@pytest.mark.filterwarnings("ignore:All .* rows were filtered")
+def test_a_schema_may_refer_to_its_own_parts(tmp_path: Path) -> None:
+    schema = {"$ref": "#/$defs/town", "$defs": {"town": {"required": ["name"]}}}
+    stage = CheckStage(field="answer", json_schema=schema)
+    raw(tmp_path, quality=[{"stage": "check", "field": "text", "json_schema": schema}]).generate([SimulatedProvider()])
+    assert dropped(stage, "", answer={"name": "Husum"}) is None
+    assert dropped(stage, "", answer={}) == "does not fit the schema"
+
+
 def test_all_of_them_go_through_a_run_and_a_written_config(tmp_path: Path) -> None:
     stages: list[dict[str, Any]] = [
         {"stage": "refusals"},
