@@ -47,6 +47,6 @@ def test_what_is_not_such_a_class_is_refused_with_what_is_expected(
     offer: Offer, door: Any, group: str, home: str, text: str
 ) -> None:
     offer("odd", {"odd_things.py": text}, entry_points=f"[{group}]\nodd = odd_things:it\n")
-    with pytest.raises(ConfigError, match=f"a class derived from {home} with a field") as caught:
+    with pytest.raises(ConfigError, match=f"a class derived from {home}.* with a field") as caught:
         door.load("odd")
     assert "of the package odd" in str(caught.value)
