@@ -66,9 +66,9 @@ class Outcomes:
             ItemParked: it waits for a batch.
         """
         outcome: Outcome | None = Outcome({}, None)
-        if (
-            not record.dropped or record.begun & (every := (1 << item.num_rows) - 1) != every
-        ):  # else all that is left is to be made again
+        every = (1 << item.num_rows) - 1
+        only_replaces = bool(record.dropped) and record.begun & every == every
+        if not only_replaces:
             outcome = await self.best(item, record, share)
             if outcome is not None and outcome.lines and (self._job.row_stages or record.begun):
                 outcome = await self.decided(item, record, outcome, share)
