@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
@@ -50,6 +50,7 @@ class Sizes:
     chance_calls: int = 400
     knee_calls: int = 6_000
     stage_rows: tuple[int, int] = (200_000, 20_000)  # through all stages, and through each by itself
+    near_rows: int = 1_000_000
     live_rows: int = 2_560  # made while stages decide
     statistics_rows: int = 1_000_000
 
@@ -69,6 +70,7 @@ QUICK = Sizes(
     silent_calls=300,
     knee_calls=2_000,
     stage_rows=(20_000, 5_000),
+    near_rows=50_000,
     live_rows=640,
     statistics_rows=50_000,
 )
@@ -571,7 +573,8 @@ def _stages(sizes: Sizes) -> list[Line]:
 
 
 def _live(sizes: Sizes) -> list[Line]:
-    names = [name for name in STAGES if name != "check"]  # such rows have no facts
+    # Such rows have no facts, and are compared only at the end.
+    names = [name for name in STAGES if name not in ("check", "exact_duplicates", "near_duplicates")]
     size = {"rows": sizes.live_rows, "in_flight": _IN_FLIGHT, "reply_s": 0.5}
     ours, without = _in_turns(
         sizes,
@@ -600,6 +603,22 @@ def _live(sizes: Sizes) -> list[Line]:
             **shown,
         ),
     ]
+
+
+def _duplicates(sizes: Sizes) -> list[Line]:
+    rows = sizes.near_rows
+    runs = [_through(["near_duplicates"], rows)]  # it takes minutes, and is the same each time
+    memory = Line(
+        case="duplicates",
+        measured=f"peak RSS, {rows:,} rows of 100 words, `near_duplicates`",
+        unit="MB",
+        ours=[ours["peak_mb"] for ours, _ in runs],
+        peer=[bare["peak_mb"] for _, bare in runs],
+        peer_is="read and written",
+        limit=3_000,
+        digits=0,
+    )
+    return [replace(_stage_line("`near_duplicates`", rows, runs), case="duplicates"), memory]
 
 
 def _through(names: list[str], rows: int) -> tuple[_Result, _Result]:
@@ -657,6 +676,7 @@ CASES: Mapping[str, Callable[[Sizes], list[Line]]] = {
     "resume": _resume,
     "local": _local,
     "stages": _stages,
+    "duplicates": _duplicates,
     "statistics": _statistics,
 }
 """By name, in the order of the table."""

@@ -30,6 +30,8 @@ STAGES: dict[str, dict[str, Any]] = {
     "repetition": {},
     "pii": {},
     "contamination": {},
+    "exact_duplicates": {},
+    "near_duplicates": {},
     "check": {"field": "facts", "json_schema": {"type": "object", "required": ["words"]}},
 }
 """By name: the settings of each stage that needs no model."""

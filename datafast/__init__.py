@@ -222,7 +222,6 @@ __all__ = [
     "__version__",
     "configure_logger",
     "dataset",
-    "eval",
     "evaluate",
     "expand_prompts",
     "generator",

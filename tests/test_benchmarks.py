@@ -43,6 +43,7 @@ TINY = Sizes(
     knee_calls=100,
     batch_calls=(20, 40),
     stage_rows=(30, 20),
+    near_rows=40,
     live_rows=20,
     statistics_rows=40,
 )
@@ -83,11 +84,15 @@ EXPECTED = {
     ],
     "local": ["wall time of 4 replies of 64 tokens, batches of 8"],
     "stages": [
-        "CPU a row, 30 rows of 100 words, all 10",
-        "peak RSS, 30 rows of 100 words, all 10",
+        "CPU a row, 30 rows of 100 words, all 12",
+        "peak RSS, 30 rows of 100 words, all 12",
         *(f"CPU a row, 20 rows of 100 words, `{name}`" for name in STAGES),
         "wall time of 20 rows made, 64 in flight at 0.5 s each, 9 stages",
         "delay of the event loop (99 %), 20 rows made, 64 in flight at 0.5 s each, 9 stages",
+    ],
+    "duplicates": [
+        "CPU a row, 40 rows of 100 words, `near_duplicates`",
+        "peak RSS, 40 rows of 100 words, `near_duplicates`",
     ],
     "statistics": [
         f"{figure}, 40 rows of 100 words, {what}"

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import re
 from array import array
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, Field, PrivateAttr
 
 from datafast._util.config_model import Accepts
@@ -99,7 +99,7 @@ class _Runs:
                 hashes.extend(_hashes(words, size))
             elif len(words) >= _LEAST:
                 short.setdefault(len(words), set()).update(_hashes(words, len(words)))
-        self._long = array("q", sorted(set(hashes)))
+        self._long = np.unique(np.frombuffer(hashes, np.int64))
         self._short = {length: frozenset(found) for length, found in short.items()}
 
     def share_in(self, text: str) -> float:
@@ -108,12 +108,11 @@ class _Runs:
         for length, known in self._short.items():
             if not known.isdisjoint(_hashes(words, length)):
                 return 1.0
-        runs = list(_hashes(words, self._size))
-        return sum(map(self._has, runs)) / len(runs) if runs else 0.0
-
-    def _has(self, found: int) -> bool:
-        place = bisect_left(self._long, found)
-        return place < len(self._long) and self._long[place] == found
+        runs = np.fromiter(_hashes(words, self._size), np.int64)
+        if not len(runs) or not len(self._long):
+            return 0.0
+        places = self._long.searchsorted(runs)
+        return float((self._long.take(places, mode="clip") == runs).mean())
 
 
 def _words(text: str) -> list[str]:

@@ -35,6 +35,14 @@ def test_a_class_without_a_name_is_refused_with_the_field_to_add(add: Callable[[
     assert f'Give it a field `{tag}: Literal["..."] = "..."`.' in str(caught.value)
 
 
+@pytest.mark.parametrize("thing", [int, "length", UnnamedColumn(type="unnamed"), UnnamedColumn])
+def test_what_is_no_such_class_cannot_be_registered(thing: Any) -> None:
+    with pytest.raises(
+        ConfigError, match=r"cannot be registered\. A class derived from datafast.quality.base.Stage.* is expected"
+    ):
+        stages.register(thing)
+
+
 @pytest.mark.parametrize("text", ["it = 3", "class it: pass", "from datafast.quality.length import LengthStage as it"])
 @pytest.mark.parametrize(
     ("door", "group", "home"),
@@ -47,6 +55,6 @@ def test_what_is_not_such_a_class_is_refused_with_what_is_expected(
     offer: Offer, door: Any, group: str, home: str, text: str
 ) -> None:
     offer("odd", {"odd_things.py": text}, entry_points=f"[{group}]\nodd = odd_things:it\n")
-    with pytest.raises(ConfigError, match=f"a class derived from {home} with a field") as caught:
+    with pytest.raises(ConfigError, match=f"a class derived from {home}.* with a field") as caught:
         door.load("odd")
     assert "of the package odd" in str(caught.value)

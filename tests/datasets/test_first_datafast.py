@@ -400,7 +400,6 @@ def test_rows_cannot_be_set_and_the_message_says_where_they_go(tmp_path: Path) -
         ("from datafast.datasets import TextClassificationDataset", "ClassificationDataset"),
         ("from datafast.llms import GoogleProvider", "GeminiProvider"),
         ("from datafast import LLMStep", "ColumnsDataset"),
-        ("from datafast import eval", "judge"),
     ],
 )
 def test_a_name_that_does_not_exist_here_says_what_does(code: str, told: str) -> None:
