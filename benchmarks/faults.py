@@ -1,7 +1,7 @@
 """Texts with faults that are known, and texts without, to measure the stages by.
 
 The texts stand in `benchmarks/planted`, one a line, with `\\n` for a line break, under a heading for their language or sort. They were
-written after what docs/guides/filtering.md promises, not after the rules. Faults that need another text around them or values in them
+written after what docs/guides promises, not after the rules. Faults that need another text around them or values in them
 are planted here, from a seed. Nobody's data is in them: names and hosts are invented, numbers and keys are drawn.
 
 Half of the lines are for development, the other half is held out: what is changed in a stage is changed after the first half, and

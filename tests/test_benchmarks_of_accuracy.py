@@ -1,4 +1,4 @@
-"""The stages find what is planted, in both halves of the texts, as docs/guides/filtering.md says."""
+"""The stages find what is planted, in both halves of the texts, as docs/guides/accuracy.md says."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from benchmarks.accuracy import (
 )
 from benchmarks.faults import clean_texts
 
-PAGE = Path(__file__).parent.parent / "docs/guides/filtering.md"
+PAGE = Path(__file__).parent.parent / "docs/guides/accuracy.md"
 
 
 @pytest.mark.parametrize("held_out", [False, True])
@@ -57,7 +57,7 @@ def test_the_page_has_the_tables_of_the_program(tmp_path: Path, capsys: pytest.C
     tables = capsys.readouterr().out.strip()
     assert page.read_text() == f"a\n<!-- accuracy -->\n\n{tables}\n\n<!-- accuracy -->\nb\n"
     assert tables in PAGE.read_text(encoding="utf-8"), (
-        "run: python -m benchmarks.accuracy --update docs/guides/filtering.md"
+        "run: python -m benchmarks.accuracy --update docs/guides/accuracy.md"
     )
     assert len(tables.splitlines()) == 2 + len(FAULTS) + len(OTHER_ENGINES) + 1 + 2 + len(CURVES)
 

@@ -243,6 +243,14 @@ def test_every_stage_has_its_table(monkeypatch: pytest.MonkeyPatch) -> None:
     ] == []
 
 
+def test_every_stage_is_in_the_table_of_the_guide(monkeypatch: pytest.MonkeyPatch) -> None:
+    from datafast.quality.registry import STAGES
+
+    monkeypatch.setattr(STAGES, "_registered", {})
+    shown = re.findall(r"^\| \[?`(\w+)`", text_of("guides/filtering.md"), re.MULTILINE)
+    assert [name for name in STAGES.names() if name not in shown] == []
+
+
 def test_every_command_has_its_table() -> None:
     documented = set(re.findall(r"<!-- table: command (\w+(?: \w+)?) -->", text_of("reference/cli.md")))
     assert documented == set(leaf_commands(cli))
@@ -317,7 +325,10 @@ def test_keys_and_default_models_of_the_providers_guide_are_those_of_the_code() 
 
 
 def test_every_reason_for_an_early_end_is_in_the_reference_of_the_report() -> None:
-    assert missing("reference/events-and-report.md", [cause.value for cause in StopCause]) == []
+    line = next(
+        line for line in text_of("reference/events-and-report.md").splitlines() if line.startswith("| `stop_cause`")
+    )
+    assert [cause.value for cause in StopCause if f"`{cause.value}`" not in line] == []
 
 
 def test_every_provider_parameter_is_in_the_providers_guide() -> None:

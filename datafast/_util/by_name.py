@@ -52,8 +52,10 @@ class ModelDoor(Door[type[M]]):
         """Makes a model known in this process, under its name. Can be used as a decorator.
 
         Raises:
-            ConfigError: the class has no name, or it is taken.
+            ConfigError: it is no such class, it has no name, or the name is taken.
         """
+        if not (isinstance(model, type) and issubclass(model, self._base)):
+            raise ConfigError(f"{model!r} cannot be registered. A class derived from {self._home} is expected.")
         name = model.model_fields[self._tag].default
         if not isinstance(name, str) or not name:
             raise ConfigError(f'{model.__name__} has no name. Give it a field `{self._tag}: Literal["..."] = "..."`.')

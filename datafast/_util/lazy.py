@@ -14,13 +14,15 @@ import at the first use of a name; after that it is an ordinary attribute.
 
 from __future__ import annotations
 
+import gc
 import sys
+from contextlib import contextmanager
 from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 __all__ = ["lazy_names"]
 
@@ -42,7 +44,8 @@ def lazy_names(
             raise ImportError(f"{package} has no {name}. {absent[name]}", name=package)
         if name not in home_of:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(import_module(home_of[name]), name)
+        with _without_collection():
+            value = getattr(import_module(home_of[name]), name)
         setattr(sys.modules[package], name, value)
         return value
 
@@ -50,3 +53,17 @@ def lazy_names(
         return sorted({*vars(sys.modules[package]), *home_of})
 
     return get, names
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Holds the garbage collector: what is made while modules are imported stays, and to look through it again and again takes a tenth of
+    the start."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

@@ -153,7 +153,7 @@ class CheckStage(TextStage):
         if not is_apart():
             warn_user(
                 "command: On this machine nothing keeps the code of rows from the network and from other processes of yours. See "
-                "docs/guides/filtering.md, and run it in a container if you do not know what models write."
+                "docs/guides/checks.md, and run it in a container if you do not know what models write."
             )
 
     def settings(self) -> dict[str, Any]:

@@ -91,6 +91,8 @@ class SetIndex:
 
     def nearest(self, wanted: SetKeys) -> tuple[float, int]:
         """The highest Jaccard similarity of a set of the index, and its number. (0, -1) if none that reaches the threshold is found."""
+        if not len(self):
+            return 0.0, -1
         parts = [found for table in self._tables if (found := table.candidates(wanted)) is not None]
         if not parts:
             return 0.0, -1

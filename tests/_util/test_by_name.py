@@ -35,6 +35,14 @@ def test_a_class_without_a_name_is_refused_with_the_field_to_add(add: Callable[[
     assert f'Give it a field `{tag}: Literal["..."] = "..."`.' in str(caught.value)
 
 
+@pytest.mark.parametrize("thing", [int, "length", UnnamedColumn(type="unnamed"), UnnamedColumn])
+def test_what_is_no_such_class_cannot_be_registered(thing: Any) -> None:
+    with pytest.raises(
+        ConfigError, match=r"cannot be registered\. A class derived from datafast.quality.base.Stage.* is expected"
+    ):
+        stages.register(thing)
+
+
 @pytest.mark.parametrize("text", ["it = 3", "class it: pass", "from datafast.quality.length import LengthStage as it"])
 @pytest.mark.parametrize(
     ("door", "group", "home"),
