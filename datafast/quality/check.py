@@ -188,8 +188,8 @@ class CheckStage(TextStage):
         if isinstance(value, str):
             found = _FENCE.findall(value)
             try:
-                value = json.loads(found[0] if found else value)
-            except ValueError:
+                value = _json(found[0] if found else value)
+            except (ValueError, RecursionError):
                 return drop("is not JSON")
         return KEEP if self._validator.is_valid(value) else drop("does not fit the schema")
 
@@ -273,6 +273,8 @@ def _compiled(pattern: str) -> Any:
 def _said(found: object) -> Verdict:
     if isinstance(found, str):
         return drop(found or "the function says no")
+    if type(found).__module__ == "numpy" and type(found).__name__ in ("bool", "bool_"):
+        found = bool(found)  # of a comparison in a library
     if not isinstance(found, bool):
         raise TypeError(f"The function of the check gave {found!r}. Return true, false, or a reason to drop the row.")
     return KEEP if found else drop("the function says no")
@@ -299,9 +301,18 @@ def _is_python(code: str) -> bool:
     return True
 
 
+def _json(text: str) -> Any:
+    """Raises ValueError, also for NaN and Infinity, which are not JSON, and RecursionError."""
+
+    def refused(name: str) -> None:
+        raise ValueError(name)
+
+    return json.loads(text, parse_constant=refused)
+
+
 def _is_json(code: str) -> bool:
     try:
-        json.loads(code)
+        _json(code)
     except (ValueError, RecursionError):
         return False
     return True
