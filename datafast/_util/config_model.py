@@ -148,7 +148,7 @@ def in_our_words(message: str) -> str:
     first, comma, rest = message.removeprefix(_INPUT).removeprefix("a valid ").partition(",")
     if first.startswith("dictionary or instance of"):
         first = "dictionary"
-    if "unable to" in rest:
+    if "unable to" in rest or "fractional part" in rest:
         comma = rest = ""
     expected = _IN_OUR_WORDS.get(first) or _BOUND.sub(r"\2 or \1", first).replace("greater", "more")
     return f"expected {expected}{comma}{rest}"

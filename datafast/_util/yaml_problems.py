@@ -79,7 +79,8 @@ class Problems:
             if detail["type"] == "missing":
                 field = model.model_fields.get(str(keys[0])) if len(keys) == 1 else None
                 about = f"It says: {field.description}" if field and field.description else "It is required."
-                self.add(keys, f"The field is missing. {about}", whole=True)
+                parents = self._file.known_part(keys[:-1]) or keys[:-1]
+                self.add([*parents, keys[-1]], f"The field is missing. {about}", whole=True)
             else:
                 self.add_text(_expected(detail), keys, places=None if keys else places)
 

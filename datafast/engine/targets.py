@@ -184,8 +184,12 @@ class Targets:
         if one.pending or one.accepted >= one.target or not one.drawn:
             return None
         if probability_below(self.min_acceptance, one.accepted, one.drawn) > _CREDIBLE:
-            failed = one.drawn - one.written - one.filtered
-            why = f" ({failed:,} failed)" if failed > 0 else ""
+            counts = {
+                "failed": one.drawn - one.written - one.filtered,
+                "duplicates": sum(repeated for _, repeated in one.by_round or []),
+            }
+            told = ", ".join(f"{rows:,} {what}" for what, rows in counts.items() if rows > 0)
+            why = f" ({told})" if told else ""
             return f"{one.accepted:,} of {one.drawn:,} rows were accepted{why}, which is below min_acceptance ({self.min_acceptance:g})"
         if self.most_duplicates is not None:
             rows, repeated = _newest(one.by_round or [])

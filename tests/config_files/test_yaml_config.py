@@ -207,6 +207,12 @@ MISTAKES = [
         GOOD.replace("raw", "clasification"),
         "c.yaml:1: kind: There is no kind 'clasification'. Did you mean 'classification'?",
     ),
+    (
+        "a field that is missing in one of the forms that a value may have",
+        GOOD + "target_rows: {each: 3}\n",
+        "c.yaml:5: target_rows.by: The field is missing. It is required.",
+    ),
+    ("a fraction", GOOD + "num_rows: 2.5\n", "c.yaml:5: num_rows: expected a whole number, got 2.5."),
     ("no kind", GOOD.replace("kind: raw\n", ""), "c.yaml:1: kind: The field is missing. Write `kind: raw`"),
     (
         "unknown provider",

@@ -289,6 +289,13 @@ def test_a_stratum_that_gives_next_to_nothing_is_given_up_and_says_so(tmp_path: 
     assert (more.calls, more.given_up, by_language(tmp_path)["en"]) == (0, [], 70)
 
 
+def test_duplicates_are_told_where_they_are_why_next_to_nothing_is_accepted(tmp_path: Path) -> None:
+    alike = CountingProvider("m", log=tmp_path / "requests", reply=lambda request: json.dumps({"texts": ["A crane."]}))
+    fields: Any = {"quality": [{"stage": "exact_duplicates"}], "languages": {"en": "English"}}
+    with pytest.warns(DatafastWarning, match=r"1 of 100 rows were accepted \(99 duplicates\), which is below"):
+        made(tmp_path, 200, alike, **fields)
+
+
 def test_rows_that_are_all_alike_end_the_drawing(tmp_path: Path) -> None:
     texts = itertools.cycle(f"The {number} cranes lift forty tons." for number in range(30))
     provider = CountingProvider(
