@@ -62,6 +62,7 @@ class Decider:
         self.num_rows = job.plan.num_rows
         self.looked_at = self.expected = 0
         self._unasked: dict[int, dict[int, int]] = {}
+        self._alike: dict[tuple[tuple[int, int], ...], dict[int, int]] = {}
         self._in_vain: set[int] = set()
         self.missing_calls: Counter[tuple[int, str]] = Counter()
         self._examples: list[tuple[int, Call]] = []
@@ -135,8 +136,10 @@ class Decider:
 
     def note_unasked(self, row: RecordedRow, unasked: Unasked) -> None:
         """Counts a row about which models have to be asked first."""
-        rows = self._unasked.setdefault(row.item, {})
+        rows = dict(self._unasked.get(row.item, {}))
         rows[row.generation] = rows.get(row.generation, 0) | 1 << row.number
+        # Most items are alike in this, and there may be very many.
+        self._unasked[row.item] = self._alike.setdefault(tuple(rows.items()), rows)
         if unasked.again:
             self._in_vain.add(row.item)
         route = row.place.position % self._job.plan.num_routes

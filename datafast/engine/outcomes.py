@@ -36,13 +36,14 @@ T = TypeVar("T")
 
 
 class Outcome(NamedTuple):
-    """The JSON lines of an item's rows by row number, why some are missing, the rows themselves, those that stages have dropped, and those
-    that they have changed, as they were before."""
+    """The JSON lines of an item's rows by row number, why some are missing, the rows themselves (of each number the last generation), those
+    that stages have dropped, as they are recorded and as they were made, and those that they have changed, as they were before."""
 
     lines: dict[int, bytes]
     error: CallFailed | None
     rows: Mapping[int, BaseModel | CallFailed | None] = MappingProxyType({})
     filtered: Sequence[FilteredRow] = ()
+    dropped: Sequence[BaseModel] = ()
     changed: Sequence[ChangedRow] = ()
 
 
@@ -66,9 +67,9 @@ class Outcomes:
             ItemParked: it waits for a batch.
         """
         outcome: Outcome | None = Outcome({}, None)
-        if (
-            not record.dropped or record.begun & (every := (1 << item.num_rows) - 1) != every
-        ):  # else all that is left is to be made again
+        every = (1 << item.num_rows) - 1
+        only_replaces = bool(record.dropped) and record.begun & every == every
+        if not only_replaces:
             outcome = await self.best(item, record, share)
             if outcome is not None and outcome.lines and (self._job.row_stages or record.begun):
                 outcome = await self.decided(item, record, outcome, share)
@@ -109,6 +110,7 @@ class Outcomes:
                 error=outcome.error or made.error,
                 rows={**outcome.rows, **made.rows},
                 filtered=[*outcome.filtered, *made.filtered],
+                dropped=[*outcome.dropped, *made.dropped],
                 changed=[*outcome.changed, *made.changed],
             )
             if made.error and made.error.ends_run:
@@ -270,7 +272,7 @@ class Outcomes:
     ) -> Outcome:
         """An outcome with what was decided about its rows, by number."""
         lines, error = dict(outcome.lines), outcome.error
-        dropped, changed = list[FilteredRow](), list[ChangedRow]()
+        filtered, dropped, changed = list[FilteredRow](), list[BaseModel](), list[ChangedRow]()
         for number, said in found.items():
             if isinstance(said, CallFailed):  # a row about which a stage could not decide is not written
                 del lines[number]
@@ -284,8 +286,10 @@ class Outcomes:
             if not said.verdict.keeps:
                 line = lines.pop(number).removesuffix(b"\n")
                 told = (said.stage, said.verdict.reason, line, time.time(), None, said.verdict.score, generation)
-                dropped.append(FilteredRow(record.id, number, *told))
-        return outcome._replace(lines=lines, error=error, filtered=dropped, changed=changed)
+                filtered.append(FilteredRow(record.id, number, *told))
+                if isinstance(row := outcome.rows[number], BaseModel):
+                    dropped.append(row)
+        return outcome._replace(lines=lines, error=error, filtered=filtered, dropped=dropped, changed=changed)
 
     def _asking(self, item: WorkItem, record: ItemRecord, share: Share) -> Generate:
         return Generate(

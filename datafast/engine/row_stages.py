@@ -2,12 +2,14 @@
 
 Stages decide in their order. Those that ask no model are cheap as a rule, and then decide on the event loop: a thread of its own would take
 the interpreter from the loop for longer than they need it. As long as they take more than 2 ms an item, as a library that is being loaded
-does, or a function of the user's that waits, they decide in a thread, one item after the other.
+does, or a function of the user's that waits, they decide in a thread. Either way they decide about one item after the other, because what
+they are made of need not bear two threads at once.
 """
 
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -49,6 +51,7 @@ class RowStages:
             else:
                 self._parts.append([stage])
         self._mean_s = mean_s
+        self._is_deciding = threading.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="datafast-stages")
 
     def close(self) -> None:
@@ -94,10 +97,19 @@ class RowStages:
         return found
 
     async def _off_loop(self, stages: Sequence[Decides], before: Sequence[Decided], item: WorkItem) -> list[Decided]:
-        if self._mean_s > _SLOW_S:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._thread, self._verdicts, stages, before, item)
-        return self._verdicts(stages, before, item)
+        if self._mean_s <= _SLOW_S and self._is_deciding.acquire(blocking=False):
+            try:
+                return self._verdicts(stages, before, item)
+            finally:
+                self._is_deciding.release()
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._verdicts_in_thread, stages, before, item)
+
+    def _verdicts_in_thread(
+        self, stages: Sequence[Decides], before: Sequence[Decided], item: WorkItem
+    ) -> list[Decided]:
+        with self._is_deciding:
+            return self._verdicts(stages, before, item)
 
     def _verdicts(self, stages: Sequence[Decides], before: Sequence[Decided], item: WorkItem) -> list[Decided]:
         began = time.perf_counter()

@@ -122,8 +122,14 @@ class _Run:
         self.judged = judged(self._parts)
         if (found := self._store.settled) is not None:
             counts = self._store.counts
-            told = {"dropped": found.dropped, "returned": found.returned}
-            self._emit(RowsSettled(**told, written=counts.written, filtered=counts.filtered))
+            self._emit(
+                RowsSettled(
+                    dropped=found.dropped,
+                    returned=found.returned,
+                    written=counts.written,
+                    filtered=counts.filtered,
+                )
+            )
         return report_of(self._parts, time.monotonic() - started, self.judged.standing)
 
     def end(self, report: RunReport) -> None:

@@ -12,8 +12,7 @@ from datafast.types import StopCause
 
 __all__ = ["ItemPending", "StopSignal"]
 
-
-_LAST_WORK_S = 5.0
+_LAST_WORK_S = 5.0  # what an interrupted run may still take for work of its own
 
 
 class ItemPending(BaseException):

@@ -134,8 +134,9 @@ class Watch:
             self._shares["failure_rate"].add(failed, came + failed)
         if read:
             self._shares["truncation_rate"].add(cut, read)
-        rows = [row for row in outcome.rows.values() if isinstance(row, BaseModel)]
         if self._is_refusal is not None and came + failed:
+            written = (row for number, row in outcome.rows.items() if number in outcome.lines)
+            rows = (row for row in (*written, *outcome.dropped) if isinstance(row, BaseModel))
             refused = sum(map(self._is_refusal, rows)) + (
                 failed if failure is not None and failure.category == _REFUSED else 0
             )

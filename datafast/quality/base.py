@@ -58,6 +58,7 @@ if TYPE_CHECKING:
 __all__ = [
     "KEEP",
     "NOT_ALLOWED",
+    "WHO_MADE_IT",
     "BaseStage",
     "ModelStage",
     "NonBlank",
@@ -79,7 +80,9 @@ __all__ = [
 ]
 
 NOT_ALLOWED = "command: It runs what a model wrote. If that is what you want, allow it with --allow-commands (allow_commands=True)."
-_ABOUT_THE_ROW = frozenset({"uuid", "language", "label", "metadata", "role", "tool_call_id", "tools"})
+# Who made a row (`text_source: synthetic` and its like in other kinds) is known by name, because in a file it is a string like others.
+WHO_MADE_IT = frozenset(f"{what}_source" for what in ("text", "label", "preference", "mcq", "pipeline", "instruction"))
+_ABOUT_THE_ROW = frozenset({"uuid", "language", "label", "metadata", "role", "tool_call_id", "tools", *WHO_MADE_IT})
 _MODEL_ID = "model_id"
 
 

@@ -33,7 +33,7 @@ from datafast.statistics.result import Statistics
 from datafast.statistics.rows import NO_ITEM, Reading
 from datafast.statistics.uncertainty import Measured, cliffs_delta, cramers_v, total_variation
 from datafast.statistics.verdicts import Judging, Verdicts, judge_pairs
-from datafast.store.paths import OutputPaths
+from datafast.store.paths import OutputPaths, UsedFile, refuse_shared
 from datafast.store.reader import LedgerReader
 
 if TYPE_CHECKING:
@@ -194,6 +194,8 @@ def compare(
         RunStopped: judging ended early; the same call goes on.
     """
     files = [OutputPaths.of(Path(a), ledger_a), OutputPaths.of(Path(b), ledger_b)]
+    if judging is not None:
+        refuse_shared([*_compared(files), *judging.paths.used("verdicts", "run.ledger")])
     one, other = (
         _Measured.of(paths, by, seed)
         for paths, by in zip(files, _told_apart_by([path.rows for path in files]), strict=True)
@@ -210,6 +212,13 @@ def compare(
         seed=seed,
         notes=[*_notes(one, other, rows)],
     )
+
+
+def _compared(files: Sequence[OutputPaths]) -> Iterator[UsedFile]:
+    """The files that are compared, which no verdict may be written into."""
+    for name, paths in zip("AB", files, strict=True):
+        yield UsedFile(name, paths.rows, written=False)
+        yield UsedFile(f"the ledger of {name}", paths.ledger, written=False)
 
 
 def _verdicts(paths: Sequence[Path], judging: Judging, seed: int) -> Verdicts:

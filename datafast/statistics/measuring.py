@@ -196,7 +196,8 @@ def _of_journal(ledger: LedgerReader | None, paths: OutputPaths) -> Iterator[str
 def _notes(reading: Reading, entries: Entries, calls: Calls | None, sample: int) -> Iterator[str]:
     """What else has to be known."""
     if number := reading.damaged:
-        yield f"{counted(number, 'line')} of the file {_are(number)} not JSON objects and {_are(number)} left out."
+        what = "not a JSON object" if number == 1 else "not JSON objects"
+        yield f"{counted(number, 'line')} of the file {_are(number)} {what} and {_are(number)} left out."
     if number := reading.changed:
         yield f"{counted(number, 'row')} {_are(number)} not as datafast wrote them, so nothing is known of the calls for them."
     if reading.missing:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 import orjson
 
 from datafast.errors import ConfigError
+from datafast.quality.base import WHO_MADE_IT
 from datafast.templates.values import to_text
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ Match: TypeAlias = Literal["uuid", "values", "random"]
 _METADATA = "metadata"
 _SHAPE = ("language", "label")
 _ABOUT_THE_ANSWER = frozenset({"best_of_n", "reasoning", "truncated", "score"})
-_NOT_SAID = frozenset({"uuid", "language", "label", _METADATA, "reasoning"})
+_NOT_SAID = frozenset({"uuid", "language", "label", _METADATA, "reasoning"}) | WHO_MADE_IT
 _ENOUGH = 0.5
 
 

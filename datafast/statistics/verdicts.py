@@ -25,7 +25,7 @@ from datafast.engine.announcement import tell_change
 from datafast.engine.job import Job
 from datafast.engine.routes import Route, route_identities
 from datafast.engine.settings import RunConfig
-from datafast.errors import ConfigError, RunStopped
+from datafast.errors import ConfigError, OutputError, RunStopped
 from datafast.executors.local import LocalExecutor
 from datafast.judging import JudgeFields, Jury, comparison_model, mean_score
 from datafast.judging.families import families
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Judging", "Verdicts", "judge_pairs"]
 
+_KIND = "verdicts"
 _ROUND = 20
 _LOOKED_AT = 20  # times as many pairs as are wanted, where most are the same text
 _RUBRIC = "How good a row of a training set this is: correct, useful, natural, and what was asked for."
@@ -137,6 +138,11 @@ class Judging:
         named = map(named_provider, self.judges)
         return {"judge" if not place else f"judge_{place + 1}": one for place, one in enumerate(named)}
 
+    @property
+    def paths(self) -> OutputPaths:
+        """The files of the verdicts."""
+        return OutputPaths.of(self.file, self.run.ledger)
+
 
 def judge_pairs(pairs: Pairs, how: Judging) -> Verdicts:
     """Has pairs of rows judged until the winner is clear, or as many as are wanted are judged.
@@ -150,7 +156,10 @@ def judge_pairs(pairs: Pairs, how: Judging) -> Verdicts:
         raise ConfigError(f"max_pairs: expected at least 1, got {how.max_pairs}.")
     chosen, same = _different(pairs, how.max_pairs)
     if not chosen:
-        raise ConfigError("All rows that match say the same, so there is nothing to judge.")
+        raise ConfigError(
+            f"All rows that match (match: {pairs.match}) say the same, so there is nothing to judge. Match them in another way "
+            f"(--match, match=), or compare other files."
+        )
     judged = _Judged(chosen, how)
     rate = judged.until_clear()
     low, high = rate.interval
@@ -218,7 +227,8 @@ class _Judged:
     def __init__(self, pairs: Sequence[Pair], how: Judging) -> None:
         self.rows: list[Mapping[str, Any]] = []
         self.failed = 0
-        self.paths = OutputPaths.of(how.file, how.run.ledger)
+        self.paths = how.paths
+        _refuse_other_rows(self.paths)
         self._how = how
         providers = how.providers
         self.labels = [one.label for one in providers.values()]
@@ -278,7 +288,7 @@ class _Judged:
             limit=limit,
             on_event=how.on_event,
             what="verdicts",
-            notes={"command": "", "kind": "verdicts", "config": self._fields.model_dump_json()},
+            notes={"command": "", "kind": _KIND, "config": self._fields.model_dump_json()},
         )
         report = how.executor.run(tell_change(job, None))
         if report.stop_cause is not None:
@@ -315,6 +325,18 @@ class _Judged:
             return {}
         with self.paths.rows.open("rb") as file:
             return {row["uuid"]: row for row in map(orjson.loads, file)}
+
+
+def _refuse_other_rows(paths: OutputPaths) -> None:
+    """Raises OutputError if the file is the output of something else, whose rows verdicts would set aside."""
+    if not paths.ledger.is_file():
+        return
+    with LedgerReader(paths.ledger) as reader:
+        kind = reader.meta("kind")
+    if kind and kind != _KIND:
+        raise OutputError(
+            f"verdicts: {paths.rows} is the output of a dataset of the kind {kind}. Name another file for them."
+        )
 
 
 def _partial(judges: Sequence[str], pairs: Sequence[Pair]) -> dict[str, Literal["a", "b"]]:

@@ -73,7 +73,8 @@ def words_of(text: str) -> list[str]:
 
 
 def count_words(text: str) -> int:
-    """How many words a text has. In scripts with spaces this is what the stage `length` counts."""
+    """How many words a text has. In scripts with spaces this is what the stage `length` counts; beside letters that count as words,
+    punctuation does not."""
     if text.isascii() or not _ANY.search(text):
         return len(text.split())
-    return len(_ONE.sub(r" \g<0> ", text).split())
+    return sum(1 for part in _ONE.sub(r" \g<0> ", text).split() if part.strip(_AROUND))

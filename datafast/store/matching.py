@@ -69,7 +69,7 @@ class Matched:
                 item = self.unfinished.setdefault(item.position, item)
                 item.unasked = unasked[item_id]
                 if item.is_for_asking:
-                    item.failure = replace(_NOT_FOR_SALE, item=item_id)
+                    item.failure = _NOT_FOR_SALE
                     self.done.discard(item.position)
 
     def forget_rows_beyond(self) -> None:

@@ -23,7 +23,10 @@ class OutputPaths:
 
     @classmethod
     def of(cls, output_file: str | Path, ledger: Path | None = None) -> OutputPaths:
+        """The files of an output; raises ConfigError if it has no name, like `.` and `/`."""
         rows = Path(output_file)
+        if not rows.name:
+            raise ConfigError(f"{rows} is a folder. Give the file in it.")
         return cls(rows, ledger or _beside(rows, ".ledger"))
 
     @property

@@ -382,8 +382,9 @@ class Store:
         self._rows.close()  # some systems cannot replace open files
         try:
             self.settled = await settle(self.path, self._ledger)
-        except (OSError, OutputError) as error:
-            why = (error.strerror if isinstance(error, OSError) else None) or str(error).removesuffix(".")
+        except (OSError, OutputError, sqlite3.Error) as error:
+            told = self._ledger.unreadable(error) if isinstance(error, sqlite3.Error) else error
+            why = (told.strerror if isinstance(told, OSError) else None) or str(told).removesuffix(".")
             warn_user(
                 f"The rows of {self.path} are complete, but could not be compared with each other: {why}. The next run tries again."
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,21 @@ def test_replies_that_are_cut(tmp_path: Path, fault_server: FaultServer) -> None
     one = OpenAICompatibleProvider("m", api_base=fault_server.url, api_key="none", max_completion_tokens=5)
     report = stopped(made(tmp_path, {"truncation_rate": 0.5, "after": 10}), one)
     assert "of the last 10 replies were cut at the output-token limit" in str(report.stop_reason)
+
+
+def test_rows_that_are_made_again_count_each_time(tmp_path: Path) -> None:
+    asked: Counter[int] = Counter()
+
+    def refuses_twice(request: Request) -> str:
+        number = number_of(request)
+        asked[number] += 1
+        return texts(REFUSAL if asked[number] <= 2 else text_for(number))
+
+    answers = CountingProvider("m", log=tmp_path / "requests", reply=refuses_twice)
+    dataset = made(tmp_path, {"refusal_rate": 0.6, "after": 20}, quality=[{"stage": "refusals"}], regenerate=2)
+    report = stopped(dataset, answers)
+    assert report.stop_reason is not None
+    assert "of the last 21 rows read as refusals" in report.stop_reason  # 7 rows, each made three times
 
 
 def test_a_share_below_the_limit_and_fewer_rows_raise_nothing(tmp_path: Path) -> None:

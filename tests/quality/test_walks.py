@@ -376,13 +376,22 @@ def test_a_run_that_was_cut_off_is_compared_by_the_next_even_if_there_is_nothing
     assert "compared" not in shown
 
 
-def test_what_raises_at_the_end_is_said_and_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (sqlite3.OperationalError("database or disk is full"), "Cannot read the ledger .*: database or disk is full"),
+    ],
+)
+def test_what_raises_at_the_end_is_said_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
+) -> None:
     def full(*_: Any) -> None:
-        raise OSError(28, "No space left on device")
+        raise error
 
     with monkeypatch.context() as patched:
         patched.setattr(winding_up, "settle", full)
-        with pytest.warns(DatafastWarning, match="could not be compared with each other: No space left on device"):
+        with pytest.warns(DatafastWarning, match=f"could not be compared with each other: {said}"):
             assert generate(tmp_path, NearStage()).written == ROWS
     assert generate(tmp_path, NearStage()).dropped_at_end > 0
     assert_as_the_oracle(tmp_path, NearStage())

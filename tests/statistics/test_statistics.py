@@ -239,6 +239,20 @@ def test_files_of_other_tools_are_measured_as_far_as_they_say() -> None:
     assert same == found.model_copy(update={"file": "other.parquet"})
 
 
+def test_a_copy_without_its_ledger_has_the_same_texts() -> None:
+    whole = raw().generate([SimulatedProvider()]).statistics()
+    Path("copy.jsonl").write_bytes(Path("rows.jsonl").read_bytes())
+    copy = of_file(Path("copy.jsonl"))
+    assert (copy.total.words, copy.total.characters) == (whole.total.words, whole.total.characters)
+    assert copy.total.diversity == whole.total.diversity
+
+
+def test_punctuation_between_letters_that_are_words_is_none() -> None:
+    found = of_file(write([{"text": "数据合成工厂，非常好。"}, {"text": "冰 - 非常好 !"}]))
+    assert found.total.words is not None
+    assert (found.total.words.mean, found.total.diversity.words) == (6.5, 13)  # type: ignore[union-attr]  # it is there
+
+
 def test_fields_are_chosen_by_name() -> None:
     rows = [{"question": "a b c", "answer": "d", "n": number % 3, "label": "x"} for number in range(9)]
     path = write(rows)

@@ -188,3 +188,19 @@ def test_what_cannot_be_asked_is_refused_before_anything_is_sent(tmp_path: Path)
         with pytest.raises(ConfigError, match=match):
             judge_pairs(Pairs(*files), Judging(**{"judges": [judge.provider], "file": tmp_path / "v.jsonl", **how}))
     assert judge.calls == 0
+
+
+def test_equal_texts_alone_say_how_others_are_matched(tmp_path: Path) -> None:
+    judge = _Judge(tmp_path)
+    files = [open_source([{"uuid": "one", "text": "the same"}], field="rows") for _ in range(2)]
+    with pytest.raises(ConfigError, match=r"say the same, .* Match them in another way"):
+        _judged(tmp_path, judge, *files)
+
+
+def test_a_judge_is_not_told_whether_a_person_or_a_model_wrote_a_text() -> None:
+    files = [
+        open_source([{"text": f"text of {who}", "text_source": who}], field="rows")
+        for who in ("seed_file", "synthetic")
+    ]
+    (pair,) = Pairs(*files)
+    assert (pair.one, pair.other) == ("text of seed_file", "text of synthetic")

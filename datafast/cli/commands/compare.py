@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from datafast.cli import options
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from datafast.statistics import Comparison, Judging
 
 __all__ = ["command"]
+
+_OF_JUDGING = ("rubric", "max_pairs", "match", "field", "verdicts", "offline", "max_concurrency", "env_file")
 
 
 @click.command("compare", short_help="Show how two files of rows differ, and which one models prefer.")
@@ -75,8 +79,8 @@ def command(ctx: click.Context, /, a: Path, b: Path, seed: int, as_json: bool, v
     from datafast.statistics import compare
     from datafast.types import StopCause
 
-    if not how["judges"] and (given := [name for name in ("rubric", "match", "field", "verdicts") if how[name]]):
-        raise ConfigError(f"--{given[0]} is about judging. Name a model with --judge.")
+    if not how["judges"] and (given := next(filter(partial(_is_given, ctx), _OF_JUDGING), None)):
+        raise ConfigError(f"--{given.replace('_', '-')} is about judging. Name a model with --judge.")
     try:
         with _judging(a, b, seed, verbose=verbose, **how) as judging:
             found = compare(a, b, judging=judging, seed=seed)
@@ -84,6 +88,10 @@ def command(ctx: click.Context, /, a: Path, b: Path, seed: int, as_json: bool, v
         click.echo(f"error: Stopped: {stopped.report.stop_reason}. The same command goes on.", err=True)
         ctx.exit(130 if stopped.report.stop_cause is StopCause.INTERRUPTED else 4)
     _show(found, as_json=as_json)
+
+
+def _is_given(ctx: click.Context, name: str) -> bool:
+    return ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 @contextmanager

@@ -126,7 +126,7 @@ def _of_verdicts(found: Verdicts) -> Iterator[tuple[str, str]]:
         )
     yield (
         "pairs",
-        f"{found.wins_a:,} for a, {found.wins_b:,} for b, {found.ties:,} ties; {found.unsteady:,} where the order decided, "
+        f"{found.wins_a:,} for a, {found.wins_b:,} for b, {counted(found.ties, 'tie')}; {found.unsteady:,} where the order decided, "
         f"{found.failed:,} failed, {found.same:,} of equal texts not judged; matched {_MATCHED[found.matched]}",
     )
     yield "judges", f"{', '.join(found.judges)}: {counted(found.calls, 'call')}, {money(found.cost_usd)}"

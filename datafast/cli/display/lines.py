@@ -56,7 +56,7 @@ def _breaks(text: str, width: int, indent: int) -> list[int]:
 
 def labelled(console: Console, name: str, value: str, *, width: int = _LABEL) -> None:
     """Prints a line that begins with what it is about."""
-    print_lines(console, Text.assemble((f"{name:<{width}}", "bold"), plain_text(value)), indent=width)
+    print_lines(console, Text.assemble((f"{f'{name} ':<{width}}", "bold"), plain_text(value)), indent=width)
 
 
 class Step(NamedTuple):

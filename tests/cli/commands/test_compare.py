@@ -83,9 +83,32 @@ def test_verdicts_have_the_file_that_is_named() -> None:
 def test_a_missing_key_and_options_without_a_judge_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     assert "OPENAI_API_KEY" in run("old.jsonl", "new.jsonl", "--judge", "openai/gpt-4.1", code=2).output
-    assert "--rubric is about judging" in run("old.jsonl", "new.jsonl", "--rubric", "x", code=2).output
+    for option in ("--rubric x", "--max-pairs 200", "--match uuid", "--field text", "--offline", "--max-concurrency 2"):
+        told = run("old.jsonl", "new.jsonl", *option.split(), code=2).output
+        assert f"{option.split()[0]} is about judging. Name a model with --judge." in told
     assert "nowhere.jsonl" in run("old.jsonl", "nowhere.jsonl", code=2).output
     assert not Path("old-vs-new.jsonl").exists()
+
+
+@pytest.mark.parametrize("file", ["old.jsonl", "new.jsonl", "third.jsonl"])
+def test_verdicts_never_take_the_place_of_other_rows(file: str, tmp_path: Path) -> None:
+    raw(tmp_path, topics=["ice"], output_file=Path("third.jsonl")).generate([SimulatedProvider()])
+    before = Path(file).read_bytes(), Path(f"{file}.ledger").read_bytes()
+    told = run("old.jsonl", "new.jsonl", "--judge", "openai/gpt-4.1", "--offline", "--verdicts", file, code=2).output
+    assert told.startswith(f"error: verdicts: {file} is ")
+    assert (Path(file).read_bytes(), Path(f"{file}.ledger").read_bytes()) == before
+
+
+def test_a_long_name_of_a_field_stands_apart_from_what_is_said_of_it() -> None:
+    for name, kind in (("old", "essay"), ("new", "haiku")):
+        rows = [{"text": f"text {number} of {name}", "document_type": kind} for number in range(30)]
+        Path(f"{name}-kinds.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    assert "\ndocument_type essay 100% -> 0%" in run("old-kinds.jsonl", "new-kinds.jsonl").stdout
+
+
+def test_a_folder_is_no_file() -> None:
+    for files in ([".", "new.jsonl"], ["new.jsonl", "/"]):
+        assert "is a folder. Give the file in it." in run(*files, code=2).output
 
 
 def test_a_judge_that_stops_early_says_that_the_same_command_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
