@@ -39,6 +39,7 @@ __all__ = ["Generate"]
 
 _TOP_UP_ASKS = 3
 _FURTHER = 1000  # replacements count behind all candidates
+_DRAWN_AGAIN = 101  # and further draws of a prompt behind all replacements (`regenerate`)
 
 M = TypeVar("M", bound=BaseModel)
 S = TypeVar("S")
@@ -211,8 +212,9 @@ class Generate:
 
     @property
     def _tries_before(self) -> int:
-        """How often the item was made before, in whatever way."""
-        return self._try + (_FURTHER * self._context.generation if self._context is not None else 0)
+        """How often the item, or one of the same prompt, was made before, in whatever way."""
+        generation = self._context.generation if self._context is not None else 0
+        return self._try + _FURTHER * (generation + _DRAWN_AGAIN * self._item.variant.repeat)
 
     def candidate(self, number: int) -> Generate:
         """The same, for one of several tries at the whole item, from 0. Its calls differ from those of other tries, and it has its own

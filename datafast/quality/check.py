@@ -256,7 +256,7 @@ def _compiled(pattern: str) -> Any:
         import re2
     except ImportError:
         raise ConfigError(
-            "answer: The package google-re2, which finds answers in texts of any sort in time, is not installed. Install it with: "
+            "answer: The package google-re2, which finds answers in texts of any sort in time, is not installed. Run: "
             "pip install 'datafast[check]'"
         ) from None
     options = re2.Options()
@@ -332,7 +332,7 @@ def _sqlglot() -> Any:
         import sqlglot
     except ImportError:
         raise ConfigError(
-            "parses_as: The package sqlglot, which parses SQL, is not installed. Install it with: pip install 'datafast[check]'"
+            "parses_as: The package sqlglot, which parses SQL, is not installed. Run: pip install 'datafast[check]'"
         ) from None
     return sqlglot
 

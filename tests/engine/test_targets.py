@@ -76,6 +76,14 @@ def by_language(folder: Path) -> Counter[str]:
 # -- targets are met
 
 
+@pytest.mark.parametrize("stage", ["exact_duplicates", "near_duplicates"])
+def test_a_simulated_model_gives_further_draws_of_a_prompt_other_texts(tmp_path: Path, stage: str) -> None:
+    fields: Any = {"topics": 1, "languages": {"en": "English"}, "quality": [{"stage": stage}]}
+    report = made(tmp_path, 60, SimulatedProvider(), **fields)
+    assert report.written == 60
+    assert not report.given_up
+
+
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("rows_per_call", [1, 4])
 def test_targets_are_met_exactly_with_hardly_any_surplus(tmp_path: Path, seed: int, rows_per_call: int) -> None:
