@@ -85,6 +85,10 @@ class JudgeStage(JudgeFields, ModelStage):
         """The expression that decides."""
         return self.keep_if or f"score >= {self.min + _GOOD * (self.max - self.min):g}"
 
+    @property
+    def noted_as(self) -> list[str]:
+        return [] if self.keep_as is None else [self.keep_as]
+
     def settings(self) -> dict[str, Any]:
         told = super().settings() | {"keep_if": self.kept_if}
         return told | {"providers": [named_provider(one).identity for one in self.providers]}

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["LanguageStage"]
 
 _CODE = re.compile(r"[a-z]{2,3}")
+_FOUND = "detected_language"
 _MOST_LETTERS = 4_000  # more of a text says no more about its language
 _SAME = {
     **dict.fromkeys(("nb", "nn", "nob", "nno"), "no"),
@@ -82,6 +83,10 @@ class LanguageStage(TextStage):
             raise ValueError(f"language: expected the code of a language, like fr, got {self.language!r}.")
         return self
 
+    @property
+    def noted_as(self) -> list[str]:
+        return [_FOUND] if self.keep_language else []
+
     def check(self, row_model: type[BaseModel]) -> None:
         super().check(row_model)
         _detector()
@@ -105,7 +110,7 @@ class LanguageStage(TextStage):
         return drop(f"in {found} instead of {wanted}", round(confidence, 3))
 
     def _kept(self, language: str | None) -> Verdict:
-        return annotate(detected_language=language) if self.keep_language else KEEP
+        return annotate({_FOUND: language}) if self.keep_language else KEEP
 
 
 def _said_in(row: BaseModel) -> str:

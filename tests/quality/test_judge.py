@@ -185,6 +185,13 @@ def test_what_judges_say_may_be_kept_in_the_row(bench: Bench) -> None:
     assert [row["metadata"]["judged"] for row in rows_of(bench.folder / "out.jsonl")] == judged
 
 
+def test_two_judges_do_not_write_over_what_the_other_says(bench: Bench) -> None:
+    with pytest.raises(ValueError, match=r"quality\[1\]: metadata\.judged is what quality\[0\] adds already"):
+        bench.dataset(bench.judge(keep_as="judged"), bench.judge(keep_as="judged", rubric="Is it true?"))
+    bench.generate(bench.judge(keep_as="judged"), bench.judge(keep_as="true", rubric="Is it true?"))
+    assert {"judged", "true"} <= rows_of(bench.folder / "out.jsonl")[0]["metadata"].keys()
+
+
 # -- families
 
 
