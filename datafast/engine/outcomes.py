@@ -257,6 +257,7 @@ class Outcomes:
         deciding = self._stages.decide(rows, item, asking, share.on_wait)
         try:
             found = await (self._at_desk(record, deciding) if self._stages.ask else deciding)
+            return self._applied(outcome, record, dict(zip(new, found, strict=False)), generation)
         except ItemPending:
             return None
         except CallFailed as failed:
@@ -265,7 +266,6 @@ class Outcomes:
             raise
         except Exception as bug:  # noqa: BLE001 - as in produce()
             return Outcome({}, _stage_error(bug, share))
-        return self._applied(outcome, record, dict(zip(new, found, strict=False)), generation)
 
     def _applied(
         self, outcome: Outcome, record: ItemRecord, found: Mapping[int, Decided | CallFailed], generation: int

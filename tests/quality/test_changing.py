@@ -251,6 +251,30 @@ def test_a_change_that_the_row_model_does_not_allow_costs_its_item_and_says_why(
     assert generate(tmp_path, []).calls == 0
 
 
+class NotUtf8(Stage):
+    """Gives a text that no file can hold."""
+
+    stage: Literal["not_utf8"] = "not_utf8"
+
+    def decide(self, row: Any, item: WorkItem) -> Verdict:
+        return change(text="\ud800") if row.text[-1] == "a" else KEEP
+
+
+def test_a_text_that_no_file_can_hold_fails_its_item_alone(tmp_path: Path) -> None:
+    report = assert_balanced(
+        raw(tmp_path, quality=[NotUtf8()])
+        .generate([CountingProvider("m", log=tmp_path / "log", reply=ends_in_a)])
+        .report
+    )
+    assert report.failures == {"stage_error": report.failed}
+    assert 0 < report.failed < report.requested
+
+
+def ends_in_a(request: Request) -> str:
+    which = "a" if "topic 0" in request.messages[-1]["content"] else "b"
+    return json.dumps({"texts": [f"one {which}", f"two {which}"]})
+
+
 def test_a_change_to_the_same_text_is_none(tmp_path: Path) -> None:
     class Same(Stage):
         stage: Literal["same"] = "same"
