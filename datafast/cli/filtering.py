@@ -18,6 +18,7 @@ from datafast.config_files.project import Project
 from datafast.datasets.filtered import FilteredDataset, FilteredDatasetConfig
 from datafast.engine.routes import Route, providers_of, with_further
 from datafast.errors import ConfigError, OutputWriteError
+from datafast.quality.filtering import refuse_own_rows
 from datafast.store.paths import OutputPaths, UsedFile, refuse_shared
 from datafast.store.reader import LedgerReader
 
@@ -75,6 +76,7 @@ def _project(settings: Filtering, stages: Sequence[BaseStage], run: RunConfig) -
         quality=list(stages),
         run=run.model_copy(update={"ordered": True, "fan_out": "all", "ledger": None}),
     )
+    refuse_own_rows(stages, config.rows.files)
     for number, error in FilteredDataset(config).stage_problems():
         raise ConfigError(f"quality[{number}]: {error}", key="quality")
     asked = config.further_roles()
