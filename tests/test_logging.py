@@ -77,11 +77,13 @@ def test_equal_failures_are_logged_once_and_counted_at_the_end(capfd: pytest.Cap
     for number in range(40):
         log(ItemFailed(item="0a", provider="p", category="refused", error=f"No {number % 11}.", rows=2))
         log(ItemFailed(item="0b", provider="p", category="truncated", error="Too long.", rows=1))
+    log(ItemFailed(item="0c", provider="", category="stage_error", error="Of a stage alone.", rows=1))
     log(RunEnded(report=failed_report(120)))
     said = capfd.readouterr().err.splitlines()
     assert said[:2] == ["2 rows failed at p (refused): No 0.", "1 row failed at p (truncated): Too long."]
     assert sum("More rows failed (refused)" in line for line in said) == 1
-    assert len(said) == 10 + 1 + 1 + 10 + 1
+    assert "1 row failed (stage_error): Of a stage alone." in said
+    assert len(said) == 10 + 1 + 1 + 1 + 10 + 1
     assert "In all, 40 rows failed at p (truncated): Too long." in said
     assert "In all, 8 rows failed at p (refused): No 0." in said
 

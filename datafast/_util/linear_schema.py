@@ -9,7 +9,9 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import SchemaError, SchemaValidator, core_schema
 
-__all__ = ["check_patterns", "linear_validator", "matches", "without_booleans"]
+from datafast.errors import ConfigError
+
+__all__ = ["check_patterns", "check_references", "check_schema", "linear_validator", "matches", "without_booleans"]
 
 
 _OF_NAMES = ("properties", "$defs", "patternProperties", "dependentSchemas")
@@ -95,6 +97,36 @@ def matches(pattern: str, text: str) -> bool:
     except (ValidationError, SchemaError):
         return False
     return True
+
+
+def check_schema(schema: Mapping[str, Any], field: str) -> None:
+    """Raises ConfigError, which begins with the field and the place in it, where this is not a JSON Schema."""
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import SchemaError as NotASchema
+
+    try:
+        Draft202012Validator.check_schema(schema)
+    except NotASchema as error:
+        place = "".join(f".{step}" for step in error.absolute_path)
+        raise ConfigError(f"{field}{place}: This is not a JSON Schema: {error.message}.") from None
+
+
+def check_references(schema: Mapping[str, Any], field: str) -> None:
+    """Raises ConfigError where a $ref leads to no part of the schema itself: nothing is ever fetched."""
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
+    from referencing.jsonschema import DRAFT202012
+
+    resolver = Registry().resolver_with_root(DRAFT202012.create_resource(schema))
+    for node in _mappings(schema):
+        if not isinstance(reference := node.get("$ref"), str):
+            continue
+        try:
+            resolver.lookup(reference)
+        except Unresolvable:
+            raise ConfigError(
+                f"{field}: The $ref {reference!r} leads nowhere. Put the definition under $defs."
+            ) from None
 
 
 def check_patterns(schema: Any) -> None:

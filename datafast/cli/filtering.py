@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
+from pydantic import ValidationError
 
 from datafast._util.atomic_write import whole_file
 from datafast._util.user_path import is_file
@@ -18,6 +19,7 @@ from datafast.config_files.project import Project
 from datafast.datasets.filtered import FilteredDataset, FilteredDatasetConfig
 from datafast.engine.routes import Route, providers_of, with_further
 from datafast.errors import ConfigError, OutputWriteError
+from datafast.quality.filtering import refuse_own_rows
 from datafast.store.paths import OutputPaths, UsedFile, refuse_shared
 from datafast.store.reader import LedgerReader
 
@@ -69,12 +71,8 @@ def _project(settings: Filtering, stages: Sequence[BaseStage], run: RunConfig) -
         for path in (settings.output, settings.dropped):
             if path is not None and path.exists():
                 raise ConfigError(f"{path} is there already. Name another file, or replace it with --force.")
-    config = FilteredDatasetConfig(
-        source=settings.source,
-        output_file=settings.output,
-        quality=list(stages),
-        run=run.model_copy(update={"ordered": True, "fan_out": "all", "ledger": None}),
-    )
+    config = _config(settings, stages, run)
+    refuse_own_rows(stages, config.rows.files)
     for number, error in FilteredDataset(config).stage_problems():
         raise ConfigError(f"quality[{number}]: {error}", key="quality")
     asked = config.further_roles()
@@ -86,6 +84,19 @@ def _project(settings: Filtering, stages: Sequence[BaseStage], run: RunConfig) -
     also = [UsedFile("--dropped", settings.dropped, written=True)] if settings.dropped is not None else []
     refuse_shared([*project.used_files(), *also])
     return project
+
+
+def _config(settings: Filtering, stages: Sequence[BaseStage], run: RunConfig) -> FilteredDatasetConfig:
+    try:
+        return FilteredDatasetConfig(
+            source=settings.source,
+            output_file=settings.output,
+            quality=list(stages),
+            run=run.model_copy(update={"ordered": True, "fan_out": "all", "ledger": None}),
+        )
+    except ValidationError as error:
+        told = "\n".join(problem["msg"].removeprefix("Value error, ") for problem in error.errors())
+        raise ConfigError(told) from None
 
 
 def _place(file: Path, place: Sequence[str | int]) -> str:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from pydantic import RootModel, model_validator
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
-from datafast._util.linear_schema import check_patterns, linear_validator, without_booleans
+from datafast._util.linear_schema import check_patterns, check_schema, linear_validator, without_booleans
 from datafast.errors import ConfigError
 
 __all__ = ["SchemaReply", "schema_model", "schema_parts"]
@@ -48,16 +48,7 @@ def schema_model(schema: Mapping[str, Any], *, name: str) -> type[SchemaReply]:
     Raises:
         ConfigError: it is not a JSON Schema, or not one of an object.
     """
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import SchemaError
-
-    try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
-        place = ".".join(map(str, error.absolute_path))
-        raise ConfigError(
-            f"json_schema{'.' if place else ''}{place}: This is not a JSON Schema: {error.message}."
-        ) from None
+    check_schema(schema, "json_schema")
     if schema.get("type") != "object" or not isinstance(schema.get("properties"), Mapping):
         raise ConfigError("json_schema: expected `type: object` with `properties`. A cell of this column is an object.")
     definitions = schema.get("$defs", {})

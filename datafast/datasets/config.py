@@ -33,7 +33,7 @@ from datafast.personas.field import PersonaInput
 from datafast.plan.defaults import DefaultPrompts, Edition, PromptText, editions
 from datafast.plan.expansion import Expansion, ExpansionSpec, Strategy, clean_placeholders, resolve_strategy
 from datafast.plan.template import Template
-from datafast.quality.base import WalkStage, further_roles
+from datafast.quality.base import WalkStage, further_roles, refuse_same_notes
 from datafast.quality.registry import AnyStage
 from datafast.sources.field import TextInput
 from datafast.store.paths import OutputPaths, UsedFile
@@ -213,6 +213,7 @@ class DatasetConfig(ConfigModel):
     @model_validator(mode="after")
     def _stages_agree(self) -> DatasetConfig:
         further_roles(self.quality)
+        refuse_same_notes(self.quality)
         return self
 
     @model_validator(mode="after")

@@ -149,6 +149,8 @@ class JudgementDatasetConfig(JudgeFields, DatasetConfig):
         self._rubric = parse_template(rubric, names=names, field="rubric") if rubric else None
         if self._template is not None and self.compare and not {_FIRST, _SECOND} <= self._template.names:
             raise ValueError("prompt: With compare it has both {first} and {second}. Add what is missing.")
+        if self._template is not None and not self._template.names and not (self._rubric and self._rubric.names):
+            raise ValueError("prompt: It shows judges nothing of a row. Name a column in it.")
         return self
 
     def _check_columns(self) -> None:

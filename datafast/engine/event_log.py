@@ -223,7 +223,8 @@ def _sentence(event: AlarmRaised) -> str:
 
 
 def _failed(rows: int, provider: str, category: str, error: str) -> str:
-    return f"{rows:,} {'row' if rows == 1 else 'rows'} failed at {provider} ({category}): {error}"
+    where = f" at {provider}" if provider else ""
+    return f"{rows:,} {'row' if rows == 1 else 'rows'} failed{where} ({category}): {error}"
 
 
 class Emitter:

@@ -215,9 +215,13 @@ def _changed(row: BaseModel, stage: Decides, verdict: Verdict) -> BaseModel:
 
 
 def _noted(row: BaseModel, stage: Decides, notes: Mapping[str, Any]) -> dict[str, Any]:
-    before = getattr(row, METADATA, None) if METADATA in type(row).model_fields else ()
-    if before is not None and not isinstance(before, Mapping):
+    if METADATA not in type(row).model_fields:
         raise ValueError(f"The stage {stage.name!r} adds to the metadata of a row that has none.")
+    before = getattr(row, METADATA)
+    if before is not None and not isinstance(before, Mapping):
+        raise ValueError(
+            f"metadata: The stage {stage.name!r} adds to an object, and the row has {before!r:.100} there."
+        )
     return {**(before or {}), **notes}
 
 

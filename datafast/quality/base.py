@@ -73,6 +73,7 @@ __all__ = [
     "change",
     "drop",
     "further_roles",
+    "refuse_same_notes",
     "require_metadata",
     "texts_in",
     "texts_of",
@@ -98,6 +99,11 @@ class BaseStage(ConfigModel):
     @property
     def name(self) -> str:
         return self.stage
+
+    @property
+    def noted_as(self) -> Collection[str]:
+        """The names under which it adds to `metadata`. No two stages of a config have the same."""
+        return ()
 
     @property
     def runs_commands(self) -> bool:
@@ -218,6 +224,19 @@ def allow_commands(stages: Sequence[BaseStage], *, allowed: bool) -> None:
             stage.allow_commands()
 
 
+def refuse_same_notes(stages: Sequence[BaseStage]) -> None:
+    """Raises ValueError where a stage adds to `metadata` what one before it has added there."""
+    taken: dict[str, int] = {}
+    for number, stage in enumerate(stages):
+        for name in stage.noted_as:
+            if name in taken:
+                raise ValueError(
+                    f"quality[{number}]: metadata.{name} is what quality[{taken[name]}] adds already. Give it another name, or leave one "
+                    "out."
+                )
+            taken[name] = number
+
+
 def further_roles(stages: Sequence[BaseStage]) -> list[FurtherRole]:
     """The roles that the stages of a config ask.
 
@@ -228,7 +247,13 @@ def further_roles(stages: Sequence[BaseStage]) -> list[FurtherRole]:
     for number, stage in enumerate(stages):
         if not isinstance(stage, ModelStage):
             continue
-        for place, (role, provider) in enumerate(zip(stage.roles, stage.providers, strict=True)):
+        roles = stage.roles
+        for place, (role, provider) in enumerate(zip(roles, stage.providers, strict=True)):
+            if role in roles[:place]:
+                raise ValueError(
+                    f"quality[{number}].providers[{place}]: {named_provider(provider).label} is there twice. Leave it out, or give it a "
+                    f"name of its own (name: ...)."
+                )
             known = found.setdefault(role, FurtherRole(role, provider, role, ("quality", number, "providers", place)))
             if not named_provider(provider).agrees_with(named_provider(known.provider)):
                 raise ValueError(

@@ -24,8 +24,9 @@ import orjson
 from pydantic import BaseModel, Field, PrivateAttr, field_serializer, model_validator
 
 from datafast._util.digest import digest
+from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.function_code import code_of
-from datafast._util.linear_schema import linear_validator
+from datafast._util.linear_schema import check_patterns, check_references, check_schema, linear_validator
 from datafast._util.notify import did_you_mean, warn_user
 from datafast.errors import ConfigError
 from datafast.quality.base import KEEP, NOT_ALLOWED, NonBlank, TextStage, Verdict, drop
@@ -125,12 +126,23 @@ class CheckStage(TextStage):
             raise ConfigError(
                 f"equals: Rows have no field {self.equals!r}. {did_you_mean(self.equals, row_model.model_fields)}"
             )
+        if self.json_schema is not None:
+            self._check_schema(self.json_schema)
         if self.parses_as == "sql":
             _sqlglot()
         if self.answer is not None:
             self._pattern = _compiled(self.answer)
         if self.command is not None:
             program_of(self.command)
+
+    @foreign_warnings_ignored()
+    def _check_schema(self, schema: dict[str, Any]) -> None:
+        check_schema(schema, "json_schema")
+        check_references(schema, "json_schema")
+        try:
+            check_patterns(schema)
+        except ValueError as error:
+            raise ConfigError(f"json_schema: {error}") from None
 
     @property
     def runs_commands(self) -> bool:
@@ -176,8 +188,8 @@ class CheckStage(TextStage):
         if isinstance(value, str):
             found = _FENCE.findall(value)
             try:
-                value = json.loads(found[0] if found else value)
-            except ValueError:
+                value = _json(found[0] if found else value)
+            except (ValueError, RecursionError):
                 return drop("is not JSON")
         return KEEP if self._validator.is_valid(value) else drop("does not fit the schema")
 
@@ -252,14 +264,17 @@ def _compiled(pattern: str) -> Any:
     try:
         return re2.compile(f"(?m){pattern}", options)
     except re2.error as error:
+        why = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else error
         raise ConfigError(
-            f"answer: The pattern {pattern!r} cannot be used: {error}. Write it without look-around and back-references."
+            f"answer: The pattern {pattern!r} cannot be used: {why}. Write it without look-around and back-references."
         ) from None
 
 
 def _said(found: object) -> Verdict:
     if isinstance(found, str):
         return drop(found or "the function says no")
+    if type(found).__module__ == "numpy" and type(found).__name__ in ("bool", "bool_"):
+        found = bool(found)  # of a comparison in a library
     if not isinstance(found, bool):
         raise TypeError(f"The function of the check gave {found!r}. Return true, false, or a reason to drop the row.")
     return KEEP if found else drop("the function says no")
@@ -286,9 +301,18 @@ def _is_python(code: str) -> bool:
     return True
 
 
+def _json(text: str) -> Any:
+    """Raises ValueError, also for NaN and Infinity, which are not JSON, and RecursionError."""
+
+    def refused(name: str) -> None:
+        raise ValueError(name)
+
+    return json.loads(text, parse_constant=refused)
+
+
 def _is_json(code: str) -> bool:
     try:
-        json.loads(code)
+        _json(code)
     except (ValueError, RecursionError):
         return False
     return True

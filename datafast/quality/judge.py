@@ -85,6 +85,10 @@ class JudgeStage(JudgeFields, ModelStage):
         """The expression that decides."""
         return self.keep_if or f"score >= {self.min + _GOOD * (self.max - self.min):g}"
 
+    @property
+    def noted_as(self) -> list[str]:
+        return [] if self.keep_as is None else [self.keep_as]
+
     def settings(self) -> dict[str, Any]:
         told = super().settings() | {"keep_if": self.kept_if}
         return told | {"providers": [named_provider(one).identity for one in self.providers]}
@@ -99,6 +103,8 @@ class JudgeStage(JudgeFields, ModelStage):
             self._template = parse_template(self.prompt, names=names, field="prompt")
         if (rubric := self.rubric_text) is not None:
             self._rubric = parse_template(rubric, names=names, field="rubric")
+        if self._template is not None and not self._template.names and not (self._rubric and self._rubric.names):
+            raise ConfigError("prompt: It shows judges nothing of a row. Name a field in it, as in {text}.")
         if self.keep_as is not None:
             require_metadata(row_model, "keep_as")
         self._condition = Condition.parsed(self.kept_if, names=_SAID, field="keep_if")

@@ -12,11 +12,12 @@ little, so texts with few letters are kept.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from datafast._util.notify import did_you_mean
 from datafast.errors import ConfigError
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LanguageStage"]
 
+_CODE = re.compile(r"[a-z]{2,3}")
+_FOUND = "detected_language"
 _MOST_LETTERS = 4_000  # more of a text says no more about its language
 _SAME = {
     **dict.fromkeys(("nb", "nn", "nob", "nno"), "no"),
@@ -44,6 +47,19 @@ _TWO_LETTERS = {
     "pol": "pl", "rus": "ru", "ukr": "uk", "swe": "sv", "dan": "da", "nor": "no", "fin": "fi", "ces": "cs", "cze": "cs", "tur": "tr",
     "ara": "ar", "zho": "zh", "chi": "zh", "jpn": "ja", "kor": "ko", "hin": "hi", "vie": "vi", "ind": "id", "heb": "he", "ell": "el",
 }  # fmt: skip
+# English names of languages, as files of other tools write them.
+_NAMES = {
+    "afrikaans": "af", "albanian": "sq", "arabic": "ar", "armenian": "hy", "basque": "eu", "bengali": "bn", "bulgarian": "bg",
+    "catalan": "ca", "chinese": "zh", "mandarin": "zh", "croatian": "hr", "czech": "cs", "danish": "da", "dutch": "nl", "english": "en",
+    "estonian": "et", "farsi": "fa", "finnish": "fi", "french": "fr", "galician": "gl", "georgian": "ka", "german": "de", "greek": "el",
+    "gujarati": "gu", "hebrew": "he", "hindi": "hi", "hungarian": "hu", "icelandic": "is", "indonesian": "id", "irish": "ga",
+    "italian": "it", "japanese": "ja", "kannada": "kn", "korean": "ko", "latvian": "lv", "lithuanian": "lt", "malay": "ms",
+    "malayalam": "ml", "marathi": "mr", "nepali": "ne", "norwegian": "no", "persian": "fa", "polish": "pl", "portuguese": "pt",
+    "punjabi": "pa", "romanian": "ro", "russian": "ru", "serbian": "sr", "slovak": "sk", "slovenian": "sl", "spanish": "es",
+    "swahili": "sw", "swedish": "sv", "tagalog": "tl", "tamil": "ta", "telugu": "te", "thai": "th", "turkish": "tr", "ukrainian": "uk",
+    "urdu": "ur", "vietnamese": "vi", "welsh": "cy",
+}  # fmt: skip
+_NONE_SAID = frozenset({"", "und", "mul", "mis", "zxx", "unknown"})
 
 
 class LanguageStage(TextStage):
@@ -61,6 +77,16 @@ class LanguageStage(TextStage):
     keep_language: bool = False
     """Adds the language that was found to `metadata`, as `detected_language`; null where the texts say too little."""
 
+    @model_validator(mode="after")
+    def _code(self) -> LanguageStage:
+        if self.language is not None and not _CODE.fullmatch(_base_of(self.language)):
+            raise ValueError(f"language: expected the code of a language, like fr, got {self.language!r}.")
+        return self
+
+    @property
+    def noted_as(self) -> list[str]:
+        return [_FOUND] if self.keep_language else []
+
     def check(self, row_model: type[BaseModel]) -> None:
         super().check(row_model)
         _detector()
@@ -73,24 +99,31 @@ class LanguageStage(TextStage):
             )
 
     def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
-        wanted = self.language or getattr(row, "language", None)
+        wanted = self.language or _said_in(row)
         text = " ".join(" ".join(self.texts(row)).split())[:_MOST_LETTERS]
         says_enough = sum(map(str.isalpha, text)) >= self.min_letters
         if not (says_enough and (wanted or self.keep_language)):
             return self._kept(None)
         found, confidence = _detector()(text)
-        if not wanted or _base_of(found) == _base_of(str(wanted)) or confidence < self.min_confidence:
+        if not wanted or _base_of(found) == _base_of(wanted) or confidence < self.min_confidence:
             return self._kept(found)
         return drop(f"in {found} instead of {wanted}", round(confidence, 3))
 
     def _kept(self, language: str | None) -> Verdict:
-        return annotate(detected_language=language) if self.keep_language else KEEP
+        return annotate({_FOUND: language}) if self.keep_language else KEEP
+
+
+def _said_in(row: BaseModel) -> str:
+    """The language that a row says it is in; nothing where it says that this is not known, or several."""
+    value = getattr(row, "language", None)
+    said = "" if value is None else str(value).strip()
+    return "" if said.casefold() in _NONE_SAID else said
 
 
 def _base_of(code: str) -> str:
-    """A code without its region and script, and the same for languages that are taken for each other."""
+    """The code of a code or an English name, without region and script; the same for languages that are taken for each other."""
     base = code.casefold().replace("_", "-").partition("-")[0]
-    base = _TWO_LETTERS.get(base, base)
+    base = _TWO_LETTERS.get(base, _NAMES.get(base, base))
     return _SAME.get(base, base)
 
 

@@ -36,7 +36,8 @@ class LengthStage(TextStage):
     """Drops rows by their number of words, characters or tokens."""
 
     min_words: int | None = Field(default=None, ge=1)
-    """Fewer words are too few. Words are what spaces and line breaks part."""
+    """Fewer words are too few. Words are what spaces and line breaks part: Chinese, Japanese and Thai have next to none, so count
+    characters there."""
     max_words: int | None = Field(default=None, ge=1)
     """More words are too many."""
     min_characters: int | None = Field(default=None, ge=1)

@@ -148,6 +148,22 @@ def test_an_unknown_name_in_the_expression_is_refused_before_anything_is_bought(
     assert bench.asked == {}
 
 
+def test_a_prompt_that_shows_nothing_of_the_row_is_refused(bench: Bench) -> None:
+    with pytest.raises(ConfigError, match=r"quality\[0\]: prompt: It shows judges nothing of a row"):
+        bench.generate(bench.judge(prompt="Is it good?", rubric="Good is good."))
+    assert bench.asked == {}
+    bench.generate(bench.judge(prompt="Is it good?", rubric="It says: {text}"))
+    assert len(bench.asked["claude"]) == 12
+
+
+def test_a_judge_that_is_named_twice_is_refused_unless_it_has_two_names(bench: Bench) -> None:
+    with pytest.raises(ValueError, match=r"quality\[0\]\.providers\[1\]: simulated/claude is there twice"):
+        bench.dataset(bench.judge(bench.model("claude"), bench.model("claude")))
+    again = CountingProvider("claude", name="again", log=bench.folder / "requests", reply=worth)
+    bench.generate(bench.judge(bench.model("claude"), again))
+    assert len(bench.asked["claude"]) == 24
+
+
 def test_what_judges_say_may_be_kept_in_the_row(bench: Bench) -> None:
     bench.generate(bench.judge(keep_as="judged"))
     judged = [row["metadata"]["judged"] for row in rows_of(bench.folder / "out.jsonl")]
@@ -167,6 +183,13 @@ def test_what_judges_say_may_be_kept_in_the_row(bench: Bench) -> None:
     assert agreements_in(bench.folder / "out.jsonl")["judged"].num_rows == 9
     bench.generate(bench.judge(keep_as="judged"))
     assert [row["metadata"]["judged"] for row in rows_of(bench.folder / "out.jsonl")] == judged
+
+
+def test_two_judges_do_not_write_over_what_the_other_says(bench: Bench) -> None:
+    with pytest.raises(ValueError, match=r"quality\[1\]: metadata\.judged is what quality\[0\] adds already"):
+        bench.dataset(bench.judge(keep_as="judged"), bench.judge(keep_as="judged", rubric="Is it true?"))
+    bench.generate(bench.judge(keep_as="judged"), bench.judge(keep_as="true", rubric="Is it true?"))
+    assert {"judged", "true"} <= rows_of(bench.folder / "out.jsonl")[0]["metadata"].keys()
 
 
 # -- families

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import BaseModel, ValidationError
 
@@ -299,6 +300,11 @@ def test_codes_with_regions_and_of_three_letters_are_known() -> None:
     assert dropped(LanguageStage(), SENTENCES["pt"], language="pt-BR") is None
     assert dropped(LanguageStage(), SENTENCES["zh"], language="zh_Hant_TW") is None
     assert dropped(LanguageStage(language="deu"), SENTENCES["de"]) is None
+    for name in ("German", "german", " DE "):
+        assert dropped(LanguageStage(), SENTENCES["de"], language=name) is None
+        assert dropped(LanguageStage(), SENTENCES["fr"], language=name) == f"in fr instead of {name.strip()}"
+    assert dropped(LanguageStage(language="German"), SENTENCES["de"]) is None
+    assert [dropped(LanguageStage(), SENTENCES["de"], language=name) for name in ("und", "mul", "")] == [None] * 3
     assert dropped(LanguageStage(language="fr"), SENTENCES["de"]) == "in de instead of fr"
     assert dropped(LanguageStage(), "def f(x): return x", language="de") is None
 
@@ -395,6 +401,7 @@ def test_the_source_of_a_contamination_is_named_and_its_content_counts(tmp_path:
         ("python", "```python\nfor x in y\n    pass\n```", "does not parse as python"),
         ("json", '{"a": [1, 2]}', None),
         ("json", "{'a': 1}", "does not parse as json"),
+        ("json", '{"a": NaN}', "does not parse as json"),
         ("sql", "SELECT a, count(*) FROM t GROUP BY a", None),
         ("sql", "SELECT FROM WHERE", "does not parse as sql"),
     ],
@@ -409,6 +416,8 @@ def test_a_value_that_has_to_fit_a_schema() -> None:
     assert dropped(stage, "", answer='```json\n{"name": "Husum"}\n```') is None
     assert dropped(stage, "", answer={"town": "Husum"}) == "does not fit the schema"
     assert dropped(stage, "", answer="no json") == "is not JSON"
+    assert dropped(stage, "", answer='{"name": Infinity}') == "is not JSON"
+    assert dropped(stage, "", answer="[" * 100_000) == "is not JSON"
 
 
 @pytest.mark.parametrize(
@@ -437,6 +446,8 @@ def test_a_function_says_why() -> None:
     stage = CheckStage(function=short)
     assert dropped(stage, "short") is None
     assert dropped(stage, PROSE) == "too long"
+    assert dropped(CheckStage(function=lambda row: np.mean([1, 2]) > 1), "short") is None
+    assert dropped(CheckStage(function=lambda row: np.mean([1, 2]) > 2), "short") == "the function says no"
     assert CheckStage(function=lambda row: True).settings() != CheckStage(function=lambda row: False).settings()
     with pytest.raises(TypeError, match="Return true, false, or a reason"):
         dropped(CheckStage(function=lambda row: None), PROSE)
@@ -457,6 +468,10 @@ def test_a_function_says_why() -> None:
         ({"stage": "check", "answer": "a", "equals": "text"}, "expected one group"),
         ({"stage": "check", "function": "f"}, "Functions can be given in Python alone"),
         ({"stage": "pii", "kinds": ["mail"]}, "'email'"),
+        (
+            {"stage": "language", "language": "Deutsch"},
+            "language: expected the code of a language, like fr, got 'Deutsch'",
+        ),
         ({"stage": "keep_if"}, "expression"),
         ({"stage": "contamination", "against": []}, "against"),
     ],
@@ -464,6 +479,33 @@ def test_a_function_says_why() -> None:
 def test_wrong_settings_are_refused(tmp_path: Path, given: Any, problem: str) -> None:
     with pytest.raises(ValidationError, match=problem):
         raw(tmp_path, quality=[given])
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"json_schema": {"type": "objekt"}}, r"quality\[0\]: json_schema\.type: This is not a JSON Schema: 'objekt'"),
+        ({"json_schema": {"pattern": "(?=x)"}}, r"json_schema: The pattern '\(\?=x\)' cannot be used: .* look-around"),
+        ({"json_schema": {"$ref": "#/$defs/town"}}, r"json_schema: The \$ref '#/\$defs/town' leads nowhere"),
+        ({"answer": "(?=x)(a)", "equals": "language"}, r"cannot be used: invalid perl operator: \(\?=\. Write"),
+    ],
+)
+def test_checks_that_could_never_decide_are_refused_before_anything_is_bought(
+    tmp_path: Path, given: Any, problem: str
+) -> None:
+    made = raw(tmp_path, quality=[{"stage": "check", "field": "text", **given}])
+    with pytest.raises(ConfigError, match=problem):
+        made.generate([SimulatedProvider()])
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+@pytest.mark.filterwarnings("ignore:All .* rows were filtered")
+def test_a_schema_may_refer_to_its_own_parts(tmp_path: Path) -> None:
+    schema = {"$ref": "#/$defs/town", "$defs": {"town": {"required": ["name"]}}}
+    stage = CheckStage(field="answer", json_schema=schema)
+    raw(tmp_path, quality=[{"stage": "check", "field": "text", "json_schema": schema}]).generate([SimulatedProvider()])
+    assert dropped(stage, "", answer={"name": "Husum"}) is None
+    assert dropped(stage, "", answer={}) == "does not fit the schema"
 
 
 def test_all_of_them_go_through_a_run_and_a_written_config(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import core_schema
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
-from datafast._util.linear_schema import check_patterns, linear_validator, without_booleans
+from datafast._util.linear_schema import check_patterns, check_schema, linear_validator, without_booleans
 from datafast._util.notify import did_you_mean
 from datafast.datasets.conversation.tool_forms import as_openai, from_openai, output_schema_of
 from datafast.datasets.conversation.tool_functions import FunctionTool
@@ -243,13 +243,7 @@ def _checked(schema: Mapping[str, Any], where: str) -> dict[str, Any]:
     Raises:
         ConfigError: it is not one, or cannot be used; begins with `where`.
     """
-    # Imported here, because it looks for a dozen packages that check formats and imports those it finds.
-    from jsonschema import Draft202012Validator, SchemaError
-
-    try:
-        Draft202012Validator.check_schema(dict(schema))
-    except SchemaError as error:
-        raise ConfigError(f"{where}: This is not a JSON Schema: {error.message}.") from None
+    check_schema(schema, where)
     checked = without_booleans(_inlined(schema, schema, where))
     try:
         check_patterns(checked)

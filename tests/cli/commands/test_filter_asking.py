@@ -177,3 +177,33 @@ def test_a_missing_key_and_a_wrong_field_are_told_before_anything_is_asked(monke
     assert "q.yaml: quality[0].providers[0]: openai/gpt-4.1 needs an API key" in run(code=2)["error"]
     Path("q.yaml").write_text(json.dumps({"quality": [{**judge, "field": "txt"}]}), encoding="utf-8")
     assert "Rows have no field 'txt'. Did you mean 'text'?" in run(code=2)["error"]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('{"text": "worth 1"}\n[1]\n', "SOURCE: in.jsonl:2: expected a JSON object, got list."),
+        ('{"text": oops}\n', "SOURCE: in.jsonl:1: This line is not JSON"),
+        ("", "SOURCE: in.jsonl has no rows."),
+        (None, "SOURCE: There is no file in.jsonl."),
+    ],
+)
+def test_a_source_that_cannot_be_read_is_told_in_a_sentence(
+    server: FaultServer, text: str | None, problem: str
+) -> None:
+    stages(server)
+    Path("in.jsonl").unlink() if text is None else Path("in.jsonl").write_text(text, encoding="utf-8")
+    assert f'"message": "{problem}' in run(code=2)["error"]
+    assert server.requests == []
+
+
+def test_metadata_to_which_nothing_can_be_added_fails_its_row_alone_and_is_shown(server: FaultServer) -> None:
+    stages(server)
+    told = json.loads(Path("q.yaml").read_text(encoding="utf-8"))
+    told["quality"][1] |= {"keep_as": "judged", "keep_if": "true"}
+    Path("q.yaml").write_text(json.dumps(told), encoding="utf-8")
+    write("in.jsonl", [{"text": "worth 4", "metadata": other} for other in ({"a": 1}, None, "none", [])])
+    found = run(code=3)
+    assert (found["kept"], found["report"]["failed"]) == (2, 2)
+    shown = CliRunner().invoke(cli, ["failures", "kept.jsonl"]).stdout
+    assert "metadata: The stage 'judge' adds to an object, and the row has" in shown

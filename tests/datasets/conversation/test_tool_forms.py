@@ -90,10 +90,10 @@ def test_an_agent_takes_the_other_forms_too(tmp_path: Path, fault_server: FaultS
         ),
         (
             [{**MCP, "inputSchema": {"type": "object", "properties": 3}}],
-            r"tools\[0\].function.parameters: This is not a JSON Schema",
+            r"tools\[0\].function.parameters.properties: This is not a JSON Schema",
         ),
         ([{**MCP, "outputSchema": "text"}], r"tools\[0\].outputSchema: expected a JSON Schema, got 'text'"),
-        ([{**MCP, "outputSchema": {"type": "nothing"}}], r"tools\[0\].outputSchema: This is not a JSON Schema"),
+        ([{**MCP, "outputSchema": {"type": "nothing"}}], r"tools\[0\].outputSchema.type: This is not a JSON Schema"),
         ([{"inputSchema": {}}], r"tools\[0\]: expected a function with a name"),
     ],
 )
