@@ -19,20 +19,23 @@ from pydantic import BaseModel, TypeAdapter
 
 from benchmarks.duplicates import COPIES, ORIGINALS
 from benchmarks.faults import FAULTS as OF_ONE_ROW
-from benchmarks.faults import Text, clean_texts, test_texts
+from benchmarks.faults import Text, blind_texts, clean_texts, test_texts
 from datafast.plan.expansion import Variant
 from datafast.plan.items import WorkItem
 from datafast.plan.template import Template
 from datafast.quality.base import Stage, WalkStage
 from datafast.quality.registry import AnyStage
 
-__all__ = ["BASELINES", "CURVES", "FAULTS", "Figures", "as_markdown", "figures", "main", "update"]
+__all__ = ["BASELINES", "BLIND", "CURVES", "FAULTS", "Figures", "as_markdown", "figures", "main", "update"]
 
 LEAST_RECALL, LEAST_PRECISION = 0.9, 0.95
 _MARK = "<!-- accuracy -->"
 
 FAULTS: Mapping[str, Callable[[], Iterable[Text]]] = {**OF_ONE_ROW, **COPIES}
 """Texts that each stage should drop."""
+
+BLIND = ("refusals", "echo", "pii")
+"""The stages with texts by another hand as well. Their figures are told, and have no target."""
 
 Drops = Callable[[Text], bool]
 
@@ -67,9 +70,10 @@ class Figures:
         return f"{self.recall:.2f} / {self.precision:.2f}"
 
 
-def figures(name: str, drops: Drops, *, held_out: bool) -> Figures:
-    """The figures of a stage, or of a baseline, over one half of the texts."""
-    faulty, clean = ([text for text in texts if text.held_out == held_out] for texts in (_faulty(name), _clean(name)))
+def figures(name: str, drops: Drops, *, held_out: bool, blind: bool = False) -> Figures:
+    """The figures of a stage, or of a baseline, over one half of the texts, or of those by another hand."""
+    both = (blind_texts(name), blind_texts("clean")) if blind else (_faulty(name), _clean(name))
+    faulty, clean = ([text for text in texts if text.held_out == held_out] for texts in both)
     return Figures(len(faulty), sum(map(drops, faulty)), len(clean), sum(map(drops, clean)))
 
 
@@ -225,6 +229,11 @@ def _rows_of(name: str) -> Iterable[tuple[str, ...]]:
     texts = f"{len(_faulty(name))} + {len(_clean(name))}"
     ok = "yes" if all(half.ok for half in ours) else "NO"
     yield f"`{name}`", texts, str(ours[0]), str(ours[1]), ok, f"{figures(name, plain, held_out=True)} ({said})"
+    if name in BLIND:
+        drops = by_stage(name)
+        halves = [str(figures(name, drops, held_out=half, blind=True)) for half in (False, True)]
+        counts = f"{len(blind_texts(name))} + {len(blind_texts('clean'))}"
+        yield f"`{name}`, by another hand", counts, *halves, "", ""
     if other := OTHER_ENGINES.get(name):
         theirs = _halves(name, **other)
         yield f"`{name}`, `engine: {other['engine']}`", texts, str(theirs[0]), str(theirs[1]), "", ""
@@ -254,7 +263,8 @@ def update(page: Path, tables: str) -> None:
 
 def _misses(name: str) -> Iterable[str]:
     drops = by_stage(name)
-    for faulty, texts in ((True, _faulty(name)), (False, _clean(name))):
+    blind = (blind_texts(name), blind_texts("clean")) if name in BLIND else ([], [])
+    for faulty, texts in ((True, [*_faulty(name), *blind[0]]), (False, [*_clean(name), *blind[1]])):
         for text in texts:
             if not text.held_out and drops(text) != faulty:
                 yield f"{'kept' if faulty else 'dropped'} ({text.sort}): {replace(text, prompt='').text[:160]!r}"

@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.accuracy import (
     BASELINES,
+    BLIND,
     CURVES,
     FAULTS,
     LEAST_PRECISION,
@@ -59,7 +60,7 @@ def test_the_page_has_the_tables_of_the_program(tmp_path: Path, capsys: pytest.C
     assert tables in PAGE.read_text(encoding="utf-8"), (
         "run: python -m benchmarks.accuracy --update docs/guides/accuracy.md"
     )
-    assert len(tables.splitlines()) == 2 + len(FAULTS) + len(OTHER_ENGINES) + 1 + 2 + len(CURVES)
+    assert len(tables.splitlines()) == 2 + len(FAULTS) + len(OTHER_ENGINES) + len(BLIND) + 1 + 2 + len(CURVES)
 
 
 def test_what_is_decided_wrongly_is_shown_of_the_development_half_alone(capsys: pytest.CaptureFixture[str]) -> None:

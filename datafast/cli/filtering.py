@@ -19,6 +19,7 @@ from datafast.config_files.project import Project
 from datafast.datasets.filtered import FilteredDataset, FilteredDatasetConfig
 from datafast.engine.routes import Route, providers_of, with_further
 from datafast.errors import ConfigError, OutputWriteError
+from datafast.quality.filtering import refuse_own_rows
 from datafast.store.paths import OutputPaths, UsedFile, refuse_shared
 from datafast.store.reader import LedgerReader
 
@@ -71,6 +72,7 @@ def _project(settings: Filtering, stages: Sequence[BaseStage], run: RunConfig) -
             if path is not None and path.exists():
                 raise ConfigError(f"{path} is there already. Name another file, or replace it with --force.")
     config = _config(settings, stages, run)
+    refuse_own_rows(stages, config.rows.files)
     for number, error in FilteredDataset(config).stage_problems():
         raise ConfigError(f"quality[{number}]: {error}", key="quality")
     asked = config.further_roles()

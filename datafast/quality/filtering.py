@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, create_model
@@ -16,9 +17,22 @@ from datafast.engine.walking import WalkInOrder
 from datafast.errors import ConfigError
 from datafast.quality.base import BaseStage
 
-__all__ = ["RowFilter"]
+__all__ = ["RowFilter", "refuse_own_rows"]
 
 _AT_ONCE = 256
+
+
+def refuse_own_rows(stages: Sequence[BaseStage], source: Iterable[Path]) -> None:
+    """Raises ConfigError if a stage compares the rows with the files that they are from, and so would drop all of them."""
+    own = {path.resolve() for path in source}
+    for number, stage in enumerate(stages):
+        for path in stage.files():
+            if path.resolve() in own:
+                raise ConfigError(
+                    f"quality[{number}].against: {path} is the source, in which each row would find itself. Leave it out: stages that find "
+                    f"duplicates compare the rows of the source with each other without it.",
+                    key="quality",
+                )
 
 
 class RowFilter:

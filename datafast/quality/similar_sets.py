@@ -47,6 +47,8 @@ class SetKeys(NamedTuple):
     @classmethod
     def of(cls, sets: Sequence[Shingles], bands: Bands) -> list[SetKeys]:
         """Those of sets that are not empty."""
+        if not sets:
+            return []
         keys = bands.keys(sets)
         buckets = (keys & np.uint32(_LARGE - 1)).astype(np.int64)
         tags = (keys >> np.uint32(16)).astype(np.uint16)[:, :, None] | np.uint16(1)

@@ -86,7 +86,7 @@ def command(
     """
     from datafast.quality.base import ModelStage
     from datafast.quality.base import allow_commands as let_run
-    from datafast.quality.filtering import RowFilter
+    from datafast.quality.filtering import RowFilter, refuse_own_rows
     from datafast.sources import open_source
 
     stages, run = _settings(quality)
@@ -117,6 +117,8 @@ def command(
     _refuse_existing(source, [path for path in (output, dropped) if path is not None], force=force)
     rows = open_source(source, field="SOURCE")
     rows.check(rows.columns, field="SOURCE")  # all of a row is written
+    refuse_own_rows(stages, rows.files)
+    _refuse_files_of(stages, output, dropped)
     decides = RowFilter(stages, rows.columns)
     _write(rows, decides, output, dropped)
     _tell(decides, output, dropped, as_json=as_json)
@@ -160,6 +162,16 @@ def _refuse_existing(source: str, files: list[Path], *, force: bool) -> None:
             raise ConfigError(f"{path} is there already. Name another file, or replace it with --force.")
     if len(files) == 2 and files[0].absolute() == files[1].absolute():
         raise ConfigError(f"{files[0]}: Kept and dropped rows need a file each. Name another one for --dropped.")
+
+
+def _refuse_files_of(stages: list[BaseStage], output: Path, dropped: Path | None) -> None:
+    """Raises ConfigError if a stage reads a file that would be written."""
+    from datafast.store.paths import UsedFile, refuse_shared
+
+    read = [UsedFile(f"quality[{n}]", path, written=False) for n, stage in enumerate(stages) for path in stage.files()]
+    written = [UsedFile("--output", output, written=True)]
+    written += [UsedFile("--dropped", dropped, written=True)] if dropped is not None else []
+    refuse_shared([*read, *written])
 
 
 def _write(rows: SourceRows, decides: RowFilter, output: Path, dropped: Path | None) -> None:

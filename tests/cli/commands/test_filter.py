@@ -108,6 +108,38 @@ def test_nothing_is_replaced_unless_it_is_said() -> None:
     assert "need a file each" in same
 
 
+@pytest.mark.parametrize("stage", ["near_duplicates", "exact_duplicates"])
+@pytest.mark.parametrize(
+    "more", ["", "  - {stage: judge, rubric: good, providers: [{provider: simulated, model_id: m}]}\n"]
+)
+def test_rows_are_not_compared_with_their_own_file(stage: str, more: str) -> None:
+    Path("in.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in ROWS), encoding="utf-8")
+    Path("q.yaml").write_text(f"quality:\n  - {{stage: {stage}, against: [in.jsonl]}}\n{more}", encoding="utf-8")
+    told = run("in.jsonl", "--quality", "q.yaml", "-o", "kept.jsonl", code=2).output
+    assert "quality[0].against: in.jsonl is the source, in which each row would find itself." in told
+    assert not Path("kept.jsonl").exists()
+
+
+def test_a_file_that_a_stage_reads_is_not_replaced() -> None:
+    Path("in.jsonl").write_text(json.dumps(ROWS[1]), encoding="utf-8")
+    Path("old.jsonl").write_text(json.dumps({"text": "mine"}), encoding="utf-8")
+    Path("q.yaml").write_text("quality:\n  - {stage: exact_duplicates, against: [old.jsonl]}\n", encoding="utf-8")
+    for output in (["-o", "old.jsonl"], ["-o", "kept.jsonl", "--dropped", "old.jsonl"]):
+        told = run("in.jsonl", "--quality", "q.yaml", *output, "--force", code=2).output
+        assert "old.jsonl is also used as quality[0]" in told
+    assert json.loads(Path("old.jsonl").read_text(encoding="utf-8")) == {"text": "mine"}
+
+
+@pytest.mark.parametrize("stage", ["near_duplicates", "exact_duplicates"])
+def test_rows_without_any_word_are_kept_by_stages_that_compare_words(stage: str) -> None:
+    rows = [{"text": text, "number": number} for number, text in enumerate(["", None, "?!"])]
+    Path("in.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    for field in ("text", "number"):
+        Path("q.yaml").write_text(f"quality:\n  - {{stage: {stage}, field: {field}}}\n", encoding="utf-8")
+        run("in.jsonl", "--quality", "q.yaml", "-o", f"{field}.jsonl")
+        assert lines(f"{field}.jsonl") == rows
+
+
 def test_a_stage_that_raises_is_told_with_its_row() -> None:
     Path("in.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in ROWS), encoding="utf-8")
     Path("q.yaml").write_text('quality: [{stage: keep_if, expression: "text + 1"}]\n', encoding="utf-8")
