@@ -36,10 +36,9 @@ class MeanPooling:
         try:
             self._tokenizer = transformers.AutoTokenizer.from_pretrained(str(model), local_files_only=True)
             self._model = transformers.AutoModel.from_pretrained(str(model), local_files_only=True).eval()
-        except Exception as error:
-            raise ConfigError(
-                f"model: {model} cannot be loaded: {type(error).__name__}: {str(error).splitlines()[0]}"
-            ) from error
+        except Exception as error:  # whatever a library of somebody else raises about a folder's files
+            told = next(iter(str(error).splitlines()), "no reason was given")
+            raise ConfigError(f"model: {model} cannot be loaded: {type(error).__name__}: {told}") from error
         most = getattr(self._model.config, "max_position_embeddings", _HUGE) or _HUGE
         self._most = min(self._tokenizer.model_max_length, most)
 

@@ -53,7 +53,7 @@ class Metric:
 
     def row(self, prediction: str, references: Sequence[str]) -> Sequence[float]:
         """The scores of a row, where `of` does not look at several together."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} scores no single row. Override row() or of().")
 
     def total(self, sums: Sequence[float], rows: float) -> Sequence[float]:
         """The scores of all rows, from what was added up over them."""

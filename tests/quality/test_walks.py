@@ -412,9 +412,8 @@ class SlowStage(NearStage):
 REACHED, GOES_ON = threading.Event(), threading.Event()
 
 
-def test_an_interruption_abandons_a_long_comparison_and_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def interrupted_comparison(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[RawDataset, threading.Thread]:
+    """A dataset whose rows are compared slowly, and the thread that interrupts it when that has begun."""
     monkeypatch.setattr("datafast.engine.stop._LAST_WORK_S", 0.05)
     monkeypatch.setattr("datafast.store.deciding._ROWS_AT_ONCE", 4)
     REACHED.clear()
@@ -428,6 +427,13 @@ def test_an_interruption_abandons_a_long_comparison_and_says_so(
 
     thread = threading.Thread(target=interrupt)
     thread.start()
+    return made, thread
+
+
+def test_an_interruption_abandons_a_long_comparison_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, thread = interrupted_comparison(tmp_path, monkeypatch)
     with (
         pytest.warns(
             DatafastWarning, match=r"not all compared with each other \(slow\), because the run was interrupted"
@@ -468,19 +474,7 @@ def test_a_long_comparison_tells_how_far_it_is(tmp_path: Path, monkeypatch: pyte
 def test_an_interruption_at_the_start_leaves_all_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     generate(tmp_path, EvenStage())
     before = file_of(tmp_path)
-    monkeypatch.setattr("datafast.engine.stop._LAST_WORK_S", 0.05)
-    monkeypatch.setattr("datafast.store.deciding._ROWS_AT_ONCE", 4)
-    REACHED.clear()
-    GOES_ON.clear()
-    made = dataset(tmp_path, SlowStage())
-
-    def interrupt() -> None:
-        REACHED.wait(30)
-        while not GOES_ON.wait(0.01):
-            made.executor.stop()
-
-    thread = threading.Thread(target=interrupt)
-    thread.start()
+    made, thread = interrupted_comparison(tmp_path, monkeypatch)
     with pytest.warns(DatafastWarning, match="because the run was interrupted"), pytest.raises(RunStopped):
         made.generate([provider(tmp_path)])
     GOES_ON.set()
