@@ -9,8 +9,8 @@ in common make one group. So where A is like B and B like C, all three are in a 
 different groups are like each other, but for pairs that MinHash overlooks: 5 of 100 at the very threshold, hardly any above it. The
 groups do not depend on the order of the rows.
 
-Cost: some 50 microseconds a row of 100 words, and more where very many are alike: 1 ms for each of 20,000. Memory: 0.7 kB for each such row, once for rows that have the same words, and some 100
-bytes for the uuid.
+Cost: some 50 microseconds a row of 100 words, and half a millisecond for each of 20,000 that are all alike. Memory: 0.7 kB for each such
+row, once for rows that have the same words, and some 100 bytes for the uuid.
 """
 
 from __future__ import annotations
