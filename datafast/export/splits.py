@@ -62,7 +62,7 @@ class Splitting:
     def shares(self) -> dict[str, Decimal]:
         """The share of each split, in their order; they are 1 together."""
         given = self._given
-        rest = 1 - sum(given.values())
+        rest = 1 - sum(given.values(), Decimal(0))
         shares = {
             "train": given.get("train", rest),
             "validation": given.get("validation", Decimal(0)),
