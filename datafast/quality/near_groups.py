@@ -152,7 +152,7 @@ class _Sets:
     def _tops(self, sets: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
         """The sets at the top of these, which are put right under them."""
         above = np.frombuffer(self._above, np.int64) if self._above else np.empty(0, np.int64)
-        tops = above[sets]
+        tops: NDArray[np.int64] = above[sets]
         while not np.array_equal(higher := above[tops], tops):
             tops = higher
         above[sets] = tops
