@@ -24,12 +24,13 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
-from datafast.errors import ConfigError, PublishError
+from datafast.errors import PublishError
 from datafast.export.card import CardInfo, Contents, front_matter, readme
 from datafast.export.hub_access import check_arguments, check_token, endpoint, find_token
 from datafast.export.hub_client import Hub, HubFailed, chain, told, without_xet
 from datafast.export.hub_push import Push, Pushed
 from datafast.export.parquet import Export, export_parquet
+from datafast.export.splits import Splitting
 from datafast.llms.transport.redaction import redact
 
 if TYPE_CHECKING:
@@ -106,9 +107,7 @@ def push_to_hub(
     *,
     row_model: type[BaseModel],
     repo_id: str,
-    train_size: float | None = None,
-    seed: int | None = None,
-    shuffle: bool = True,
+    splitting: Splitting,
     card: CardInfo | None = None,
     **target: Any,
 ) -> str:
@@ -117,7 +116,7 @@ def push_to_hub(
     Args:
         source: the file, one row of `row_model` per line.
         row_model: gives the columns and checks the rows.
-        train_size, seed, shuffle: see `export_parquet`.
+        splitting: the splits, and the order of the rows in them.
         card: what the card says besides what the rows tell.
         **target: see `Target`.
 
@@ -127,21 +126,22 @@ def push_to_hub(
         PublishError: the Hub refused or could not be reached, or there is no room for the Parquet files.
     """
     where = Target(repo_id=repo_id, **target)
-    _check_split(train_size, seed)
-    splits = {"train_size": train_size, "seed": seed or 0, "shuffle": shuffle}
-    return push(source, row_model=row_model, target=where, card=card, **splits).url
+    return push(source, row_model=row_model, target=where, splitting=splitting, card=card).url
 
 
 @foreign_warnings_ignored()
 def push(
-    source: Path, *, row_model: type[BaseModel], target: Target, card: CardInfo | None = None, **splits: Any
+    source: Path, *, row_model: type[BaseModel], target: Target, splitting: Splitting, card: CardInfo | None = None
 ) -> Pushed:
     """As `push_to_hub`, with more told."""
     secret = find_token(target.token)
     hub = Hub(endpoint(), secret)
     try:
         user = check_token(hub)
-        with _prepared(source, row_model=row_model, target=target, card=card, splits=splits) as ready, without_xet():
+        with (
+            _prepared(source, row_model=row_model, target=target, splitting=splitting, card=card) as ready,
+            without_xet(),
+        ):
             return Push(
                 hub=hub,
                 repo_id=target.repo_id,
@@ -164,10 +164,10 @@ def push(
 
 @foreign_warnings_ignored()
 def preview_push(
-    source: Path, *, row_model: type[BaseModel], target: Target, card: CardInfo | None = None, **splits: Any
+    source: Path, *, row_model: type[BaseModel], target: Target, splitting: Splitting, card: CardInfo | None = None
 ) -> Preview:
     """What `push` with the same arguments would bring about. Nothing is sent, and no token is needed."""
-    with _prepared(source, row_model=row_model, target=target, card=card, splits=splits) as ready:
+    with _prepared(source, row_model=row_model, target=target, splitting=splitting, card=card) as ready:
         info = ready.info if target.upload_card else None
         text, _ = readme(info, ready.contents, ready.front, previous="", secrets=[target.token or ""])
         return Preview(
@@ -180,12 +180,12 @@ def preview_push(
 
 @contextmanager
 def _prepared(
-    source: Path, *, row_model: type[BaseModel], target: Target, card: CardInfo | None, splits: dict[str, Any]
+    source: Path, *, row_model: type[BaseModel], target: Target, splitting: Splitting, card: CardInfo | None
 ) -> Iterator[_Prepared]:
     with TemporaryDirectory(prefix="datafast-push-") as name:
         folder = Path(name)
         try:
-            export = export_parquet(Path(source), folder, row_model=row_model, **splits)
+            export = export_parquet(Path(source), folder, row_model=row_model, splitting=splitting)
         except OSError as error:
             raise PublishError(
                 f"The Parquet files cannot be written to {folder}: {error}. "
@@ -254,18 +254,3 @@ def _explained(failed: HubFailed, target: Target, address: str, secret: str) -> 
     details = dict.fromkeys(told(link) for link in (failed.error, chain(failed.error)[-1]))
     detail = redact("\n".join(details), [secret])
     return f"The push to {target.repo_id} failed ({answer}). {what} {_AGAIN}\n{detail}"
-
-
-def _check_split(train_size: float | None, seed: int | None) -> None:
-    expected: dict[str, tuple[object, tuple[type, ...], str]] = {
-        "train_size": (train_size, (int, float), "a number between 0 and 1, like 0.8"),
-        "seed": (seed, (int,), "a whole number"),
-    }
-    for name, (value, kinds, what) in expected.items():
-        if value is not None and (isinstance(value, bool) or not isinstance(value, kinds)):
-            raise ConfigError(f"{name}: expected {what}, got {value!r} ({type(value).__name__}).", key=name)
-    if train_size is not None and not 0 < train_size < 1:
-        raise ConfigError(
-            f"train_size={train_size} is not between 0 and 1 (both excluded), for example 0.8. "
-            "Leave it out to push one split."
-        )
