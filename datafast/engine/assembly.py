@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from datafast._util.fd_limit import room
 from datafast._util.notify import warn_user
+from datafast._util.version import VERSION
 from datafast.engine.batches.lost import refuse_lost_batches
 from datafast.engine.calls.admission import Admission, Backoff, Gate
 from datafast.engine.calls.breaker import Breaker
@@ -23,6 +24,7 @@ from datafast.engine.deciding import Decider
 from datafast.engine.event_log import Emitter
 from datafast.engine.events import LimitChanged, ProviderPaused, ProviderResumed
 from datafast.engine.job import Job
+from datafast.engine.manifest import ABOUT
 from datafast.engine.pricing import pricing_of
 from datafast.engine.reorder import ReorderBuffer
 from datafast.engine.routes import Route, call_identities, labels_of
@@ -94,7 +96,8 @@ async def assembled(job: Job, stop: StopSignal, emit: Emitter) -> AsyncIterator[
         fields=job.fields,
         reasoning=job.reasoning.place,
         decides=decider,
-        notes=job.notes,
+        notes=job.notes if job.about is None else {**job.notes, ABOUT: job.about()},
+        version=VERSION,
         made_for=job.made_for,
         located=job.located,
         lacking=None if job.targets is None else functools.partial(job.targets.lacking, job.plan),

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 
 from datafast.store.records import DEFAULT_FORMAT
 
-__all__ = ["ScannedAppend", "ScannedCall", "ScannedDrop", "ScannedFailure", "Scans"]
+__all__ = ["ScannedAppend", "ScannedCall", "ScannedDrop", "ScannedFailure", "ScannedReply", "Scans"]
 
 _PAGE = 20_000
+_FEW = 1_000  # with their replies
 _AT_ONCE = 500
 
 
@@ -29,6 +30,14 @@ class ScannedCall(NamedTuple):
     input_tokens: int | None
     output_tokens: int | None
     cost_usd: float | None
+
+
+class ScannedReply(NamedTuple):
+    id: int
+    provider: str
+    sent_at: float
+    raw: bytes
+    format: str
 
 
 class ScannedAppend(NamedTuple):
@@ -67,6 +76,13 @@ class Scans:
         for row in self._pages(query):
             yield ScannedCall._make(row)
 
+    def replies(self, *, after: int = 0) -> Iterator[ScannedReply]:
+        """The replies of models that are newer than the call with this id."""
+        query = "SELECT id, provider, sent_at, raw, format, attempts FROM calls"
+        for number, provider, sent_at, raw, wire_format, attempts in self._pages(query, first=after, page=_FEW):
+            if attempts:
+                yield ScannedReply(number, provider, sent_at, raw, wire_format or DEFAULT_FORMAT)
+
     def appends(self) -> Iterator[ScannedAppend]:
         """Those that have rows, in the order of the file."""
         for row in self._pages("SELECT id, item, start, size, crc, num_rows FROM appends"):
@@ -95,9 +111,9 @@ class Scans:
             query = f"SELECT id, raw, coalesce(format, ?) FROM calls WHERE id IN ({marks})"  # noqa: S608 - question marks
             yield from self._db.execute(query, (DEFAULT_FORMAT, *part)).fetchall()
 
-    def _pages(self, select: str, key: str = "id") -> Iterator[tuple[Any, ...]]:
-        """All rows of a query, whose first column is the `key`, by rising keys."""
-        last = 0
-        while page := self._db.execute(f"{select} WHERE {key} > ? ORDER BY {key} LIMIT ?", (last, _PAGE)).fetchall():
-            yield from page
-            last = page[-1][0]
+    def _pages(self, select: str, key: str = "id", *, first: int = 0, page: int = _PAGE) -> Iterator[tuple[Any, ...]]:
+        """All rows of a query behind the first, whose first column is the `key`, by rising keys."""
+        query = f"{select} WHERE {key} > ? ORDER BY {key} LIMIT ?"
+        while found := self._db.execute(query, (first, page)).fetchall():
+            yield from found
+            first = found[-1][0]
