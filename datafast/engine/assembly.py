@@ -24,7 +24,6 @@ from datafast.engine.deciding import Decider
 from datafast.engine.event_log import Emitter
 from datafast.engine.events import LimitChanged, ProviderPaused, ProviderResumed
 from datafast.engine.job import Job
-from datafast.engine.manifest import ABOUT
 from datafast.engine.pricing import pricing_of
 from datafast.engine.reorder import ReorderBuffer
 from datafast.engine.routes import Route, call_identities, labels_of
@@ -34,6 +33,7 @@ from datafast.engine.stop import StopSignal
 from datafast.engine.winding_up import beside_the_loop
 from datafast.errors import ConfigError, ProviderError
 from datafast.plan.grid import spread
+from datafast.store.manifest import ABOUT
 from datafast.store.records import Spent
 from datafast.store.recovery import Opening, OpenOutput, open_output
 

@@ -30,7 +30,7 @@ from datafast.errors import OutputError
 from datafast.llms.replies.formats import model_of
 from datafast.llms.transport.redaction import without_secrets
 from datafast.store.ledger import Ledger
-from datafast.store.manifest import MANIFEST_FORMAT
+from datafast.store.manifest import ABOUT, MANIFEST_FORMAT
 from datafast.store.migrations import FORMAT
 from datafast.store.paths import OutputPaths
 from datafast.types import StopCause
@@ -38,10 +38,8 @@ from datafast.types import StopCause
 if TYPE_CHECKING:
     from datafast.engine.assembly import Parts
 
-__all__ = ["ABOUT", "hash_of", "manifest_of", "text_digest", "versions_here", "write_manifest"]
+__all__ = ["hash_of", "manifest_of", "text_digest", "versions_here", "write_manifest"]
 
-ABOUT = "about"
-"""What the last run has noted about how its rows are made, in the ledger's `meta`."""
 _MODELS = "models"
 _LIBRARIES = ("pydantic", "pydantic-core", "orjson", "jinja2", "numpy")
 _TEXTS = ("prompt", "prompts", "template", "templates", "instructions", "rubric", "expression")
@@ -186,10 +184,17 @@ def _moment(seconds: float | None) -> str | None:
 
 def _as_given(config: Mapping[str, Any], given: Mapping[str, list[str]]) -> dict[str, Any]:
     """The fields that the user has set, of the config and of its `run`."""
-    told = {name: value for name, value in config.items() if name in given["config"]}
+    told = {name: _without_headers(value) for name, value in config.items() if name in given["config"]}
     if isinstance(told.get("run"), dict):
         told["run"] = {name: value for name, value in told["run"].items() if name in given["run"]}
     return told
+
+
+def _without_headers(value: Any) -> Any:
+    """A value without the headers of providers in it."""
+    if isinstance(value, dict):
+        return {name: _without_headers(inner) for name, inner in value.items() if name != "extra_headers"}
+    return [_without_headers(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _digests(value: Any, place: str = "", *, is_text: bool = False) -> Iterator[tuple[str, str]]:

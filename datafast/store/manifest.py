@@ -10,9 +10,11 @@ import orjson
 
 from datafast.errors import ConfigError, OutputError
 
-__all__ = ["MANIFEST_FORMAT", "read_manifest"]
+__all__ = ["ABOUT", "MANIFEST_FORMAT", "read_manifest"]
 
 MANIFEST_FORMAT = 1
+ABOUT = "about"
+"""What the last run has noted of how its rows are made, in the `meta` of the ledger."""
 _PARTS = ("output", "counts", "config", "providers", "routes", "versions", "ledger")
 
 

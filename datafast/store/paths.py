@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from datafast._util.manifest import MANIFEST
 from datafast.errors import ConfigError
 
-__all__ = ["MANIFEST", "OutputPaths", "UsedFile", "refuse_shared"]
-
-MANIFEST = ".manifest.json"
-"""What the name of the manifest ends with, after that of the rows."""
+__all__ = ["OutputPaths", "UsedFile", "refuse_shared"]
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from datafast.llms.simulated.provider import SimulatedBackend
 from datafast.store.ledger import Ledger
 from datafast.store.manifest import read_manifest
 from datafast.store.paths import OutputPaths
-from tests.servers.fault_server import FaultServer
+from tests.servers.fault_server import Answer, FaultServer, reply_to
 from tests.support import ForkServer, fork_server, raw
 
 PROMPT = "Write {num_samples} {document_type} about {topic} in {language_name}."
@@ -140,7 +140,16 @@ def test_no_secret_is_in_it(tmp_path: Path, fault_server: FaultServer, monkeypat
         extra={"user": "me", "nested": {"authorization": f"Bearer {SECRET}"}},
         extra_headers={"Authorization": f"Bearer {SECRET}", "X-Team": "harbour"},
     )
-    stages = [{"stage": "judge", "rubric": {1: "bad", 5: "good"}, "providers": [judge], "allow_own_family": True}]
+    fault_server.respond = lambda request: Answer(body=reply_to(request, Answer(), number=7))
+    stages = [
+        {
+            "stage": "judge",
+            "rubric": {1: "bad", 5: "good"},
+            "keep_if": "score >= 1",
+            "providers": [judge],
+            "allow_own_family": True,
+        }
+    ]
     raw(tmp_path, topics=2, quality=stages).generate([answers])
     told = written(tmp_path).decode()
     assert SECRET not in told
