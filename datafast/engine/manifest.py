@@ -10,9 +10,11 @@ were not all appended by one run, one pass over them (a second for a gigabyte).
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import platform
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import asdict
@@ -115,14 +117,14 @@ def manifest_of(rows: Path, ledger: Ledger, sha256: str | None = None) -> dict[s
             "num_rows": ledger.meta("num_rows"),
             "fingerprint": (ledger.meta("plan") or b"").hex(),
         },
-        "config": without_secrets(_as_given(config, about["given"])),
+        "config": _as_given(config, about["given"]),
         "templates": {**about["templates"], **dict(_digests(config))},
         "sources": about["sources"],
         "seeds": dict(_seeds(config)),
         "providers": about["providers"],
         "routes": about["routes"],
         "models": models["found"],
-        "calls": {"first": _moment(models["first"]), "last": _moment(models["last"]), **_used(ledger)},
+        "calls": {**dict(zip(("first", "last"), map(_moment, models["sent"]), strict=False)), **_used(ledger)},
         "versions": {**about["versions"], "worked_on_it": ledger.versions},
         "ledger": {
             "format": FORMAT,
@@ -131,7 +133,8 @@ def manifest_of(rows: Path, ledger: Ledger, sha256: str | None = None) -> dict[s
     }
 
 
-def versions_here() -> dict[str, str]:
+@functools.cache
+def versions_here() -> Mapping[str, str]:
     """The versions of what shapes the bytes of rows: this package, Python, and the libraries that are installed."""
     found = {"datafast": VERSION, "python": platform.python_version()}
     for name in _LIBRARIES:
@@ -163,31 +166,36 @@ def _used(ledger: Ledger) -> dict[str, Any]:
 
 def _models(ledger: Ledger) -> dict[str, Any]:
     """The models that replies name, by provider, with the number of their replies. Those that were looked at before are counted already."""
-    known = orjson.loads(ledger.meta(_MODELS) or '{"after": 0, "found": {}, "first": null, "last": null}')
-    counts: dict[str, dict[str, int]] = known["found"]
-    times = [moment for moment in (known["first"], known["last"]) if moment is not None]
-    first, last = (min(times), max(times)) if times else (float("inf"), float("-inf"))
-    after = known["after"]
-    for reply in ledger.scans.replies(after=after):
-        model = model_of(reply.raw, reply.format)
-        of_provider = counts.setdefault(reply.provider, {})
-        of_provider[model] = of_provider.get(model, 0) + 1
-        first, last, after = min(first, reply.sent_at), max(last, reply.sent_at), reply.id
-    ordered = {provider: dict(sorted(models.items())) for provider, models in sorted(counts.items())}
-    is_none = after == 0
-    return {"after": after, "found": ordered, "first": None if is_none else first, "last": None if is_none else last}
+    known = orjson.loads(ledger.meta(_MODELS) or '{"after": 0, "found": {}, "sent": []}')
+    after, counts = known["after"], Counter[tuple[str, str]]()
+    times = [*known["sent"], *(ledger.scans.sent(after=after) or ())]
+    for number, provider, raw, wire_format in ledger.scans.replies(after=after):
+        counts[provider, model_of(raw, wire_format)] += 1
+        after = number
+    found: dict[str, dict[str, int]] = known["found"]
+    for (provider, model), replies in counts.items():
+        of_provider = found.setdefault(provider, {})
+        of_provider[model] = of_provider.get(model, 0) + replies
+    ordered = {provider: dict(sorted(models.items())) for provider, models in sorted(found.items())}
+    return {"after": after, "found": ordered, "sent": [min(times), max(times)] if times else []}
 
 
-def _moment(seconds: float | None) -> str | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
 def _as_given(config: Mapping[str, Any], given: Mapping[str, list[str]]) -> dict[str, Any]:
-    """The fields that the user has set, of the config and of its `run`."""
-    told = {name: _without_headers(value) for name, value in config.items() if name in given["config"]}
+    """The fields that the user has set, of the config and of its `run`, without what is secret."""
+    told = {name: value for name, value in config.items() if name in given["config"]}
     if isinstance(told.get("run"), dict):
         told["run"] = {name: value for name, value in told["run"].items() if name in given["run"]}
-    return told
+    # In a long list of texts nothing has a name that says it is secret.
+    other = {name: _without_headers(value) for name, value in told.items() if not _is_texts(value)}
+    return {**told, **without_secrets(other)}
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
 
 
 def _without_headers(value: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from datafast.store.records import DEFAULT_FORMAT
 
-__all__ = ["ScannedAppend", "ScannedCall", "ScannedDrop", "ScannedFailure", "ScannedReply", "Scans"]
+__all__ = ["ScannedAppend", "ScannedCall", "ScannedDrop", "ScannedFailure", "Scans"]
 
 _PAGE = 20_000
 _FEW = 1_000  # with their replies
@@ -30,14 +30,6 @@ class ScannedCall(NamedTuple):
     input_tokens: int | None
     output_tokens: int | None
     cost_usd: float | None
-
-
-class ScannedReply(NamedTuple):
-    id: int
-    provider: str
-    sent_at: float
-    raw: bytes
-    format: str
 
 
 class ScannedAppend(NamedTuple):
@@ -76,12 +68,16 @@ class Scans:
         for row in self._pages(query):
             yield ScannedCall._make(row)
 
-    def replies(self, *, after: int = 0) -> Iterator[ScannedReply]:
-        """The replies of models that are newer than the call with this id."""
-        query = "SELECT id, provider, sent_at, raw, format, attempts FROM calls"
-        for number, provider, sent_at, raw, wire_format, attempts in self._pages(query, first=after, page=_FEW):
-            if attempts:
-                yield ScannedReply(number, provider, sent_at, raw, wire_format or DEFAULT_FORMAT)
+    def replies(self, *, after: int = 0) -> Iterator[tuple[int, str, bytes, str]]:
+        """The replies of models that are newer than the call with this id: id, provider, raw reply, wire format."""
+        query = f"SELECT id, provider, raw, coalesce(format, '{DEFAULT_FORMAT}') FROM calls"  # noqa: S608 - our own text
+        return self._pages(query, first=after, page=_FEW, also="AND attempts > 0")
+
+    def sent(self, *, after: int = 0) -> tuple[float, float] | None:
+        """When the first and the last of these were asked for; None if there are none."""
+        query = "SELECT min(sent_at), max(sent_at) FROM calls WHERE id > ? AND attempts > 0"
+        first, last = self._db.execute(query, (after,)).fetchone()
+        return None if first is None else (first, last)
 
     def appends(self) -> Iterator[ScannedAppend]:
         """Those that have rows, in the order of the file."""
@@ -111,9 +107,11 @@ class Scans:
             query = f"SELECT id, raw, coalesce(format, ?) FROM calls WHERE id IN ({marks})"  # noqa: S608 - question marks
             yield from self._db.execute(query, (DEFAULT_FORMAT, *part)).fetchall()
 
-    def _pages(self, select: str, key: str = "id", *, first: int = 0, page: int = _PAGE) -> Iterator[tuple[Any, ...]]:
+    def _pages(
+        self, select: str, key: str = "id", *, first: int = 0, page: int = _PAGE, also: str = ""
+    ) -> Iterator[Any]:
         """All rows of a query behind the first, whose first column is the `key`, by rising keys."""
-        query = f"{select} WHERE {key} > ? ORDER BY {key} LIMIT ?"
+        query = f"{select} WHERE {key} > ? {also} ORDER BY {key} LIMIT ?"
         while found := self._db.execute(query, (first, page)).fetchall():
             yield from found
             first = found[-1][0]
