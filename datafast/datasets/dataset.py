@@ -461,6 +461,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         token: str | None = None,
         *,
         train_size: float | None = None,
+        validation_size: float | None = None,
         seed: int | None = None,
         shuffle: bool = True,
         private: bool = True,
@@ -472,8 +473,8 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         Args:
             repo_id: `user/name`.
             token: a token with write access; by default that of `HF_TOKEN`, else that of `hf auth login`.
-            train_size: share of rows in the train split, the rest becomes the test split; None for a train split only.
-            seed, shuffle: how rows are distributed to the splits.
+            train_size, validation_size, seed, shuffle: the splits; see `datafast.export.splits.Splitting`. Without them there is a
+                train split only.
             private: whether only you can see it.
             upload_card: whether README.md says what the rows are; without it only its front matter is written.
 
@@ -485,7 +486,9 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
             PublishError: the Hub refused or could not be reached.
         """
         from datafast.export.publish import publish
+        from datafast.export.splits import Splitting
 
+        splitting = Splitting(train_size, validation_size, seed, shuffle)
         config = self.config
         listed = [name for name in NAMES if isinstance(getattr(config, name, None), list)]
         inputs = list(dict.fromkeys([*config.input_fields, *listed, *sources_of(config)]))
@@ -498,9 +501,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
             kind=self.kind,
             languages=dict(config.languages) if isinstance(config, PromptDatasetConfig) else {},
             settings={**settings, **_sizes(config, inputs)},
-            train_size=train_size,
-            seed=seed,
-            shuffle=shuffle,
+            splitting=splitting,
             private=private,
             token=token,
             commit_message=commit_message,

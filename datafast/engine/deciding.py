@@ -14,7 +14,7 @@ from datafast._util.notify import warn_user
 from datafast.amounts import counted
 from datafast.engine.reasoning import line_as, row_of
 from datafast.engine.recorded_answers import RecordedAnswers, RowAsked, Unasked
-from datafast.engine.stages import AnyStage, Decided, asks, settings_of, verdict_of
+from datafast.engine.stages import AnyStage, Decided, asks, said_of_stage, settings_of, verdict_of
 from datafast.engine.targets import SURPLUS
 from datafast.engine.walking import WalkInOrder
 from datafast.errors import CallFailed
@@ -62,6 +62,7 @@ class Decider:
         self.num_rows = job.plan.num_rows
         self.looked_at = self.expected = 0
         self._unasked: dict[int, dict[int, int]] = {}
+        self._unasked_before: dict[int, dict[int, int]] = {}
         self._alike: dict[tuple[tuple[int, int], ...], dict[int, int]] = {}
         self._in_vain: set[int] = set()
         self.missing_calls: Counter[tuple[int, str]] = Counter()
@@ -80,6 +81,7 @@ class Decider:
         """See `datafast.store.verdicts.Decides`."""
         self.looked_at, self._since = 0, time.monotonic()
         if each:
+            self._unasked_before = self._unasked
             self._unasked, self._in_vain, self.missing_calls, self._examples = {}, set(), Counter(), []
         is_asked = each and any(map(asks, self._job.row_stages))
         answers = RecordedAnswers(self._job, tries_again=tries_again) if is_asked else None
@@ -89,6 +91,17 @@ class Decider:
     @property
     def unasked(self) -> Mapping[int, Mapping[int, int]]:
         return self._unasked
+
+    @property
+    def has_found_unasked(self) -> bool:
+        """Whether models have to be asked about rows about which they had not to be before the last pass: later generations of rows
+        that they have dropped since."""
+        before = self._unasked_before
+        return any(
+            rows & ~before.get(item, {}).get(generation, 0)
+            for item, generations in self._unasked.items()
+            for generation, rows in generations.items()
+        )
 
     @property
     def asked_in_vain(self) -> Collection[int]:
@@ -130,7 +143,7 @@ class Decider:
                 self._why = f"A model gave no usable answer: {str(error).removesuffix('.')}. {again}"
             else:
                 again = "Correct the stage, and run with --retry-failed (retry_failed=True) to have it decide again."
-                self._why = f"{type(error).__name__}: {str(error).removesuffix('.')}. {again}"
+                self._why = f"{said_of_stage(error).removesuffix('.')}. {again}"
             logger.opt(exception=error).debug("A recorded row could not be decided about.")
         self._undecided += 1
 

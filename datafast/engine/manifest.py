@@ -89,7 +89,7 @@ def manifest_of(rows: Path, ledger: Ledger, sha256: str | None = None) -> dict[s
     if not noted:
         return None
     about = orjson.loads(noted)
-    sha256 = sha256 or ledger.hashed or hash_of(rows, ledger.committed_size())
+    sha256 = sha256 or ledger.hashed or hash_of(rows, ledger.appends.committed_size())
     models = _models(ledger)
     with ledger.transaction():
         ledger.note_hash(sha256)
@@ -103,7 +103,7 @@ def manifest_of(rows: Path, ledger: Ledger, sha256: str | None = None) -> dict[s
         "command": ledger.meta("command") or None,
         "output": {
             "file": rows.name,
-            "bytes": ledger.committed_size(),
+            "bytes": ledger.appends.committed_size(),
             "sha256": sha256,
             "ordered": bool(config.get("run", {}).get("ordered")),
         },
@@ -160,7 +160,7 @@ def text_digest(text: str) -> str:
 
 def _used(ledger: Ledger) -> dict[str, Any]:
     """What all calls have used."""
-    totals = asdict(ledger.totals())
+    totals = asdict(ledger.calls.totals())
     return {"replies": totals.pop("calls"), **totals}
 
 

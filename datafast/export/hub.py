@@ -33,6 +33,7 @@ from datafast.errors import ConfigError, MissingKeyError, PublishError
 from datafast.export.card import CardInfo, Contents, front_matter, readme
 from datafast.export.hub_client import Fault, HubFailed, asked, chain, told
 from datafast.export.parquet import Export, export_parquet
+from datafast.export.splits import Splitting
 from datafast.llms.transport.redaction import redact
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ __all__ = ["push_to_hub"]
 
 _DELAYS_S = (1.0, 2.0, 4.0, 8.0, 16.0)
 _MAX_RETRY_AFTER_S = 120.0
-_OUR_FILES = re.compile(r"data/(train|test)-\d{5}-of-\d{5}\.parquet")
+_OUR_FILES = re.compile(r"data/(train|validation|test)-\d{5}-of-\d{5}\.parquet")
 # Both parts: letters, digits, '-', '_', '.', not '-' or '.' at either end, and no repository of git's own naming.
 _REPO_ID = re.compile(r"[\w](?:[\w.-]*\w)?/(?!.{97})\w(?:[\w.-]*\w)?(?<!\.git)", re.ASCII)
 _AGAIN = "Nothing on disk was changed. The same call can be made again."
@@ -55,9 +56,7 @@ def push_to_hub(
     *,
     row_model: type[BaseModel],
     repo_id: str,
-    train_size: float | None = None,
-    seed: int | None = None,
-    shuffle: bool = True,
+    splitting: Splitting,
     private: bool = True,
     token: str | None = None,
     commit_message: str | None = None,
@@ -70,11 +69,7 @@ def push_to_hub(
         source: the file, one row of `row_model` per line.
         row_model: gives the columns and checks the rows.
         repo_id: "owner/name"; created if it does not exist.
-        train_size: share of the rows, between 0 and 1, that goes to the split `train` (rounded down); the others are
-            `test`. None: one split, `train`.
-        seed: of the order and the split, where `shuffle` is true; None is 0.
-        shuffle: order rows by a hash of seed and uuid, which is the same whatever order they were written in.
-            False: the order of the file.
+        splitting: the splits, and the order of the rows in them.
         private: who can see a new repository. True refuses to push into a public one.
         token: with write access; None takes that of the environment variable HF_TOKEN, else that of `hf auth login`.
         commit_message: of the one commit; None writes one with the number of rows.
@@ -87,7 +82,7 @@ def push_to_hub(
         ConfigError: an argument, the file or a row is not as it must be. Nothing was sent.
         PublishError: the Hub refused or could not be reached, or there is no room for the Parquet files.
     """
-    _check_arguments(repo_id, train_size=train_size, seed=seed, commit_message=commit_message, token=token)
+    _check_arguments(repo_id, commit_message=commit_message, token=token)
     secret = _token(token)
     with TemporaryDirectory(prefix="datafast-push-") as folder:
         try:
@@ -95,9 +90,7 @@ def push_to_hub(
                 Path(source),
                 Path(folder),
                 row_model=row_model,
-                train_size=train_size,
-                seed=seed or 0,
-                shuffle=shuffle,
+                splitting=splitting,
             )
         except OSError as error:
             raise PublishError(
@@ -135,26 +128,19 @@ def _token(token: str | None) -> str:
     return found
 
 
-def _check_arguments(repo_id: str, *, train_size: float | None, seed: int | None, **texts: str | None) -> None:
-    expected: dict[str, tuple[object, tuple[type, ...], str]] = {
-        "repo_id": (repo_id, (str,), 'a text, like "owner/name"'),
-        "train_size": (train_size, (int, float), "a number between 0 and 1, like 0.8"),
-        "seed": (seed, (int,), "a whole number"),
-        **{name: (value, (str,), "a text") for name, value in texts.items()},
+def _check_arguments(repo_id: str, **texts: str | None) -> None:
+    expected: dict[str, tuple[object, str]] = {
+        "repo_id": (repo_id, 'a text, like "owner/name"'),
+        **{name: (value, "a text") for name, value in texts.items()},
     }
-    for name, (value, kinds, what) in expected.items():
-        if (value is not None or name == "repo_id") and (isinstance(value, bool) or not isinstance(value, kinds)):
+    for name, (value, what) in expected.items():
+        if (value is not None or name == "repo_id") and not isinstance(value, str):
             given = type(value).__name__ if name == "token" else f"{value!r} ({type(value).__name__})"
             raise ConfigError(f"{name}: expected {what}, got {given}.", key=name)
     if not _REPO_ID.fullmatch(repo_id) or re.search(r"--|\.\.", repo_id):
         raise ConfigError(
             f'repo_id={repo_id!r} is not of the form "owner/name", where both parts are made of letters, digits, '
             "'-', '_' and '.', 96 characters at most. The owner is your user name or organization on the Hub."
-        )
-    if train_size is not None and not 0 < train_size < 1:
-        raise ConfigError(
-            f"train_size={train_size} is not between 0 and 1 (both excluded), for example 0.8. "
-            "Leave it out to push one split."
         )
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from datafast.errors import ConfigError, DatafastWarning, MissingKeyError, PublishError
 from datafast.export.parquet import export_parquet
+from datafast.export.splits import Splitting
 from tests.export.support import (
     REPO,
     TOKEN,
@@ -139,7 +140,7 @@ def test_too_few_rows_to_split_are_refused_before_any_request(
 
 def test_a_share_is_taken_as_the_decimal_it_was_written_as(tmp_path: Path) -> None:
     source = write(tmp_path / "rows.jsonl", text_rows(100))
-    export = export_parquet(source, tmp_path, row_model=TextRow, train_size=0.29, seed=0, shuffle=True)
+    export = export_parquet(source, tmp_path, row_model=TextRow, splitting=Splitting(0.29))
     assert [split.num_rows for split in export.splits] == [29, 71]
 
 
