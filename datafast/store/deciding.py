@@ -86,8 +86,8 @@ def _decide(rows: Path, ledger: Ledger, decides: Decides, *, each: bool, tries_a
             note(ledger, {**meta, "unasked": ""})
         return Reversed()
     with ledger.transaction():
-        ledger.filtered.give_places(last=ledger.max_id("appends"), end=ledger.committed_size())
-    deciding = decides.anew(each=each, former_walks=names, calls_of=ledger.calls_of, tries_again=tries_again)
+        ledger.filtered.give_places(last=ledger.max_id("appends"), end=ledger.appends.committed_size())
+    deciding = decides.anew(each=each, former_walks=names, calls_of=ledger.calls.of, tries_again=tries_again)
     counts = ledger.counts()
     deciding.expect(counts.written + counts.filtered)
     rows = behind_link(rows)

@@ -96,7 +96,7 @@ class LedgerReader(Ledger):
         """The recorded replies of some items by the keys of their calls, oldest first; those of donors have generation -1."""
         found: dict[bytes, list[Recorded]] = {}
         for item_id in item_ids:
-            for key, reply in self.calls_of(item_id):
+            for key, reply in self.calls.of(item_id):
                 used = reply._replace(generation=-1) if item_id in donors else reply
                 found.setdefault(key, []).append(used)
         return found
@@ -149,7 +149,7 @@ class LedgerReader(Ledger):
         """The recorded replies to the item at a position of the plan, by the keys of its calls, oldest first."""
         found: dict[bytes, list[Recorded]] = {}
         for (item_id,) in self._db.execute("SELECT id FROM items WHERE position = ? AND state != 3", (position,)):
-            for key, reply in self.calls_of(item_id):
+            for key, reply in self.calls.of(item_id):
                 found.setdefault(key, []).append(reply)
         return found
 

@@ -155,7 +155,7 @@ def test_in_a_ledger_of_an_earlier_version_items_are_looked_for_again(tmp_path: 
 def test_replies_that_a_killed_run_left_in_its_journal_alone_are_found_with_the_others(
     tmp_path: Path, looked: list[bool]
 ) -> None:
-    crash = {"point": "datafast.store.ledger:Ledger.put_calls", "when": "before", "nth": 2, "topics": 40}
+    crash = {"point": "datafast.store.calls:CallTables.put", "when": "before", "nth": 2, "topics": 40}
     with fork_server() as server:
         assert server.run("tests.support:crashing_run", folder=str(tmp_path), log=str(tmp_path / "log"), **crash) == 9
     paths = OutputPaths.of(tmp_path / "out.jsonl")
