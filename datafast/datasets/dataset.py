@@ -464,6 +464,9 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         validation_size: float | None = None,
         seed: int | None = None,
         shuffle: bool = True,
+        stratify: str | Sequence[str] | None = None,
+        group: str | Sequence[str] | None = None,
+        stable: bool = False,
         private: bool = True,
         commit_message: str | None = None,
         upload_card: bool = True,
@@ -473,8 +476,8 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         Args:
             repo_id: `user/name`.
             token: a token with write access; by default that of `HF_TOKEN`, else that of `hf auth login`.
-            train_size, validation_size, seed, shuffle: the splits; see `datafast.export.splits.Splitting`. Without them there is a
-                train split only.
+            train_size, validation_size, seed, shuffle, stratify, group, stable: the splits; see `datafast.export.splits.Splitting`.
+                Without the first two there is a train split only.
             private: whether only you can see it.
             upload_card: whether README.md says what the rows are; without it only its front matter is written.
 
@@ -485,10 +488,12 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
             ConfigError: there is no token, the repo_id is wrong, or there are too few rows; nothing was sent.
             PublishError: the Hub refused or could not be reached.
         """
+        from datafast.datasets.dividing import splitting
         from datafast.export.publish import publish
-        from datafast.export.splits import Splitting
 
-        splitting = Splitting(train_size, validation_size, seed, shuffle)
+        splits = splitting(
+            train_size, validation_size, seed, shuffle=shuffle, stratify=stratify, group=group, stable=stable
+        )
         config = self.config
         listed = [name for name in NAMES if isinstance(getattr(config, name, None), list)]
         inputs = list(dict.fromkeys([*config.input_fields, *listed, *sources_of(config)]))
@@ -501,7 +506,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
             kind=self.kind,
             languages=dict(config.languages) if isinstance(config, PromptDatasetConfig) else {},
             settings={**settings, **_sizes(config, inputs)},
-            splitting=splitting,
+            splitting=splits,
             private=private,
             token=token,
             commit_message=commit_message,

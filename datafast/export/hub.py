@@ -97,6 +97,8 @@ def push_to_hub(
                 f"The Parquet files cannot be written to {folder}: {error}. "
                 "Set TMPDIR to a folder with more room, then push again."
             ) from error
+        for note in export.notes:
+            warn_user(note)
         info = card or CardInfo(title=repo_id.partition("/")[2], kind=row_model.__name__)
         info = replace(info, num_rows=export.num_rows)
         message = commit_message or f"Upload {export.num_rows:,} rows with datafast"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from datafast.export.splits import Splitting
-    from datafast.export.splits.rows import FindGroups, Line
+    from datafast.export.splits.rows import Line
 
 __all__ = ["DataFile", "Export", "Split", "export_parquet"]
 
@@ -77,7 +77,6 @@ def export_parquet(
     *,
     row_model: type[BaseModel],
     splitting: Splitting,
-    find_groups: FindGroups | None = None,
     max_shard_bytes: int = _SHARD_BYTES,
 ) -> Export:
     """Writes the rows of `source` as Parquet files into `folder`.
@@ -87,7 +86,6 @@ def export_parquet(
         folder: an existing, empty folder.
         row_model: gives the columns and checks the rows.
         splitting: the splits, and the order of the rows in them.
-        find_groups: finds near-duplicates, where splits keep them together.
         max_shard_bytes: a new file is begun when the one being written has this size.
 
     Raises:
@@ -97,7 +95,7 @@ def export_parquet(
     from datafast.export.splits.rows import SplitRows
 
     schema = row_schema(row_model)
-    rows = SplitRows.of(source, splitting, find_groups)
+    rows = SplitRows.of(source, splitting, row_model)
     counts: dict[str, Counter[str]] = {name: Counter() for name in _COUNTED if name in row_model.model_fields}
     splits: list[Split] = []
     for name in rows.assignment.rows:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import zipfile
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,10 +44,8 @@ class SplitRecord:
     @classmethod
     def beside(cls, source: Path, splitting: Splitting) -> SplitRecord:
         """That of the rows of a file, for splits that are made in this way. Others have others."""
-        told = {
-            name: value for name, value in asdict(splitting).items() if name not in ("shuffle", "stable", "stratify")
-        }
-        settings = json.dumps({**told, "version": _VERSION}, sort_keys=True)
+        names = ("train_size", "validation_size", "seed", "group")
+        settings = json.dumps([_VERSION, *(getattr(splitting, name) for name in names)])
         return cls(source.with_name(f"{source.name}.splits-{digest(settings).hex()[:8]}"))
 
     def splits_of(self, hashes: NDArray[np.uint64]) -> NDArray[np.uint8]:

@@ -6,13 +6,14 @@ and 8 to 60 more until the splits are known. Rows that are appended meanwhile ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import orjson
+from pydantic import BaseModel
 
 from datafast._util.jsonl import LineIndex
 from datafast._util.user_path import is_file
@@ -22,10 +23,7 @@ from datafast.export.splits.keys import RowKeys
 from datafast.export.splits.record import SplitRecord
 from datafast.export.splits.splitting import NEAR_DUPLICATES, Splitting
 
-__all__ = ["FindGroups", "Line", "SplitRows"]
-
-FindGroups = Callable[[Iterable[Mapping[str, Any]]], Sequence[int]]
-"""Takes the rows of a file, and gives for each a number that near-duplicates share."""
+__all__ = ["Line", "SplitRows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +49,12 @@ class SplitRows:
         self._record = record
 
     @classmethod
-    def of(cls, source: Path, splitting: Splitting, find_groups: FindGroups | None = None) -> SplitRows:
+    def of(cls, source: Path, splitting: Splitting, row_model: type[BaseModel] | None = None) -> SplitRows:
         """Divides the rows of a file.
 
         Args:
             source: JSONL in UTF-8.
-            find_groups: finds near-duplicates; needed where `group` names them.
+            row_model: says which fields are about a row and no texts of it; None if that is not known.
 
         Raises:
             ConfigError: the file is missing, has no or too few rows, or a line is not an object.
@@ -71,21 +69,17 @@ class SplitRows:
             raise ConfigError(f"{source} has no rows. Generate the dataset first.")
         clusters = record = None
         if NEAR_DUPLICATES in splitting.group:
-            assert find_groups is not None, "near-duplicates are found by the caller"  # noqa: S101
-            rows = cls(source, lines, Assignment({"": np.arange(len(lines))}, 0, ()), None).lines("")
-            clusters = np.asarray(find_groups(line.row for line in rows), np.int64)
+            assert splitting.find_groups is not None, "the caller finds near-duplicates"  # noqa: S101
+            rows = (line.row for line in _lines(source, lines, range(len(lines))))
+            about = getattr(row_model, "about_the_row", ())
+            clusters = np.asarray(splitting.find_groups(rows, about), np.int64)
         if splitting.stable and (clusters is not None or len(splitting.group) > 1):
             record = SplitRecord.beside(source, splitting)
         return cls(source, lines, assign(keys, splitting, clusters=clusters, record=record), record)
 
     def lines(self, split: str) -> Iterator[Line]:
         """The lines of a split, in its order."""
-        with self._source.open("rb") as file:
-            for place in self.assignment.rows[split]:
-                number = int(place) + 1
-                yield Line(
-                    number, self._lines.size(place), _parsed(self._lines.read(file, place), number, self._source)
-                )
+        return _lines(self._source, self._lines, self.assignment.rows[split])
 
     def keep(self) -> None:
         """Notes beside the file which rows are in which split, where later exports have to know it.
@@ -95,6 +89,13 @@ class SplitRows:
         """
         if self._record is not None:
             self._record.save()
+
+
+def _lines(source: Path, lines: LineIndex, numbers: Iterable[int]) -> Iterator[Line]:
+    """The lines of these numbers, from 0."""
+    with source.open("rb") as file:
+        for place in map(int, numbers):
+            yield Line(place + 1, lines.size(place), _parsed(lines.read(file, place), place + 1, source))
 
 
 def _parsed(line: bytes, number: int, source: Path) -> dict[str, Any]:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 from datafast.errors import ConfigError
 
-__all__ = ["NEAR_DUPLICATES", "Splitting"]
+__all__ = ["NEAR_DUPLICATES", "FindGroups", "Splitting"]
 
 NEAR_DUPLICATES = "near_duplicates"
+
+FindGroups = Callable[[Iterable[Mapping[str, Any]], Collection[str]], Sequence[int]]
+"""Takes the rows of a file, and the fields that are about a row and no texts of it; gives for each row a number that near-duplicates
+share."""
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -30,6 +35,7 @@ class Splitting:
             "near_duplicates" among them, this goes for rows that are nearly the same too. Sizes are as near as whole groups allow.
         stable: a row's split depends on a hash of the seed and its group, or its uuid, alone: rows that come later move none. Sizes are
             approximate.
+        find_groups: finds near-duplicates.
 
     Raises:
         ConfigError: an argument is not as it must be; names it.
@@ -42,6 +48,7 @@ class Splitting:
     stratify: Sequence[str]
     group: Sequence[str]
     stable: bool
+    find_groups: FindGroups | None = field(repr=False, compare=False)
 
     def __init__(
         self,
@@ -52,6 +59,7 @@ class Splitting:
         stratify: str | Sequence[str] | None = None,
         group: str | Sequence[str] | None = None,
         stable: bool = False,
+        find_groups: FindGroups | None = None,
     ) -> None:
         checked = {
             "train_size": _share("train_size", train_size),
@@ -61,6 +69,7 @@ class Splitting:
             "stratify": _fields("stratify", stratify),
             "group": _fields("group", group),
             "stable": _yes_or_no("stable", stable),
+            "find_groups": find_groups,
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
@@ -90,7 +99,7 @@ class Splitting:
                 f"stratify: {NEAR_DUPLICATES!r} is no field. To keep near-duplicates in one split, use group={NEAR_DUPLICATES!r}.",
                 key="stratify",
             )
-        if shared := [field for field in self.stratify if field in self.group]:
+        if shared := [name for name in self.stratify if name in self.group]:
             raise ConfigError(
                 f"stratify: {shared[0]!r} is in group too. Rows with the same value are either in one split or shared out to all of them. "
                 "Leave out one of the two.",
@@ -100,7 +109,7 @@ class Splitting:
     @property
     def group_fields(self) -> Sequence[str]:
         """The fields of `group`."""
-        return [field for field in self.group if field != NEAR_DUPLICATES]
+        return [name for name in self.group if name != NEAR_DUPLICATES]
 
     @property
     def is_asked(self) -> bool:

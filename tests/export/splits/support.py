@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from datafast.export.splits import Splitting
-from datafast.export.splits.rows import FindGroups, SplitRows
+from datafast.export.splits.rows import SplitRows
 
 Row = dict[str, Any]
 
@@ -21,11 +21,11 @@ def write(path: Path, rows: Sequence[Row]) -> Path:
 
 
 def divided(
-    rows: Sequence[Row], splitting: Splitting, find_groups: FindGroups | None = None, path: Path | None = None
+    rows: Sequence[Row], splitting: Splitting, path: Path | None = None
 ) -> tuple[dict[str, list[str]], SplitRows]:
     """The uuids in each split, in order. `path`: a file that stays, and so has a record beside it."""
     with TemporaryDirectory() as folder:
-        found = SplitRows.of(write(path or Path(folder) / "rows.jsonl", rows), splitting, find_groups)
+        found = SplitRows.of(write(path or Path(folder) / "rows.jsonl", rows), splitting)
         uuids = {name: [line.row["uuid"] for line in found.lines(name)] for name in found.assignment.rows}
         found.keep()
     return uuids, found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
@@ -134,8 +134,9 @@ def test_rows_that_come_later_move_none(
     assert {uuid: after[uuid] for uuid in before} == before
 
 
-def chains(rows: Iterable[Mapping[str, Any]]) -> list[int]:
+def chains(rows: Iterable[Mapping[str, Any]], about: Collection[str]) -> list[int]:
     """Takes rows for nearly the same that have the same text, or whose texts another one names in its `joins`."""
+    assert not about
     table = list(rows)
     group = list(range(len(table)))
     for number, row in enumerate(table):
@@ -148,7 +149,7 @@ def chains(rows: Iterable[Mapping[str, Any]]) -> list[int]:
 
 def test_near_duplicates_are_in_one_split() -> None:
     table = rows_of({"text": f"text {number % 12}"} for number in range(60))
-    uuids, found = divided(table, Splitting(0.75, group="near_duplicates"), chains)
+    uuids, found = divided(table, Splitting(0.75, group="near_duplicates", find_groups=chains))
     text = {row["uuid"]: row["text"] for row in table}
     assert not {text[uuid] for uuid in uuids["train"]} & {text[uuid] for uuid in uuids["test"]}
     assert found.assignment.sizes == {"train": 45, "test": 15}
@@ -158,16 +159,16 @@ def test_near_duplicates_are_in_one_split() -> None:
 def test_a_cluster_that_comes_to_join_two_splits_keeps_its_older_rows_and_holds_the_new_ones_out(
     tmp_path: Path,
 ) -> None:
-    splitting = Splitting(0.5, group="near_duplicates", stable=True)
+    splitting = Splitting(0.5, group="near_duplicates", stable=True, find_groups=chains)
     table = rows_of({"text": f"text {number}"} for number in range(20))
-    before = where(divided(table, splitting, chains, tmp_path / "rows.jsonl")[0])
+    before = where(divided(table, splitting, tmp_path / "rows.jsonl")[0])
     one, other = (next(row for row in table if before[row["uuid"]] == name) for name in ("train", "test"))
     joining = {"uuid": "j", "text": "joining", "joins": [one["text"], other["text"]]}
     follower = {"uuid": "f", "text": other["text"]}
     alone = {"uuid": "a", "text": "alone"}
 
     for order in ([*table, joining, alone], [alone, joining, *reversed(table)]):
-        uuids, found = divided(order, splitting, chains, tmp_path / "rows.jsonl")
+        uuids, found = divided(order, splitting, tmp_path / "rows.jsonl")
         after = where(uuids)
         assert {uuid: after[uuid] for uuid in before} == before
         assert found.assignment.held_out == 1
@@ -177,7 +178,7 @@ def test_a_cluster_that_comes_to_join_two_splits_keeps_its_older_rows_and_holds_
         ]
         assert "a" in after
 
-    found_again = where(divided([*table, follower], splitting, chains, tmp_path / "rows.jsonl")[0])
+    found_again = where(divided([*table, follower], splitting, tmp_path / "rows.jsonl")[0])
     assert found_again["f"] == before[other["uuid"]]
 
 
@@ -185,7 +186,7 @@ def test_rows_of_a_document_and_near_duplicates_of_them_stay_together() -> None:
     table = rows_of({"text": f"t{number}", "metadata": {"document": number // 2}} for number in range(40))
     for one, other in pairwise(range(0, 20, 4)):
         table[one]["joins"] = [table[other]["text"]]  # documents 0, 2, 4, 6 and 8
-    uuids, _ = divided(table, Splitting(0.5, group=["metadata.document", "near_duplicates"]), chains)
+    uuids, _ = divided(table, Splitting(0.5, group=["metadata.document", "near_duplicates"], find_groups=chains))
     split = where(uuids)
     assert len({split[f"u{number}"] for start in range(0, 20, 4) for number in (start, start + 1)}) == 1
 
