@@ -14,7 +14,7 @@ from datafast._util.notify import warn_user
 from datafast.amounts import counted
 from datafast.engine.reasoning import line_as, row_of
 from datafast.engine.recorded_answers import RecordedAnswers, RowAsked, Unasked
-from datafast.engine.stages import AnyStage, Decided, asks, settings_of, verdict_of
+from datafast.engine.stages import AnyStage, Decided, asks, said_of_stage, settings_of, verdict_of
 from datafast.engine.targets import SURPLUS
 from datafast.engine.walking import WalkInOrder
 from datafast.errors import CallFailed
@@ -143,7 +143,7 @@ class Decider:
                 self._why = f"A model gave no usable answer: {str(error).removesuffix('.')}. {again}"
             else:
                 again = "Correct the stage, and run with --retry-failed (retry_failed=True) to have it decide again."
-                self._why = f"{type(error).__name__}: {str(error).removesuffix('.')}. {again}"
+                self._why = f"{said_of_stage(error).removesuffix('.')}. {again}"
             logger.opt(exception=error).debug("A recorded row could not be decided about.")
         self._undecided += 1
 

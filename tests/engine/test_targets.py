@@ -291,6 +291,11 @@ def test_a_stratum_that_gives_next_to_nothing_is_given_up_and_says_so(tmp_path: 
     status = CliRunner().invoke(cli, ["status", str(tmp_path / "out.jsonl")])
     assert "210 of 280 rows accepted, 3 of 4 targets reached" in status.output
     assert "en: 0 of 70 accepted (0% of 70 drawn); given up: 0 of 70" in " ".join(status.output.split())
+    own = dataset(tmp_path, {"by": "language", "each": 70}, quality=[accepting(shares)])
+    found = own.estimate([CountingProvider("m", log=tmp_path / "requests")])
+    (left, nothing), (name, note), *others = found.lines()
+    assert (left, nothing[:8], name, others) == ("left to do", "nothing:", "note", [])
+    assert "No more rows are drawn for en: 0 of 70 rows were accepted" in note
     with pytest.warns(DatafastWarning, match="No more rows are drawn for en"):
         assert made(tmp_path, {"by": "language", "each": 70}, quality=[accepting(shares)]).calls == 0
     more = made(tmp_path, {"by": "language", "each": 70}, quality=[accepting({**SHARES, "en": 1.0})])
