@@ -4,9 +4,9 @@
     stacked_bars(title, groups)      parts of each group, for example written, filtered and failed rows
     histogram(title, edges, counts)  how numbers are distributed
 
-Guarantee: pure functions of their arguments, without a font, a script or anything that is fetched. Every text is escaped and shown without
-control characters; long ones are cut, and their whole text is the tooltip. A figure is 480 units wide, so that it can be read on a phone, has
-a background of its own in light and dark (the page around it need not follow the system), and says what it shows to screen readers.
+Guarantee: pure functions of their arguments, without a font, a script or anything that is fetched. Texts are escaped and shown without
+control characters; long ones are cut, and are whole in their tooltip. A figure is 480 units wide, so that it can be read on a phone, has
+a background of its own in light and dark (the page around it need not follow the system), and tells screen readers what it shows.
 """
 
 from datafast.figures.bars import bars, stacked_bars

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from datafast.figures.svg import PAD, WIDTH, Figure, document, num, rect, text, top_below
 from datafast.figures.texts import compact, width_of
@@ -85,7 +86,7 @@ def _axis(edges: Sequence[float], left: float, step: float, bottom: float) -> It
 
 def _place(edges: Sequence[float], value: float) -> float:
     """Where a number is, in bars from the left."""
-    for number, (low, high) in enumerate(zip(edges, edges[1:], strict=False)):
+    for number, (low, high) in enumerate(pairwise(edges)):
         if value <= high:
             return number + (max(value - low, 0) / (high - low) if high > low else 0.5)
     return len(edges) - 1
