@@ -469,23 +469,29 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         stable: bool = False,
         private: bool = True,
         commit_message: str | None = None,
+        revision: str | None = None,
+        config_name: str = "default",
+        create_pr: bool = False,
         upload_card: bool = True,
     ) -> str:
-        """Publishes the rows of the output file, with a short card, as a dataset on the Hugging Face Hub.
+        """Publishes the rows of the output file, with a card, as a dataset on the Hugging Face Hub: private, unless asked otherwise.
 
         Args:
             repo_id: `user/name`.
             token: a token with write access; by default that of `HF_TOKEN`, else that of `hf auth login`.
             train_size, validation_size, seed, shuffle, stratify, group, stable: the splits; see `datafast.export.splits.Splitting`.
                 Without the first two there is a train split only.
-            private: whether only you can see it.
+            private: whether only you can see a new repository. Private rows are never pushed into a public one.
+            revision: a branch, made from `main` if it is not there; by default `main`.
+            config_name: tells several sets of rows in one repository apart; a push replaces its own alone.
+            create_pr: push as a pull request.
             upload_card: whether README.md says what the rows are; without it only its front matter is written.
 
         Returns:
-            The dataset's URL.
+            The URL of the dataset, of the branch, or of the pull request.
 
         Raises:
-            ConfigError: there is no token, the repo_id is wrong, or there are too few rows; nothing was sent.
+            ConfigError: there is no token, an argument is wrong, or there are too few rows; nothing was sent.
             PublishError: the Hub refused or could not be reached.
         """
         from datafast.datasets.dividing import splitting
@@ -510,6 +516,9 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
             private=private,
             token=token,
             commit_message=commit_message,
+            revision=revision,
+            config_name=config_name,
+            create_pr=create_pr,
             upload_card=upload_card,
         )
 
