@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError, create_model
+from pydantic import BaseModel, Field, ValidationError, create_model
 
 from datafast._util.atomic_write import whole_file
 from datafast._util.foreign_warnings import foreign_warnings_ignored
@@ -38,7 +38,8 @@ def narrowed(row_model: type[BaseModel], rows: Iterable[Row]) -> type[BaseModel]
                 kinds[name].add(kind_of(row[name]))
     types = {name: kind | None for name in free if (kind := common_kind(kinds[name])) is not None}
     fields: dict[str, Any] = {
-        name: (types.get(name) or field.annotation, ...) for name, field in row_model.model_fields.items()
+        name: (types.get(name) or field.annotation, Field(description=field.description))
+        for name, field in row_model.model_fields.items()
     }
     return create_model(row_model.__name__, __config__=row_model.model_config, **fields)
 
