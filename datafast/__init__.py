@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         RawDataset,
         UltrachatDataset,
     )
+    from datafast.datasets.loaded import load
     from datafast.engine.estimate import Estimate
     from datafast.errors import (
         ConfigError,
@@ -92,6 +93,7 @@ else:
                 "RawDataset",
                 "UltrachatDataset",
             ],
+            "datafast.datasets.loaded": ["load"],
             "datafast.engine.estimate": ["Estimate"],
             "datafast.errors": [
                 "ConfigError",
@@ -226,6 +228,7 @@ __all__ = [
     "expand_prompts",
     "generator",
     "get_version",
+    "load",
     "release_models",
     "sample",
 ]

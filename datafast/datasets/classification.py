@@ -23,6 +23,7 @@ from datafast.engine.generate import Generate
 from datafast.plan.defaults import DefaultPrompts
 from datafast.plan.grid import Dimension, GridPlan
 from datafast.plan.items import WorkItem
+from datafast.types import Pair
 
 __all__ = [
     "DEFAULT_PROMPTS",
@@ -73,6 +74,15 @@ class TextClassificationRow(BaseModel):
     language: str | None = None
     uuid: str = Field(default_factory=uuid_of_content)
     metadata: Metadata = Field(default_factory=dict)
+
+    def as_text(self) -> str:
+        return self.text
+
+    def as_label(self) -> str:
+        return self.label
+
+    def as_pair(self) -> Pair:
+        return Pair(self.text, self.label)
 
 
 class TextClass(ConfigModel):

@@ -31,6 +31,7 @@ from datafast.plan.defaults import DefaultPrompts, Edition, PromptText
 from datafast.plan.grid import Dimension, GridPlan
 from datafast.plan.items import WorkItem
 from datafast.quality.base import KEEP, BaseStage, Stage, Verdict, drop
+from datafast.types import Pair
 
 __all__ = ["DEFAULT_PROMPTS", "DocumentQADataset", "DocumentQADatasetConfig", "DocumentQARow", "EvidenceStage"]
 
@@ -68,6 +69,10 @@ class DocumentQARow(BaseModel):
     language: str | None = None
     uuid: str = Field(default_factory=uuid_of_content)
     metadata: Metadata = Field(default_factory=dict)
+
+    def as_pair(self) -> Pair:
+        """The part of the document with the question, and the answer."""
+        return Pair(f"{self.chunk}\n\n{self.question}", self.answer)
 
 
 class _Asked(ReplyModel):

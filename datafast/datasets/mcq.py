@@ -34,6 +34,7 @@ from datafast.plan.defaults import DefaultPrompts, Edition, PromptText
 from datafast.plan.grid import Dimension, GridPlan
 from datafast.plan.items import WorkItem, digest
 from datafast.plan.template import Template
+from datafast.types import Pair
 
 __all__ = [
     "DEFAULT_DISTRACTOR_PROMPT",
@@ -88,6 +89,9 @@ class MCQSource(StrEnum):
 class MCQRow(BaseModel):
     """A row of a multiple-choice dataset. Rows of the first datafast, which have no options, can be read."""
 
+    prompt_document: ClassVar[str] = "source_document"
+    """What can stand before the prompt."""
+
     source_document: str
     question: str
     correct_answer: str
@@ -102,6 +106,16 @@ class MCQRow(BaseModel):
     language: str | None = None
     uuid: str = Field(default_factory=uuid_of_content)
     metadata: Metadata = Field(default_factory=dict)
+
+    def as_pair(self) -> Pair:
+        """The question with its lettered options, and the letter of the right one."""
+        options, place = self.options, self.answer_index
+        if not options or place is None:
+            options = [self.incorrect_answer_1, self.incorrect_answer_2, self.incorrect_answer_3]
+            place = int.from_bytes(digest(self.question, self.correct_answer)) % len(_LETTERS)
+            options.insert(place, self.correct_answer)
+        listed = "\n".join(f"{letter}. {option}" for letter, option in zip(_LETTERS, options, strict=True))
+        return Pair(f"{self.question}\n\n{listed}", _LETTERS[place])
 
 
 class _Asked(ReplyModel):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import ClassVar
 
 from pydantic import BaseModel, Field
 
 from datafast.datasets.config import Metadata
 from datafast.datasets.row import uuid_of_content
+from datafast.types import Pair, Preference
 
 __all__ = ["JudgedPreferenceRow", "PreferenceRow", "PreferenceSource"]
 
@@ -23,6 +25,9 @@ class PreferenceSource(StrEnum):
 
 class PreferenceRow(BaseModel):
     """A row of a preference dataset. Scores and assessments are null where no judge was asked."""
+
+    prompt_document: ClassVar[str] = "input_document"
+    """What can stand before the prompt."""
 
     input_document: str
     question: str
@@ -41,6 +46,12 @@ class PreferenceRow(BaseModel):
     language: str | None = None
     uuid: str = Field(default_factory=uuid_of_content)
     metadata: Metadata = Field(default_factory=dict)
+
+    def as_pair(self) -> Pair:
+        return Pair(self.question, self.chosen_response)
+
+    def as_preference(self) -> Preference:
+        return Preference(self.question, self.chosen_response, self.rejected_response)
 
 
 class _Judged(BaseModel):

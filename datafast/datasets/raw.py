@@ -73,6 +73,9 @@ class TextRow(BaseModel):
     uuid: str = Field(default_factory=uuid_of_content)
     metadata: Metadata = Field(default_factory=dict)
 
+    def as_text(self) -> str:
+        return self.text
+
 
 class RawDatasetConfig(PromptDatasetConfig):
     """What a raw text dataset is made of: rows = document types x topics x languages x expanded prompts x samples x providers."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import NotRequired
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from datafast.datasets.config import Metadata
+from datafast.datasets.row import TalkRow
 
 __all__ = ["FirstAgentMessagesRow", "FirstAgentRow"]
 
@@ -38,13 +39,13 @@ class _Step(TypedDict):
     observation: str
 
 
-class FirstAgentMessagesRow(BaseModel):
+class FirstAgentMessagesRow(TalkRow):
     """The messages alone."""
 
     messages: list[_Message]
 
 
-class FirstAgentRow(BaseModel):
+class FirstAgentRow(TalkRow):
     """The messages with everything about their origin."""
 
     messages: list[_Message]

@@ -25,9 +25,10 @@ from datafast.datasets.config import Metadata
 from datafast.datasets.conversation.first_rows import FirstAgentMessagesRow, FirstAgentRow
 from datafast.datasets.conversation.replies import Conversation, Style
 from datafast.datasets.conversation.tools import Tools
+from datafast.datasets.row import TalkRow
 from datafast.errors import ConfigError
 from datafast.plan.template import Template
-from datafast.types import AsJson
+from datafast.types import AsJson, Pair
 
 __all__ = [
     "FIELD_NAMES",
@@ -112,19 +113,19 @@ class Step(TypedDict):
     observation: str
 
 
-class MessagesRow(BaseModel):
+class MessagesRow(TalkRow):
     """A row of the format `conversational`."""
 
     messages: list[ChatMessage]
 
 
-class ReasonedMessagesRow(BaseModel):
+class ReasonedMessagesRow(TalkRow):
     """The same, with reasoning."""
 
     messages: Annotated[list[ReasonedMessage], BeforeValidator(_present)]
 
 
-class AgentMessagesRow(BaseModel):
+class AgentMessagesRow(TalkRow):
     """The same, with tool calls and the tools."""
 
     messages: Annotated[list[AgentMessage], BeforeValidator(_present)]
@@ -138,8 +139,11 @@ class InstructionFormatRow(BaseModel):
     instruction: str
     response: str
 
+    def as_pair(self) -> Pair:
+        return Pair(self.instruction, self.response)
 
-class ConversationRow(BaseModel):
+
+class ConversationRow(TalkRow):
     """A row of a conversation dataset."""
 
     messages: list[ChatMessage]
@@ -149,7 +153,7 @@ class ConversationRow(BaseModel):
     metadata: Metadata = Field(default_factory=dict)
 
 
-class ReasonedConversationRow(BaseModel):
+class ReasonedConversationRow(TalkRow):
     """A row of a conversation dataset with reasoning in words, one text for each answer."""
 
     messages: Annotated[list[ReasonedMessage], BeforeValidator(_present)]
@@ -160,7 +164,7 @@ class ReasonedConversationRow(BaseModel):
     metadata: Metadata = Field(default_factory=dict)
 
 
-class AgentConversationRow(BaseModel):
+class AgentConversationRow(TalkRow):
     """A row of a conversation dataset of an agent. `tools` are those that it could call."""
 
     messages: Annotated[list[AgentMessage], BeforeValidator(_present)]
@@ -172,14 +176,14 @@ class AgentConversationRow(BaseModel):
     metadata: Metadata = Field(default_factory=dict)
 
 
-class ToolMessagesRow(BaseModel):
+class ToolMessagesRow(TalkRow):
     """A row of the format `conversational` of conversations with tools."""
 
     messages: Annotated[list[AgentMessage], BeforeValidator(_present)]
     tools: ToolSpecs
 
 
-class ToolConversationRow(BaseModel):
+class ToolConversationRow(TalkRow):
     """A row of a conversation dataset of an assistant that calls `tools` where it needs them."""
 
     messages: Annotated[list[AgentMessage], BeforeValidator(_present)]

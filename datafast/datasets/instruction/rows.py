@@ -5,11 +5,13 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import ClassVar
 
 from pydantic import BaseModel, Field
 
 from datafast.datasets.config import Metadata
 from datafast.datasets.row import uuid_of_content
+from datafast.types import Pair
 
 __all__ = ["EvolutionStep", "InstructionRow", "InstructionSource", "Task"]
 
@@ -80,6 +82,9 @@ class InstructionRow(BaseModel):
     evolves. `score` is the mean of the judges' scores; null where nobody judges. `instruction_model_id` is null where the instructions
     were given."""
 
+    answer_part: ClassVar[str] = "response"
+    """Whose reasoning, of those who made the row, is that of the answer."""
+
     instruction: str
     input: str | None = None
     response: str
@@ -95,3 +100,6 @@ class InstructionRow(BaseModel):
     language: str | None = None
     uuid: str = Field(default_factory=uuid_of_content)
     metadata: Metadata = Field(default_factory=dict)
+
+    def as_pair(self) -> Pair:
+        return Pair(Task(self.instruction, self.input).text, self.response)
