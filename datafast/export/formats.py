@@ -4,13 +4,13 @@ A format is a class derived from `Format`. It says how it reads a row (`reads`, 
 have, and which records a row becomes. In which files they lie is the matter of containers, and each format goes into all of them.
 
     class Headline(Format):
-        reads = "pair"
+        reads = "text"
 
         def columns(self):
             return {"headline": str}
 
         def records(self, read, row):
-            yield {"headline": read.completion}
+            yield {"headline": f"# {read}"}
 
 A package offers it by an entry point:
 
