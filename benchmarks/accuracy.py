@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,11 @@ from pydantic import BaseModel, TypeAdapter
 from benchmarks.duplicates import COPIES, ORIGINALS
 from benchmarks.faults import FAULTS as OF_ONE_ROW
 from benchmarks.faults import Text, blind_texts, clean_texts, test_texts
+from benchmarks.heads import found_by
 from datafast.plan.expansion import Variant
 from datafast.plan.items import WorkItem
 from datafast.plan.template import Template
+from datafast.quality import refusals
 from datafast.quality.base import Stage, WalkStage
 from datafast.quality.registry import AnyStage
 
@@ -209,8 +211,20 @@ CURVES: Mapping[str, tuple[str, Sequence[float]]] = {
 """By stage: its threshold, and five values."""
 
 
-OTHER_ENGINES: Mapping[str, Mapping[str, str]] = {"pii": {"engine": "presidio"}}
-"""By stage: a library in the place of its own rules. Its figures are told, and have no target."""
+def _by_embeddings(name: str) -> Drops:
+    """What a stage drops with `engine: embeddings`: what patterns find, and what a head finds that was not fitted to the text."""
+    patterns, passages = by_stage(name), PASSAGES[name]
+    return lambda text: patterns(text) or found_by(name, passages(text.text))
+
+
+PASSAGES: Mapping[str, Callable[[str], Sequence[str]]] = {"refusals": refusals.passages}
+"""By stage with heads: the passages of a text that they look at."""
+
+OTHER_ENGINES: Mapping[str, tuple[str, Callable[[], Drops]]] = {
+    "refusals": ("embeddings", partial(_by_embeddings, "refusals")),
+    "pii": ("presidio", partial(by_stage, "pii", engine="presidio")),
+}
+"""By stage: another engine in the place of its own rules, and what it drops. Its figures are told, and have no target."""
 
 
 def as_markdown(stages: Iterable[str] = FAULTS) -> str:
@@ -230,17 +244,28 @@ def _rows_of(name: str) -> Iterable[tuple[str, ...]]:
     ok = "yes" if all(half.ok for half in ours) else "NO"
     yield f"`{name}`", texts, str(ours[0]), str(ours[1]), ok, f"{figures(name, plain, held_out=True)} ({said})"
     if name in BLIND:
-        drops = by_stage(name)
-        halves = [str(figures(name, drops, held_out=half, blind=True)) for half in (False, True)]
-        counts = f"{len(blind_texts(name))} + {len(blind_texts('clean'))}"
-        yield f"`{name}`, by another hand", counts, *halves, "", ""
-    if other := OTHER_ENGINES.get(name):
-        theirs = _halves(name, **other)
-        yield f"`{name}`, `engine: {other['engine']}`", texts, str(theirs[0]), str(theirs[1]), "", ""
+        yield from _blind_row(name, "", by_stage(name))
+    if name in OTHER_ENGINES:
+        engine, made = OTHER_ENGINES[name]
+        drops = made()
+        halves = [str(figures(name, drops, held_out=half)) for half in (False, True)]
+        yield f"`{name}`, `engine: {engine}`", texts, *halves, "", ""
+        if name in PASSAGES:
+            yield from _blind_row(name, f", `engine: {engine}`", drops)
 
 
-def _halves(name: str, **settings: str) -> tuple[Figures, Figures]:
-    drops = by_stage(name, **settings)
+def _blind_row(name: str, engine: str, drops: Drops) -> Iterable[tuple[str, ...]]:
+    """The figures over texts by another hand; a half that there is not has none."""
+    texts = blind_texts(name)
+    halves = [
+        str(figures(name, drops, held_out=half, blind=True)) if any(text.held_out == half for text in texts) else ""
+        for half in (False, True)
+    ]
+    yield f"`{name}`{engine}, by another hand", f"{len(texts)} + {len(blind_texts('clean'))}", *halves, "", ""
+
+
+def _halves(name: str) -> tuple[Figures, Figures]:
+    drops = by_stage(name)
     return figures(name, drops, held_out=False), figures(name, drops, held_out=True)
 
 

@@ -8,8 +8,9 @@ Half of the lines are for development, the other half is held out: what is chang
 the second is only measured. All texts made of one line are in the same half. What was written later, to see how far the
 rules go (files named `..._later`), was looked at and is for development.
 
-`blind.ndjson` was written by another hand, who did not know the rules. Its figures stand by themselves. In its keys stands
-a `¦`, which is taken out here: so no search for leaked keys finds them.
+`blind.ndjson` was written by another hand, who did not know the rules. Its figures stand by themselves; what does not say that it is
+held out is for development. In its keys stands a `¦`, which is taken out here: so no search for leaked keys finds them. `training.txt`
+holds what heads are fitted to besides (`benchmarks.heads`); nothing is measured by it.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ def blind_texts(sort: str) -> list[Text]:
     """What another hand wrote: faulty texts of a stage, or those of the sort 'clean'."""
     lines = (_FOLDER / "blind.ndjson").read_text(encoding="utf-8").splitlines()
     return [
-        Text(line["text"].replace("¦", ""), sort, line["held_out"], line["language"], line.get("prompt", ""))
+        Text(line["text"].replace("¦", ""), sort, line.get("held_out", False), line["language"], line.get("prompt", ""))
         for line in map(json.loads, lines)
         if line["sort"] == sort
     ]

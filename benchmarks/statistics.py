@@ -51,8 +51,8 @@ def _write(paths: OutputPaths, rows: int, *, ledger: bool) -> None:
             if book is not None:
                 with book.transaction():
                     book.put_items(item for item, _, _, _ in records)
-                    book.put_calls(call for _, call, _, _ in records)
-                    book.put_appends(append for _, _, append, _ in records)
+                    book.calls.put(call for _, call, _, _ in records)
+                    book.appends.put(append for _, _, append, _ in records)
         if book is not None:
             with book.transaction():
                 for name, value in {"kind": "raw", "mode": "real", "requested": str(rows)}.items():

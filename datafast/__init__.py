@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from datafast._util.lazy import lazy_names
+from datafast._util.version import VERSION
 
 if TYPE_CHECKING:
     from datafast.datasets import (
@@ -157,7 +158,7 @@ else:
         },
     )
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 
 def get_version() -> str:

@@ -86,11 +86,12 @@ def part_table(name: str) -> str:
 
 def _columns(schema: dict[str, Any], *, absent: Collection[str] = ()) -> str:
     defs = schema.get("$defs", {})
-    rows = [
-        [f"`{field}`", _words(part, defs) + (", or absent" if field in absent else "")]
-        for field, part in schema["properties"].items()
-    ]
-    return table(["column", "value"], rows)
+    is_told = any("description" in part for part in schema["properties"].values())
+    rows = []
+    for field, part in schema["properties"].items():
+        words = _words(part, defs) + (", or absent" if field in absent else "")
+        rows.append([f"`{field}`", words, *([_sentence(part.get("description", ""))] if is_told else [])])
+    return table(["column", "value", *(["meaning"] if is_told else [])], rows)
 
 
 def _shown(info: Any) -> str:

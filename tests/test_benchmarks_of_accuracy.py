@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -14,12 +16,16 @@ from benchmarks.accuracy import (
     LEAST_PRECISION,
     LEAST_RECALL,
     OTHER_ENGINES,
+    PASSAGES,
     Figures,
     by_stage,
     figures,
     main,
 )
 from benchmarks.faults import clean_texts
+from benchmarks.heads import HEADS
+from benchmarks.heads import main as main_of_heads
+from datafast.quality import heads
 
 PAGE = Path(__file__).parent.parent / "docs/guides/accuracy.md"
 
@@ -60,7 +66,9 @@ def test_the_page_has_the_tables_of_the_program(tmp_path: Path, capsys: pytest.C
     assert tables in PAGE.read_text(encoding="utf-8"), (
         "run: python -m benchmarks.accuracy --update docs/guides/accuracy.md"
     )
-    assert len(tables.splitlines()) == 2 + len(FAULTS) + len(OTHER_ENGINES) + len(BLIND) + 1 + 2 + len(CURVES)
+    assert len(tables.splitlines()) == 2 + len(FAULTS) + len(OTHER_ENGINES) + len(BLIND) + len(PASSAGES) + 1 + 2 + len(
+        CURVES
+    )
 
 
 def test_what_is_decided_wrongly_is_shown_of_the_development_half_alone(capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,3 +77,13 @@ def test_what_is_decided_wrongly_is_shown_of_the_development_half_alone(capsys: 
     assert "dropped (clean)" in shown
     held_out = [text.text[:60] for text in clean_texts() if text.held_out]
     assert not any(repr(text)[1:-1] in shown for text in held_out)
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_heads_are_those_that_are_fitted(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main_of_heads([name, "--to", str(tmp_path)]) == 0
+    made = json.loads((tmp_path / f"{name}.json").read_text())
+    assert made == pytest.approx(json.loads((files(heads) / f"{name}.json").read_text()), abs=2e-3), (
+        "run: python -m benchmarks.heads"
+    )
+    assert f"{name}, cross-validated, blind: recall" in capsys.readouterr().out

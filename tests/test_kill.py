@@ -35,8 +35,8 @@ IN_A_RUN = [
     (APPEND, "half"),
     (APPEND, "after"),
     ("datafast.store.ledger:Ledger.put_items", "before"),
-    ("datafast.store.ledger:Ledger.put_calls", "after"),
-    ("datafast.store.ledger:Ledger.put_appends", "after"),
+    ("datafast.store.calls:CallTables.put", "after"),
+    ("datafast.store.appends:AppendTable.put", "after"),
     ("datafast.store.group_commit:GroupCommit.flush", "after"),
 ]
 AT_THE_END = [
@@ -158,7 +158,7 @@ def test_a_crash_while_a_crash_is_repaired_is_repaired(
     """The first crash leaves a journal and rows beyond what is committed; a user cuts some others off."""
     log = tmp_path / "requests"
     crash = {"folder": str(tmp_path), "log": str(log), "topics": 40, "run": {"max_concurrency": 4}}
-    first = "datafast.store.ledger:Ledger.put_appends"
+    first = "datafast.store.appends:AppendTable.put"
     assert server.run("tests.support:crashing_run", point=first, when="after", nth=6, **crash) == 9
     asked = len(requests_in(log))
     if "forget" in point:
@@ -177,7 +177,7 @@ def test_a_crash_while_a_crash_is_repaired_is_repaired(
         ("datafast.store.recovery:match", "before"),
         (APPEND, "half"),
         (APPEND, "after"),
-        ("datafast.store.ledger:Ledger.put_appends", "after"),
+        ("datafast.store.appends:AppendTable.put", "after"),
         ("datafast.store.writer:Store.close", "before"),
     ],
 )
@@ -226,7 +226,7 @@ def test_ctrl_c_lets_what_is_in_flight_land_and_repeats_no_call(tmp_path: Path, 
         ("datafast.store.ledger:Ledger.checkpoint", "after"),
         ("datafast.store.append_file:AppendFile.clear", "after"),
         (APPEND, "half"),
-        ("datafast.store.ledger:Ledger.put_appends", "after"),
+        ("datafast.store.appends:AppendTable.put", "after"),
     ],
 )
 def test_a_crash_while_the_journal_is_emptied_in_mid_run_is_repaired(
@@ -248,7 +248,7 @@ def test_a_crash_while_fresh_moves_files_loses_none(
     """Every row and every reply is still there, in the file itself or in a file kept aside."""
     log, folder = tmp_path / "requests", tmp_path / "out"
     crash: dict[str, Any] = {"folder": str(folder), "log": str(log), "topics": 12, "when": "after"}
-    first = "datafast.store.ledger:Ledger.put_appends" if crashed_before else "datafast.store.writer:Store.close"
+    first = "datafast.store.appends:AppendTable.put" if crashed_before else "datafast.store.writer:Store.close"
     server.run("tests.support:crashing_run", point=first, nth=2 if crashed_before else 1, **crash)
     before = [path.read_bytes() for path in folder.iterdir() if path.stat().st_size and "-shm" not in path.name]
     server.run("tests.support:crashing_run", point="pathlib:Path.rename", nth=nth, options={"fresh": True}, **crash)

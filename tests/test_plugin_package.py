@@ -36,6 +36,7 @@ sphinx = "riddles.sphinx:SphinxProvider"
 
 [project.entry-points."datafast.stages"]
 brief = "riddles.brief:BriefStage"
+unlike = "riddles.unlike:UnlikeStage"
 
 [tool.setuptools]
 packages = ["riddles"]
@@ -128,11 +129,44 @@ class BriefStage(Stage):
     def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
         return KEEP if len(row.riddle.split()) <= self.max_words else drop(f"more than {self.max_words} words")
 '''
+WALK_STAGE = '''\
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from datafast.quality.base import KEEP, TextWalkStage, Verdict, Walk, drop
+
+
+class UnlikeStage(TextWalkStage[str]):
+    """Drops riddles that begin like an earlier one."""
+
+    stage: Literal["unlike"] = "unlike"
+    letters: int = Field(default=4, ge=1)
+
+    def features(self, rows: Sequence[BaseModel]) -> list[str]:
+        return ["".join(self.texts(row))[: self.letters] for row in rows]
+
+    def walk(self) -> Walk[str]:
+        return Beginnings()
+
+
+class Beginnings:
+    def __init__(self) -> None:
+        self.kept: set[str] = set()
+
+    def decide(self, features: str) -> Verdict:
+        return drop("begins like an earlier one") if features in self.kept else KEEP
+
+    def keep(self, features: str) -> None:
+        self.kept.add(features)
+'''
 FILES = {
     "pyproject.toml": PYPROJECT,
     "riddles/kind.py": KIND,
     "riddles/sphinx.py": PROVIDER,
     "riddles/brief.py": STAGE,
+    "riddles/unlike.py": WALK_STAGE,
 }
 CONFIG = """\
 kind: riddle
@@ -238,12 +272,36 @@ def test_a_run_that_is_repeated_buys_nothing_and_status_knows_its_rows(
     assert status["filtered_by_stage"] == {"brief": {"more than 5 words": 2}}
 
 
+def test_its_stage_that_compares_rows_decides_in_a_run_and_over_a_file(
+    site: Path, sphinx: FaultServer, tmp_path: Path
+) -> None:
+    stages = "{stage: unlike, field: riddle, letters: 6}"
+    config = (CONFIG % sphinx.url).replace("{stage: brief, max_words: 5}", stages)
+    (tmp_path / "riddles.yaml").write_text(config, encoding="utf-8")
+    report = json.loads(datafast(site, tmp_path, "generate", "riddles.yaml", "--json", exit_code=3))
+    assert (report["written"], report["filtered"], report["failed"]) == (2, 2, 1)
+    assert report["filtered_by_stage"] == {"unlike": {"begins like an earlier one": 2}}
+
+    texts = ["What never rests?", "What is it that rests?", "What never sleeps?"]
+    (tmp_path / "in.jsonl").write_text("".join(f"{json.dumps({'riddle': text})}\n" for text in texts), encoding="utf-8")
+    command = ["filter", "in.jsonl", "--quality", "riddles.yaml", "-o", "kept.jsonl", "--json"]
+    assert json.loads(datafast(site, tmp_path, *command))["filtered"] == 1
+    assert [row["riddle"] for row in rows_of(tmp_path / "kept.jsonl")] == [
+        "What never rests?",
+        "What is it that rests?",
+    ]
+
+    (tmp_path / "riddles.yaml").write_text(config.replace("letters: 6", "letters: 0"), encoding="utf-8")
+    told = datafast(site, tmp_path, "plan", "riddles.yaml", exit_code=2)
+    assert "riddles.yaml:7: quality[0].letters: " in told
+
+
 def test_schema_and_help_tell_of_what_it_adds(site: Path, tmp_path: Path) -> None:
     schema = json.loads(datafast(site, tmp_path, "schema"))
     assert set(schema["properties"]["kind"]["enum"]) == {*BUILT_IN["datafast.kinds"], "riddle"}
     definitions = schema["$defs"]
     stages = definitions["RawDatasetConfig"]["properties"]["quality"]["items"]["oneOf"]
-    assert {stage["properties"]["stage"]["const"] for stage in stages} >= {"length", "brief"}
+    assert {stage["properties"]["stage"]["const"] for stage in stages} >= {"length", "brief", "unlike"}
     assert "sphinx" in json.dumps(definitions["provider"])
     assert "generate" in datafast(site, tmp_path, "--help")
     assert json.loads(datafast(site, tmp_path, "schema", "riddle"))["$defs"]["RiddleConfig"]

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from datafast._util.atomic_write import whole_file
 from datafast._util.user_path import is_file
+from datafast.cli.placing import placed_in
 from datafast.cli.session import Settings, carried_out, log_to_terminal, with_stand_ins
 from datafast.config_files.loader import load_secrets
 from datafast.config_files.project import Project
@@ -72,9 +73,10 @@ def _project(settings: Filtering, stages: Sequence[BaseStage], run: RunConfig) -
             if path is not None and path.exists():
                 raise ConfigError(f"{path} is there already. Name another file, or replace it with --force.")
     config = _config(settings, stages, run)
-    refuse_own_rows(stages, config.rows.files)
-    for number, error in FilteredDataset(config).stage_problems():
-        raise ConfigError(f"quality[{number}]: {error}", key="quality")
+    with placed_in(settings.config):
+        refuse_own_rows(stages, config.rows.files)
+        for number, error in FilteredDataset(config).stage_problems():
+            raise ConfigError(f"quality[{number}]: {error}", key="quality")
     asked = config.further_roles()
     nobody: Route[LLMProvider] = Route.by_role({})
     routes = with_further([nobody], asked)

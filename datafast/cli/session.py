@@ -29,6 +29,7 @@ from datafast.cli.display.progress import RunDisplay
 from datafast.cli.display.question import Question
 from datafast.cli.display.summary import show_report, show_sample, show_start
 from datafast.cli.outputs import failures_command, output_command
+from datafast.cli.placing import placed_in
 from datafast.config_files.loader import load_project
 from datafast.engine.events import Event, EventCallback, PreparationStarted, RunStarted
 from datafast.errors import ConfigError, MissingKeyError, RunStopped
@@ -220,7 +221,8 @@ def _generate(
     if settings.max_concurrency is not None:
         options["max_concurrency"] = settings.max_concurrency
     try:
-        return project.generate(dataset, options)
+        with placed_in(project.path):
+            return project.generate(dataset, options)
     except RunStopped as stopped:
         return stopped.report
 

@@ -137,6 +137,6 @@ class Project:
         fan_out = self.config.run.fan_out
         return await asked_before(dataset.asking, item, routes=self.routes, fan_out=fan_out, recorded=recorded)
 
-    def estimate(self, dataset: Dataset[Any, Any]) -> Estimate:
-        """What is left to generate with this project's providers will use, cost and take."""
-        return estimate_of(dataset, self.routes)
+    def estimate(self, dataset: Dataset[Any, Any], *, fill: bool = False) -> Estimate:
+        """What is left to generate with this project's providers will use, cost and take, by a run with this option."""
+        return estimate_of(dataset, self.routes, fill=fill)

@@ -417,31 +417,40 @@ class Dataset(Exporting, Generic[ConfigT, RowT]):
         token: str | None = None,
         *,
         train_size: float | None = None,
+        validation_size: float | None = None,
         seed: int | None = None,
         shuffle: bool = True,
         private: bool = True,
         commit_message: str | None = None,
+        revision: str | None = None,
+        config_name: str = "default",
+        create_pr: bool = False,
         upload_card: bool = True,
     ) -> str:
-        """Publishes the rows of the output file, with a short card, as a dataset on the Hugging Face Hub.
+        """Publishes the rows of the output file, with a card, as a dataset on the Hugging Face Hub: private, unless asked otherwise.
 
         Args:
             repo_id: `user/name`.
             token: a token with write access; by default that of `HF_TOKEN`, else that of `hf auth login`.
-            train_size: share of rows in the train split, the rest becomes the test split; None for a train split only.
-            seed, shuffle: how rows are distributed to the splits.
-            private: whether only you can see it.
+            train_size, validation_size, seed, shuffle: the splits; see `datafast.export.splits.Splitting`. Without them there is a
+                train split only.
+            private: whether only you can see a new repository. Private rows are never pushed into a public one.
+            revision: a branch, made from `main` if it is not there; by default `main`.
+            config_name: tells several sets of rows in one repository apart; a push replaces its own alone.
+            create_pr: push as a pull request.
             upload_card: whether README.md says what the rows are; without it only its front matter is written.
 
         Returns:
-            The dataset's URL.
+            The URL of the dataset, of the branch, or of the pull request.
 
         Raises:
-            ConfigError: there is no token, the repo_id is wrong, or there are too few rows; nothing was sent.
+            ConfigError: there is no token, an argument is wrong, or there are too few rows; nothing was sent.
             PublishError: the Hub refused or could not be reached.
         """
         from datafast.export.publish import publish
+        from datafast.export.splits import Splitting
 
+        splitting = Splitting(train_size, validation_size, seed, shuffle)
         config = self.config
         listed = [name for name in NAMES if isinstance(getattr(config, name, None), list)]
         inputs = list(dict.fromkeys([*config.input_fields, *listed, *sources_of(config)]))
@@ -454,12 +463,13 @@ class Dataset(Exporting, Generic[ConfigT, RowT]):
             kind=self.kind,
             languages=dict(config.languages) if isinstance(config, PromptDatasetConfig) else {},
             settings={**settings, **_sizes(config, inputs)},
-            train_size=train_size,
-            seed=seed,
-            shuffle=shuffle,
+            splitting=splitting,
             private=private,
             token=token,
             commit_message=commit_message,
+            revision=revision,
+            config_name=config_name,
+            create_pr=create_pr,
             upload_card=upload_card,
         )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, Unpack
 
 from datafast._util.notify import did_you_mean, warn_user
@@ -45,6 +46,7 @@ __all__ = ["FanOutDataset", "Generation", "RoleDataset", "estimate_of", "plan_ah
 
 P = TypeVar("P")
 
+_NOTHING_LOST = "fill: No combination of values has lost all its rows, so nothing is bought again."
 _NOT_COUNTED = (
     "regenerate: What it takes to make dropped rows again is not counted, because it is not known how many will be."
 )
@@ -115,12 +117,15 @@ class FanOutDataset(Dataset[ConfigT, RowT]):
         """
         return _events(self, self._routes(providers), options)
 
-    def estimate(self, providers: Sequence[LLMProvider] | Mapping[str, LLMProvider]) -> Estimate:
+    def estimate(self, providers: Sequence[LLMProvider] | Mapping[str, LLMProvider], *, fill: bool = False) -> Estimate:
         """Tokens, cost and time of what is left to generate, with their ranges. Needs no key and sends nothing.
 
         See `datafast.engine.estimate` for the method and its limits.
+
+        Args:
+            fill: whether the run has this option too, so that what is missing now is bought again.
         """
-        return estimate_of(self, self._routes(providers))
+        return estimate_of(self, self._routes(providers), fill=fill)
 
     def _routes(
         self, providers: Sequence[LLMProvider] | Mapping[str, LLMProvider] | None, llms: object = None
@@ -189,11 +194,12 @@ class RoleDataset(Dataset[ConfigT, RowT]):
         self,
         providers: Mapping[str, LLMProvider] | LLMProvider | None = None,
         *others: LLMProvider | None,
+        fill: bool = False,
         **keywords: LLMProvider | None,
     ) -> Estimate:
         """Tokens, cost and time of what is left to generate; see `FanOutDataset.estimate`."""
         routes, _ = self._routes(self._by_position(providers, others), keywords)
-        return estimate_of(self, routes)
+        return estimate_of(self, routes, fill=fill)
 
     generate_roles = generate
     estimate_roles = estimate
@@ -234,13 +240,18 @@ class RoleDataset(Dataset[ConfigT, RowT]):
 
 
 class Generation:
-    """One `generate` of a dataset: the runs that have to come first, then its own."""
+    """One `generate` of a dataset: the runs that have to come first, then its own.
+
+    Attributes:
+        fills_nothing: whether what is missing is to be bought again, and nothing is. `job` says so.
+    """
 
     def __init__(self, dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]], options: RunOptions) -> None:
         self._dataset = dataset
         self._routes = with_further(routes, dataset.config.further_roles())
         self._options = options
         self._before: list[RunReport] = []
+        self.fills_nothing = False
 
     def run(self) -> None:
         """Carries it out and waits for it; raises what `generate` raises."""
@@ -249,7 +260,7 @@ class Generation:
         with self._shown() as on_event:
             for preparation in self._preparations():
                 self._prepared(preparation, executor.run(preparation.announced(on_event)), on_event)
-            job = tell_change(self.job(on_event), self._options.get("on_change"))
+            job = tell_change(self._own_job(on_event), self._options.get("on_change"))
             self._ended(executor.run(job))
 
     async def run_async(self) -> None:
@@ -259,7 +270,7 @@ class Generation:
         with self._shown() as on_event:
             for preparation in self._preparations():
                 self._prepared(preparation, await executor.run_async(preparation.announced(on_event)), on_event)
-            job = await tell_change_async(self.job(on_event), self._options.get("on_change"))
+            job = await tell_change_async(self._own_job(on_event), self._options.get("on_change"))
             self._ended(await executor.run_async(job))
 
     def _shown(self) -> AbstractContextManager[EventCallback | None]:
@@ -281,8 +292,6 @@ class Generation:
                 f"{self._dataset.paths.rows}: No rows are recorded yet that stages could decide about. Run without --decide-only "
                 f"(decide_only=True)."
             )
-        if self._options.get("fill"):
-            self._check_fill()
         refuse_shared([*self._dataset.config.used_files(), *_log_file()])
         _ = self._dataset.written_model  # raises if rows have no place for reasoning, before anything is paid for
         _ = self._dataset.producer  # likewise
@@ -326,6 +335,12 @@ class Generation:
                 on_event(RunEnded(report=dataset.report))
             raise RunStopped(dataset.report) from error
 
+    def _own_job(self, on_event: EventCallback | None) -> Job:
+        job = self.job(on_event)
+        if self.fills_nothing:
+            warn_user(_NOTHING_LOST)
+        return job
+
     def job(self, on_event: EventCallback | None = None) -> Job:
         """The dataset's own run."""
         dataset, options = self._dataset, self._options
@@ -366,6 +381,7 @@ class Generation:
                 **rounds,
                 **fills,
             },
+            about=partial(_about, dataset, routes, plan),
             also_spent=dataset.other_ledgers(),
             on_report=self._note,
         )
@@ -387,11 +403,11 @@ class Generation:
         """The plan with further draws of what is missing now, if that is asked for, and the note of them."""
         if not self._options.get("fill"):
             return plan, {}
+        self._check_fill()
         base = self._dataset.plan_for(routes)
         with LedgerReader(self._dataset.paths.ledger) as ledger:
             before, fills = fills_in(ledger), with_fills(base, ledger)
-        if len(fills) == len(before):
-            warn_user("fill: No combination of values has lost all its rows, so nothing is bought again.")
+        self.fills_nothing = len(fills) == len(before)
         return filled(base, fills), {FILLS: noted(fills)}
 
     def _note(self, report: RunReport) -> None:
@@ -401,6 +417,12 @@ class Generation:
         self._dataset.report = combined(report, self._before) if self._before else report
         if report.stop_cause is not None:
             raise RunStopped(self._dataset.report)
+
+
+def _about(dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]], plan: Plan) -> str:
+    from datafast.datasets.about import about  # only where a run begins
+
+    return about(dataset, routes, plan)
 
 
 def _events(
@@ -439,27 +461,29 @@ def _log_file() -> Iterator[UsedFile]:
         yield UsedFile("log_file", file, written=True)
 
 
-def estimate_of(dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]]) -> Estimate:
-    """Estimates what is left to generate on these routes."""
+def estimate_of(dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]], *, fill: bool = False) -> Estimate:
+    """Estimates what is left to generate on these routes, by a run with this option."""
     from datafast.engine.estimate import estimate  # most runs begin without one
     from datafast.engine.foreseen import foreseen
 
-    job = Generation(dataset, routes, {}).job()
+    generation = Generation(dataset, routes, {"fill": fill})
+    job = generation.job()
     ahead = foreseen(job)
     found = estimate(job) if ahead is None else ahead.told(estimate(ahead.job))
+    nothing = [_NOTHING_LOST] if generation.fills_nothing else []
     again = [_NOT_COUNTED] if dataset.config.regenerate and dataset.stages else []
-    found = replace(found, notes=(*found.notes, *dataset.config.estimate_notes(), *again))
+    found = replace(found, notes=(*found.notes, *dataset.config.estimate_notes(), *again, *nothing))
     before, obstacle = runs_before(dataset, routes)
     for preparation in before:
         found = found.after(preparation.estimate())
     return found if obstacle is None else replace(found, notes=(obstacle, *found.notes))
 
 
-def plan_ahead(dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]]) -> Plan:
-    """The plan of a dataset; with targets, the one that it is expected to end with."""
+def plan_ahead(dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]], *, fill: bool = False) -> Plan:
+    """The plan of a dataset, for a run with this option; with targets, the one that it is expected to end with."""
     from datafast.engine.foreseen import foreseen
 
-    job = Generation(dataset, routes, {}).job()
+    job = Generation(dataset, routes, {"fill": fill}).job()
     ahead = foreseen(job)
     return job.plan if ahead is None else ahead.job.plan
 

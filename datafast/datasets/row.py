@@ -16,7 +16,8 @@ from datafast.types import Messages
 
 __all__ = ["TalkRow", "uuid_of_content", "with_reasoning"]
 
-_DESCRIPTION = "what the model thought before it answered"
+_DESCRIPTION = "What the model thought before it answered."
+_METADATA = "The values that the row was made of, and what the model thought."
 _NAMESPACE = UUID("7d7d5d0c-3a0c-5f5e-9d0a-2f6c1c1f4b52")
 
 
@@ -56,7 +57,7 @@ def with_reasoning(row_model: type[BaseModel], place: Place, *, by_part: bool) -
         )
     # Rows that were made before it was asked for have none.
     kinds: dict[str, Any] = {
-        METADATA: (Metadata, Field(default_factory=dict)),
+        METADATA: (Metadata, Field(default_factory=dict, description=_METADATA)),
         KEY: (dict[str, str] | None if by_part else str | None, Field(None, description=_DESCRIPTION)),
     }
     return create_model(row_model.__name__, __base__=row_model, **{name: kinds[name]})

@@ -237,7 +237,7 @@ def _decided_again(
         position = None if located is None else located.position_of(item)
         return (-1, 0) if position is None else (position, job.plan[position].num_rows)
 
-    deciding = decider.anew(each=each, former_walks=reader.walk_names, calls_of=reader.calls_of)
+    deciding = decider.anew(each=each, former_walks=reader.walk_names, calls_of=reader.calls.of)
     try:
         found = reversals(job.paths.rows, reader, deciding, None if located is None else place_in_plan)
     except Abandoned:

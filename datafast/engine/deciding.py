@@ -14,7 +14,7 @@ from datafast._util.notify import warn_user
 from datafast.amounts import counted
 from datafast.engine.reasoning import line_as, row_of
 from datafast.engine.recorded_answers import RecordedAnswers, RowAsked, Unasked
-from datafast.engine.stages import AnyStage, Decided, asks, settings_of, verdict_of
+from datafast.engine.stages import AnyStage, Decided, asks, said_of_stage, settings_of, verdict_of
 from datafast.engine.targets import SURPLUS
 from datafast.engine.walking import WalkInOrder
 from datafast.errors import CallFailed
@@ -43,6 +43,7 @@ class Decider:
         walk_names: the names of these.
         most_replaced: how often a row that they drop is made again; not if it is one of `for_good` that has dropped it.
         num_rows: how many rows the plan asks for.
+        beyond: see `datafast.store.verdicts.Decides`.
         looked_at: how many rows the last pass has looked at, of `expected`; for others to tell.
         unasked, asked_in_vain: see `datafast.store.verdicts.Decides`.
         missing_calls: the calls of the last pass that were never made, by route of the plan and role.
@@ -61,7 +62,9 @@ class Decider:
         self.for_good = frozenset({SURPLUS})
         self.num_rows = job.plan.num_rows
         self.looked_at = self.expected = 0
+        self.beyond: dict[int, int] | None = {} if job.targets is None else None
         self._unasked: dict[int, dict[int, int]] = {}
+        self._unasked_before: dict[int, dict[int, int]] = {}
         self._alike: dict[tuple[tuple[int, int], ...], dict[int, int]] = {}
         self._in_vain: set[int] = set()
         self.missing_calls: Counter[tuple[int, str]] = Counter()
@@ -79,7 +82,9 @@ class Decider:
     ) -> _Verdicts:
         """See `datafast.store.verdicts.Decides`."""
         self.looked_at, self._since = 0, time.monotonic()
+        self.beyond = {}
         if each:
+            self._unasked_before = self._unasked
             self._unasked, self._in_vain, self.missing_calls, self._examples = {}, set(), Counter(), []
         is_asked = each and any(map(asks, self._job.row_stages))
         answers = RecordedAnswers(self._job, tries_again=tries_again) if is_asked else None
@@ -89,6 +94,17 @@ class Decider:
     @property
     def unasked(self) -> Mapping[int, Mapping[int, int]]:
         return self._unasked
+
+    @property
+    def has_found_unasked(self) -> bool:
+        """Whether models have to be asked about rows about which they had not to be before the last pass: later generations of rows
+        that they have dropped since."""
+        before = self._unasked_before
+        return any(
+            rows & ~before.get(item, {}).get(generation, 0)
+            for item, generations in self._unasked.items()
+            for generation, rows in generations.items()
+        )
 
     @property
     def asked_in_vain(self) -> Collection[int]:
@@ -130,9 +146,14 @@ class Decider:
                 self._why = f"A model gave no usable answer: {str(error).removesuffix('.')}. {again}"
             else:
                 again = "Correct the stage, and run with --retry-failed (retry_failed=True) to have it decide again."
-                self._why = f"{type(error).__name__}: {str(error).removesuffix('.')}. {again}"
+                self._why = f"{said_of_stage(error).removesuffix('.')}. {again}"
             logger.opt(exception=error).debug("A recorded row could not be decided about.")
         self._undecided += 1
+
+    def note_beyond(self, row: RecordedRow) -> None:
+        """Counts a dropped row for which there is no room."""
+        assert self.beyond is not None  # noqa: S101 - of this pass
+        self.beyond[row.item] = self.beyond.get(row.item, 0) | 1 << row.number
 
     def note_unasked(self, row: RecordedRow, unasked: Unasked) -> None:
         """Counts a row about which models have to be asked first."""
@@ -206,6 +227,8 @@ class _Verdicts:
                     said[place] = one.said._replace(drops=drops)
             if said[place].drops is None:
                 self._shown = row.key[:2]
+            elif self._most_replaced and self._walk.is_full(row.place.position):
+                self._decider.note_beyond(row)
         return said
 
     def _asked(self, rows: Sequence[RecordedRow]) -> dict[int, Decided | Unasked | Exception]:

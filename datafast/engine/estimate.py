@@ -220,6 +220,8 @@ def _notes(parts: Sequence[ProviderEstimate], past: Past, settings: RunConfig) -
     called = [part for part in parts if any(part.calls.values())]
     timed = [part for part in called if not part.goes_in_batches]
     notes = [past.note] if past.note else []
+    if not called:
+        return notes
     notes.append("Input: a token for 4 characters (5 to 3) of prompt and reply schema.")
     if any(part.output_basis == "guessed" for part in called):
         notes.append(

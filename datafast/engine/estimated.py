@@ -127,7 +127,8 @@ class Estimate:
             for sentence in self.change.sentences():
                 yield "change", sentence
         if not self.items:
-            yield "left to do", "nothing: all rows are there, or failed for good"
+            yield "left to do", "nothing: all rows are there, were dropped, or failed for good"
+            yield from (("note", note) for note in self.notes)
             return
         todo = [counted(self.rows, "row"), counted(self.items, "prompt"), counted(self.calls, "call")]
         recorded = f"; {self.replayed:,} more are answered by recorded replies" if self.replayed else ""

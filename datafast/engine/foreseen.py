@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Foreseen", "foreseen"]
 
 _ASSUMED = (0.5, 0.75, 1.0)
+_NAMED = 3  # targets that are named, of those that are given up
 _MIDDLE = 1.28
 """Standard deviations on each side of the mean that hold 80 % of a distribution."""
 
@@ -116,8 +117,11 @@ def _note(targets: Targets, standing: Sequence[Standing], *, few: int, expected:
     drawn = sum(one.drawn for one in standing)
     by = f" by {', '.join(targets.by)}" if targets.by else ""
     wanted = f"Target: {counted(targets.total, 'accepted row')}{by}, of which {accepted:,} {'is' if accepted == 1 else 'are'} there."
+    lost = [one for one in targets.counts(standing) if one.given_up is not None]
+    told = [f"No more rows are drawn for {one.name}: {one.given_up}." for one in lost[:_NAMED]]
+    told += [f"Nor for {len(lost) - _NAMED:,} more."] if len(lost) > _NAMED else []
     if not expected:
-        return f"{wanted} No more are drawn."
+        return " ".join([wanted, *(told or ["No more are drawn."])])
     seen = (
         f"as {sum(one.accepted for one in standing) / drawn:.0%} of {drawn:,} rows were accepted so far"
         if drawn
@@ -125,4 +129,5 @@ def _note(targets: Targets, standing: Sequence[Standing], *, few: int, expected:
     )
     how = seen or ("if half to all of them are accepted, which is assumed" if many > expected else "if none fails")
     between = f" ({few:,} to {many:,})" if few < many else ""
-    return f"{wanted} About {counted(expected, 'row')}{between} {'is' if expected == 1 else 'are'} still drawn, {how}."
+    ahead = f"About {counted(expected, 'row')}{between} {'is' if expected == 1 else 'are'} still drawn, {how}."
+    return " ".join([wanted, ahead, *told])

@@ -14,7 +14,7 @@ from datafast.engine.calls.endpoint import Endpoint
 from datafast.engine.generate import Generate
 from datafast.engine.reasoning import Thoughts, line_as, line_of
 from datafast.engine.shares import Share, up
-from datafast.engine.stages import STAGE_ERROR
+from datafast.engine.stages import STAGE_ERROR, said_of_stage
 from datafast.engine.stop import ItemPending
 from datafast.errors import CallFailed, OutputError
 from datafast.logger_config import logger
@@ -304,9 +304,10 @@ class Outcomes:
 
 
 def _stage_error(bug: Exception, share: Share) -> CallFailed:
-    logger.opt(exception=bug).error(f"{type(bug).__name__} in a stage: {bug}")
+    told = said_of_stage(bug)
+    logger.opt(exception=bug).error(told)
     return CallFailed(
-        f"{type(bug).__name__}: {bug}",
+        told,
         category=STAGE_ERROR,
         provider=share.label,
         role="",

@@ -73,7 +73,7 @@ class Past:
         )
         if not job.settings.has_budget:
             return past
-        return replace(past, spent=reader.spent(job.buyer), sizes=reader.reply_sizes())
+        return replace(past, spent=reader.calls.spent(job.buyer), sizes=reader.calls.reply_sizes())
 
     @property
     def located(self) -> Located | None:

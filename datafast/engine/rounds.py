@@ -1,5 +1,6 @@
-"""The rounds of a run: to make rows again that were dropped when rows were compared with each other, and to meet targets (see
-`datafast.engine.targets`). How a run stands after one, and the job of the next."""
+"""The rounds of a run: to make rows again that were dropped when rows were compared with each other, to ask models about recorded rows that
+only count since others were dropped, and to meet targets (see `datafast.engine.targets`). How a run stands after one, and the job of the
+next."""
 
 from __future__ import annotations
 
@@ -53,7 +54,8 @@ def next_job(parts: Parts, found: Judged) -> Job | None:
     if parts.stop or job.decide_only:
         return None
     settled = parts.output.store.settled
-    if settled is not None and settled.to_replace and why_stopped(parts)[0] is None:
+    goes_on = settled is not None and (settled.to_replace or parts.decider.has_found_unasked)
+    if goes_on and why_stopped(parts)[0] is None:
         return replace(job, fresh=False, retry_failed=False, located=None)
     if job.targets is None or not found.is_settled:
         return None

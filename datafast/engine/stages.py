@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeGuard, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypeGuard, TypeVar, runtime_checkable
 
 import orjson
 
 from datafast._util.plugins import blaming
+from datafast.errors import DatafastError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -25,6 +26,7 @@ __all__ = [
     "Asks",
     "Decided",
     "Decides",
+    "StageRaised",
     "Verdict",
     "Walk",
     "Walks",
@@ -34,6 +36,7 @@ __all__ = [
     "change",
     "checked",
     "drop",
+    "said_of_stage",
     "settings_of",
     "verdict_of",
 ]
@@ -97,6 +100,26 @@ class Decided(NamedTuple):
     changed_by: tuple[str, ...] = ()
 
 
+class StageRaised(Exception):
+    """A stage has raised an error, which is its cause. The message names both."""
+
+    def __init__(self, stage: AnyStage, error: Exception) -> None:
+        told = str(error)
+        super().__init__(f"The stage {stage.name!r} raised {type(error).__name__}{told and f': {told}'}")
+
+    @classmethod
+    def by(cls, stage: AnyStage, error: Exception) -> Self:
+        """As if it was raised from the error."""
+        raised = cls(stage, error)
+        raised.__cause__ = error
+        return raised
+
+
+def said_of_stage(error: Exception) -> str:
+    """What is said of an error by which stages could not decide about a row."""
+    return str(error) if isinstance(error, StageRaised) else f"{type(error).__name__}: {error}"
+
+
 class AnyStage(Protocol):
     """What the engine needs of everything that decides about rows; a stage is also a `Decides` or a `Walks`."""
 
@@ -154,11 +177,15 @@ def verdict_of(stages: Sequence[Decides], before: Decided, item: WorkItem) -> De
     Raises:
         TypeError: a stage did not return a verdict.
         ValueError: a stage has changed the row into one that its model does not allow.
-        Exception: the error of a stage.
+        StageRaised: a stage has raised.
     """
     decided = before
     for stage in stages:
-        decided = _after(decided, stage, stage.decide(decided.row, item))
+        try:
+            given = stage.decide(decided.row, item)
+        except Exception as error:  # a stage of another package may raise anything
+            raise StageRaised(stage, error) from error
+        decided = _after(decided, stage, given)
         if not decided.verdict.keeps:
             break
     return decided
@@ -169,8 +196,15 @@ async def asked_verdict(stage: Asks, before: Decided, item: WorkItem, generate: 
 
     Raises:
         CallFailed: no usable answer came.
+        StageRaised: the stage has raised.
     """
-    return _after(before, stage, await stage.ask(before.row, item, generate))
+    try:
+        given = await stage.ask(before.row, item, generate)
+    except DatafastError:
+        raise  # of what it asks
+    except Exception as error:
+        raise StageRaised(stage, error) from error
+    return _after(before, stage, given)
 
 
 def checked(stage: AnyStage, verdict: Any) -> Verdict:

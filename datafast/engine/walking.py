@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from datafast.engine.stages import Verdict, Walk, Walks, checked
+from datafast.engine.stages import StageRaised, Verdict, Walk, Walks, checked
 from datafast.engine.targets import FULL, SURPLUS, Room
 from datafast.store.verdicts import Dropped
 
@@ -39,10 +39,7 @@ class WalkInOrder:
             positions: where rows have targets: of their items in the plan.
         """
         if self._error is None and self._walks is None:
-            try:
-                self._walks = [stage.walk() for stage in self._stages]
-            except Exception as error:  # noqa: BLE001 - of a stage, which may raise anything: it concerns all rows
-                self._error = error
+            self._begin()
         if self._error is not None:
             return iter([lambda: self._error] * len(rows))
         features = [_features(stage, rows) for stage in self._stages]
@@ -50,22 +47,39 @@ class WalkInOrder:
         places = zip(by_row, positions or range(len(rows)), strict=False)
         return (partial(self._verdict, own, at) for own, at in places)
 
+    def is_full(self, position: int) -> bool:
+        """Whether there is no room any more for rows of an item, after those that were decided about so far."""
+        return self._room is not None and self._room.is_full(position)
+
+    def _begin(self) -> None:
+        walks = []
+        for stage in self._stages:
+            try:
+                walks.append(stage.walk())
+            except Exception as error:  # noqa: BLE001 - of a stage, which may raise anything: it concerns all rows
+                self._error = StageRaised.by(stage, error)
+                return
+        self._walks = walks
+
     def _verdict(self, features: Sequence[_Features], position: int) -> Dropped | Exception | None:
         assert self._walks is not None  # noqa: S101 - made by the caller
         for own in features:
             if own.error is not None:
                 return own.error
-        try:
-            for stage, walk, own in zip(self._stages, self._walks, features, strict=True):
-                verdict = _compared(stage, walk.decide(own.value))
-                if not verdict.keeps:
-                    return Dropped(stage.name, verdict.reason, verdict.score)
-            if self._room is not None and not self._room.take(position):
-                return Dropped(SURPLUS, FULL)
-            for walk, own in zip(self._walks, features, strict=True):
+        walked = list(zip(self._stages, self._walks, features, strict=True))
+        for stage, walk, own in walked:
+            verdict = _said(stage, walk, own.value)
+            if isinstance(verdict, Exception):
+                return verdict
+            if not verdict.keeps:
+                return Dropped(stage.name, verdict.reason, verdict.score)
+        if self._room is not None and not self._room.take(position):
+            return Dropped(SURPLUS, FULL)
+        for stage, walk, own in walked:
+            try:
                 walk.keep(own.value)
-        except Exception as error:  # noqa: BLE001 - as above
-            return error
+            except Exception as error:  # noqa: BLE001 - as above
+                return StageRaised.by(stage, error)
         return None
 
 
@@ -87,12 +101,26 @@ def _features(stage: Walks, rows: Sequence[BaseModel]) -> list[_Features]:
 
 
 def _as_many(stage: Walks, rows: Sequence[BaseModel]) -> Sequence[Any]:
-    found = stage.features(rows)
-    if len(found) != len(rows):
-        raise TypeError(
-            f"The stage {stage.name!r} gave the features of {len(found):,} rows where there are {len(rows):,}."
-        )
+    try:
+        found = stage.features(rows)
+        number = len(found)
+    except Exception as error:
+        raise StageRaised(stage, error) from error
+    if number != len(rows):
+        raise TypeError(f"The stage {stage.name!r} gave the features of {number:,} rows where there are {len(rows):,}.")
     return found
+
+
+def _said(stage: Walks, walk: Walk[Any], features: Any) -> Verdict | Exception:
+    """What a stage says about the next row, or why it says nothing."""
+    try:
+        given = walk.decide(features)
+    except Exception as error:  # noqa: BLE001 - as above
+        return StageRaised.by(stage, error)
+    try:
+        return _compared(stage, given)
+    except TypeError as error:
+        return error
 
 
 def _compared(stage: Walks, given: object) -> Verdict:

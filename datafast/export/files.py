@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError, create_model
+from pydantic import BaseModel, Field, ValidationError, create_model
 
 from datafast._util.atomic_write import whole_file, whole_folder
 from datafast._util.foreign_warnings import foreign_warnings_ignored
@@ -257,7 +257,8 @@ def narrowed(row_model: type[BaseModel], rows: Iterable[Row]) -> type[BaseModel]
                 kinds[name].add(kind_of(row[name]))
     types = {name: kind | None for name in free if (kind := common_kind(kinds[name])) is not None}
     fields: dict[str, Any] = {
-        name: (types.get(name) or field.annotation, ...) for name, field in row_model.model_fields.items()
+        name: (types.get(name) or field.annotation, Field(description=field.description))
+        for name, field in row_model.model_fields.items()
     }
     return create_model(row_model.__name__, __config__=row_model.model_config, **fields)
 
@@ -335,11 +336,11 @@ class OutputRows(Iterable[Row]):
         """The rows by their places in the plan; lines that the ledger does not know, which users have added, come last."""
         assert self._ledger is not None  # noqa: S101 - it knows the order
         with LedgerReader(self._ledger) as ledger, self._path.open("rb") as file:
-            for append in ledger.appends_in_plan_order():
+            for append in ledger.appends.in_plan_order():
                 file.seek(append.start)
                 for line in file.read(append.size).splitlines():
                     yield self._row_model.model_validate_json(line)
-            file.seek(ledger.committed_size())
+            file.seek(ledger.appends.committed_size())
             for line in file:
                 if line.endswith(b"\n"):
                     yield self._row_model.model_validate_json(line)

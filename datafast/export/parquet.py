@@ -15,9 +15,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from dataclasses import dataclass
-from decimal import Decimal
 from hashlib import blake2b
-from math import ceil
 from typing import IO, TYPE_CHECKING, Any
 
 import orjson
@@ -31,6 +29,8 @@ from datafast.export.features import RowSchema, row_schema
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
+
+    from datafast.export.splits import Splitting
 
 __all__ = ["DataFile", "Export", "Split", "export_parquet"]
 
@@ -98,9 +98,7 @@ def export_parquet(
     folder: Path,
     *,
     row_model: type[BaseModel],
-    train_size: float | None,
-    seed: int,
-    shuffle: bool,
+    splitting: Splitting,
     max_shard_bytes: int = _SHARD_BYTES,
 ) -> Export:
     """Writes the rows of `source` as Parquet files into `folder`.
@@ -109,10 +107,7 @@ def export_parquet(
         source: JSONL in UTF-8, one row of `row_model` per line.
         folder: an existing, empty folder.
         row_model: gives the columns and checks the rows.
-        train_size: share of the rows, between 0 and 1, that goes to `train`, rounded down; the others are `test`.
-            None: all rows are `train`.
-        seed: of the order, where `shuffle` is true.
-        shuffle: order rows by a hash of seed and uuid; otherwise they keep the order of the file.
+        splitting: the splits, and the order of the rows in them.
         max_shard_bytes: a new file is begun when the one being written has this size.
 
     Raises:
@@ -120,8 +115,10 @@ def export_parquet(
         OSError: `folder` cannot be written.
     """
     schema = row_schema(row_model)
-    index = _index(source, seed=seed if shuffle else None)
-    sizes = _split_sizes(len(index.lines), train_size, source)
+    index = _index(source, seed=splitting.seed if splitting.shuffle else None)
+    if not len(index.lines):
+        raise ConfigError(f"{source} has no rows, so there is nothing to push. Generate the dataset first.")
+    sizes = splitting.sizes(len(index.lines))
     counts: dict[str, Counter[str]] = {name: Counter() for name in _COUNTED if name in row_model.model_fields}
     order = index.order()
     splits: list[Split] = []
@@ -162,23 +159,6 @@ def _parsed(line: bytes, number: int, source: Path) -> dict[str, Any]:
             f"Line {number} of {source} is not a JSON object but a {type(row).__name__}. Correct it, or take it out."
         )
     return row
-
-
-def _split_sizes(num_rows: int, train_size: float | None, source: Path) -> dict[str, int]:
-    if num_rows == 0:
-        raise ConfigError(f"{source} has no rows, so there is nothing to push. Generate the dataset first.")
-    if train_size is None:
-        return {"train": num_rows}
-    # As a decimal: 0.29 of 100 rows are 29, where binary floats give 28.
-    share = Decimal(repr(float(train_size)))
-    train = int(share * num_rows)
-    if train == 0:
-        needed = max(2, ceil(1 / share))
-        raise ConfigError(
-            f"train_size={train_size} of {num_rows} row{'s' if num_rows > 1 else ''} leaves the train split empty: "
-            f"it needs at least {needed} rows. Generate more, or leave train_size out to push one split."
-        )
-    return {"train": train, "test": num_rows - train}
 
 
 def _rows(

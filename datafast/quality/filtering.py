@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, create_model
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.plugins import blaming
-from datafast.engine.stages import Decided, Decides, Verdict, Walks, drop, verdict_of
+from datafast.engine.stages import Decided, Decides, Verdict, Walks, drop, said_of_stage, verdict_of
 from datafast.engine.walking import WalkInOrder
 from datafast.errors import ConfigError
 from datafast.quality.base import BaseStage
@@ -121,4 +121,4 @@ class RowFilter:
 
 
 def _failed(number: int, error: Exception) -> ConfigError:
-    return ConfigError(f"Row {number:,}: {type(error).__name__} in a stage: {error}")
+    return ConfigError(f"Row {number:,}: {said_of_stage(error).removesuffix('.')}. Correct the stage, or leave it out.")

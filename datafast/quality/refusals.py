@@ -4,27 +4,33 @@
 quality:
   - {stage: refusals}
   - {stage: refusals, field: answer}
+  - {stage: refusals, engine: embeddings}
 
-Method: the first sentences of each text are searched for the ways in which assistants refuse, in the languages of `LANGUAGES`: somebody
-who cannot or will not do what is asked of an assistant (to write, to answer, to help) with what it is asked for (this request, such
-content), a model that speaks of itself as one, and rules that forbid it. Limits: a refusal in another language, or one that names no
-inability ("Let's talk about something else."), is not found. A letter that refuses a request in its first sentence is found, speech in quotation
-marks is not.
+Method, patterns: the first sentences of each text are searched for the ways in which assistants refuse, in the languages of `LANGUAGES`:
+somebody who cannot or will not do what is asked of an assistant (to write, to answer, to help) with what it is asked for (this request,
+such content), a model that speaks of itself as one, and rules that forbid it. Limits: a refusal in another language, or one that names no
+inability ("Let's talk about something else."), is not found. A letter that refuses a request in its first sentence is found, speech in
+quotation marks is not.
+
+Method, embeddings: what patterns find, and what a head (`datafast.quality.heads`) finds in the first and the last paragraph: refusals in
+words of their own, questions for a text that is missing, advice to ask somebody else in the place of an answer. Cost: 1 to 4 ms a row.
+Limits: the 16 languages of the model; people who refuse ("I can't open the attachment.") may be taken for models.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from datafast.quality.base import KEEP, TextStage, Verdict, drop
 
 if TYPE_CHECKING:
     from datafast.plan.items import WorkItem
+    from datafast.quality.heads import Head
 
-__all__ = ["LANGUAGES", "RefusalsStage"]
+__all__ = ["LANGUAGES", "PASSAGE", "RefusalsStage", "is_refusal", "passages"]
 
 
 class _Words(NamedTuple):
@@ -246,6 +252,7 @@ _UNSPACED = frozenset({"zh", "ja", "ko", "th"})
 _BEGINNING = 300  # characters: who refuses does so at once
 _SENTENCES = 2
 _END = re.compile(r"[.!?:;。！？؟…\n।]+\s*")
+_QUOTED = re.compile(r"\"[^\"\n]*\"|“[^”\n]*[”“]|«[^»\n]*»|»[^«\n]*«|„[^“”\n]*[“”]|「[^」\n]*」")
 _SPEECH = re.compile(r"\s*[\"'“”„«»「『‹‘—–-]")
 
 
@@ -260,6 +267,11 @@ _HELP = re.compile(
 )
 _DECLINES = re.compile("declin|refus|ablehn|rechaz|rifiut|recus|weiger|odmaw|отказ|お断り|拒")
 _FEW_WORDS = 8
+_PARAGRAPH = re.compile(r"\n\s*\n")
+_JSON = re.compile(r'\A\s*[\[{]+\s*"\w+"\s*:\s*"')
+_FEW_LETTERS = 4
+PASSAGE = 300
+"""The characters of a passage that embeddings are made of; more cost time and say little more."""
 
 
 class _Parts(NamedTuple):
@@ -314,7 +326,7 @@ _WORD = re.compile(r"\w+")
 _UNSPACED_MODEL = re.compile(r"ai|人工智|语言模型|語言模型|言語モデル|人工知能|인공지능|언어 모델|בינה|מודל")
 
 _MODEL = (
-    r"(?:large language model|(?:ai )?language model|artificial intelligence|(?:ai )?chatbot|(?:ai|ia|ki|si|yz|ии)(?: language| text)?(?:[ -](?:model|assistant|system|program))?"
+    r"(?:large language model|(?:ai )?language model|artificial intelligence|(?:ai )?chatbot|(?:ai|ia|ki|yz|ии)(?: language| text)?(?:[ -](?:model|assistant|system|program))?"
     r"|assistant ia|ki-\w+|modèle (?:de langage|linguistique)|(?:une )?intelligence artificielle|\w*sprachmodell|künstliche intelligenz|modelo (?:de (?:lenguaje|linguagem|língua)|lingüístico)"
     r"|intelig[eê]ncia artificial|modello (?:linguistico|di linguaggio)|intelligenza artificiale|\w*taalmodel|kunstmatige intelligentie|model(?:em)? językow\w+|sztuczn\w+ inteligencj\w+"
     r"|языков\w+ модел\w+|искусственн\w+ интеллект\w*|мовн\w+ модел\w+|штучн\w+ інтелект\w*|språkmodell|sprogmodel|kielimalli|tekoäly|jazykov\w+ model|yapay zek[aâ]|dil modeli"
@@ -325,7 +337,7 @@ _AS_MODEL = re.compile(
     r"(?:(?:i am|i'm)(?: just| only| merely)?|en tant que|étant|je ne suis qu'une?|je suis(?: juste| seulement)?|als|da ich|ich bin(?: nur)?|como|al ser|siendo|soy(?: solo)?|por ser|sou(?: apenas)?|in quanto"
     r"|come|essendo|sono(?: solo)?|ik ben(?: slechts)?|jako|jestem(?: tylko)?|как|будучи|я(?: -| —| всего лишь)?|як|som|jag är|jeg er|tekoälynä|jsem|bir|ben|là(?: một)?|sebagai)"
     rf" (?:\w+[ ']){{0,2}}?{_MODEL}\b{_NOT_ONE}"
-    rf"|(?<!\w)(?:as|being)(?: just| only)? an? (?:\w+ )?{_MODEL}\b{_NOT_ONE}"
+    rf"|jako si\b|(?<!\w)(?:as|being)(?: just| only)? an? (?:\w+ )?{_MODEL}\b{_NOT_ONE}"
     r"|作为(?:一个|一名|一款)?(?:ai|人工智能|大?语言模型)|作為(?:一個|一名)?(?:ai|人工智慧|語言模型)|我(?:只)?是(?:一个|一名)?(?:ai|人工智能|语言模型)"
     r"|(?:ai|言語モデル|人工知能)(?:アシスタント|言語モデル|モデル)?(?:として|である|なので|ですので|のため)"
     r"|(?:ai|인공지능|언어 모델)(?: ?(?:어시스턴트|모델|비서))?(?:로서|이기 때문|이라서|라서)|(?:بصفتي|باعتباري|كوني|أنا) (?:مجرد )?(?:نموذج|ذكاء|مساعد)|(?:בתור|כמודל|אני) (?:מודל|שפה|בינה)"
@@ -353,22 +365,64 @@ class RefusalsStage(TextStage):
     stage: Literal["refusals"] = "refusals"
     """Drops rows in which a model apologises or refuses in the place of what was asked for."""
 
+    engine: Literal["patterns", "embeddings"] = "patterns"
+    """What finds them: patterns, or patterns and embeddings of sentences, which find far more, and need the extra `semantic`."""
+    min_score: float = Field(default=0, ge=-2, le=2)
+    """For embeddings: how sure it has to be. Most refusals score from 0.2 to 1.2, and most other texts from -1.4 to -0.4."""
     max_characters: int = Field(default=1200, ge=1)
     """Longer texts are taken for answers, whatever they begin with."""
 
+    @model_validator(mode="after")
+    def _by_engine(self) -> RefusalsStage:
+        if self.engine == "patterns" and self.min_score != 0:
+            raise ValueError("min_score: It is for the engine embeddings alone. Write engine: embeddings.")
+        return self
+
+    def check(self, row_model: type[BaseModel]) -> None:
+        super().check(row_model)
+        if self.engine == "embeddings":
+            self._head.load()
+
+    def settings(self) -> dict[str, Any]:
+        return super().settings() | (self._head.settings() if self.engine == "embeddings" else {})
+
     def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
-        return drop("a refusal") if self.finds(row) else KEEP
+        texts = [text for text in self.texts(row) if len(text) <= self.max_characters]
+        if any(map(is_refusal, texts)):
+            return drop("a refusal")
+        if self.engine == "patterns" or not (said := [part for text in texts for part in passages(text)]):
+            return KEEP
+        score = max(self._head.scores(said))
+        return drop("reads like a refusal", round(score, 3)) if score >= self.min_score else KEEP
 
     def finds(self, row: BaseModel) -> bool:
-        """Whether a row reads as a refusal."""
+        """Whether a row reads as a refusal, by patterns."""
         return any(len(text) <= self.max_characters and is_refusal(text) for text in self.texts(row))
+
+    @property
+    def _head(self) -> Head:
+        from datafast.quality.heads import head
+
+        return head("refusals")
+
+
+def passages(text: str) -> list[str]:
+    """Where a text may refuse: its first paragraph and its last, without what JSON has around them. None if there is nothing but a mark or
+    a letter."""
+    bare = _JSON.sub("", text).strip()
+    if len(bare) < _FEW_LETTERS:
+        return []
+    paragraphs = _PARAGRAPH.split(bare)
+    last = paragraphs[-1][-PASSAGE:] if len(paragraphs) > 1 or len(bare) > PASSAGE else ""
+    return [paragraphs[0][:PASSAGE], *([last] if len(last) >= _FEW_LETTERS else [])]
 
 
 def is_refusal(text: str) -> bool:
     """Whether a text begins with a refusal."""
-    beginning = text[:_BEGINNING].strip().replace("’", "'").lower()
+    beginning = _JSON.sub("", text[:_BEGINNING]).strip().replace("’", "'").lower()
     if _SPEECH.match(beginning):
         return False
+    beginning = _QUOTED.sub("", beginning)
     words = frozenset(_WORD.findall(beginning))
     languages = [language for language, signs in _SIGNS.items() if not signs.isdisjoint(words)]
     languages += [language for language, script in _SCRIPTS.items() if script.search(beginning)]

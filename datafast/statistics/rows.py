@@ -81,7 +81,7 @@ class Reading:
             try:
                 file = path.open("rb", buffering=_BUFFER)
             except FileNotFoundError:
-                self.missing = ledger.committed_size() > 0
+                self.missing = ledger.appends.committed_size() > 0
                 return
             with file:
                 appends = _Appends(ledger)

@@ -166,7 +166,7 @@ def judge_pairs(pairs: Pairs, how: Judging) -> Verdicts:
     clear = not low <= 0.5 <= high
     values = [_value(row) for row in judged.rows]
     with LedgerReader(judged.paths.ledger) as reader:
-        totals = reader.totals()
+        totals = reader.calls.totals()
     return Verdicts(
         win_rate=rate.mean,
         low=low,

@@ -96,7 +96,7 @@ class BatchBook:
 
     def has_answered(self, provider: str) -> bool:
         """Whether a reply of a provider is recorded. Reads all of them where there is none."""
-        return self._ledger.has_calls_of(provider)
+        return self._ledger.calls.has_some_of(provider)
 
     def announce(self, provider: str, tag: str, calls: Collection[Gathered], *, described: str = "") -> BatchRow:
         """Records that a batch is about to be submitted.
@@ -130,9 +130,9 @@ class BatchBook:
         self._flush()  # the journal is read from the newest id on that the ledger has
         answered, failed = settled.num(CallState.ANSWERED), settled.num(CallState.FAILED)
         with self._ledger.transaction():
-            self._ledger.put_calls(settled.calls)
+            self._ledger.calls.put(settled.calls)
             self._tables.settle(settled.states, before_call=self._ledger.max_id("calls") + 1)
-            self._ledger.put_charges(settled.charges)
+            self._ledger.calls.put_charges(settled.charges)
             self._tables.add_up(batch.id, answered=answered, failed=failed, cost_usd=settled.cost_usd)
         known = batch.cost_usd is not None and settled.cost_usd is not None
         cost = batch.cost_usd + settled.cost_usd if known else None  # type: ignore[operator]  # both are known

@@ -102,7 +102,7 @@ def order_rows(rows: Path, ledger: Ledger) -> None:
     Raises:
         OSError: there was no room for the new file; the old one is unchanged.
     """
-    if ledger.is_in_order() or size_of(rows) != ledger.committed_size():
+    if ledger.appends.is_in_order() or size_of(rows) != ledger.appends.committed_size():
         return
     rows = behind_link(rows)
     with new_files(rows, ledger) as (sorted_file, _):
@@ -137,7 +137,7 @@ def _sort(rows: Path, ledger: Ledger, target: Path) -> list[Append] | None:
     written: list[Append] = []
     size = 0
     with rows.open("rb") as source, target.open("xb") as sink:
-        for item, parts in groupby(ledger.appends_in_plan_order(), key=lambda append: append.item):
+        for item, parts in groupby(ledger.appends.in_plan_order(), key=lambda append: append.item):
             slots = 0
             lines: dict[int, bytes] = {}
             for append in parts:
@@ -211,7 +211,7 @@ def _divide(rows: Path, ledger: Ledger, left: Mapping[int, int], *, kept_file: P
     kept: list[Append] = []
     size = 0
     with rows.open("rb") as source, kept_file.open("xb") as keep, stale_file.open("xb") as leave:
-        for append in ledger.appends():
+        for append in ledger.appends.all():
             source.seek(append.start)
             data = source.read(append.size)
             if append.item in left:

@@ -145,15 +145,15 @@ class GroupCommit:
                 self._rows.sync()
             with self._ledger.transaction():
                 self._ledger.put_items(pending.items.values())
-                self._ledger.put_calls(pending.calls)
-                self._ledger.put_appends(pending.appends)
+                self._ledger.calls.put(pending.calls)
+                self._ledger.appends.put(pending.appends)
                 if pending.lines and self._is_settled:
                     self._ledger.note_unsettled()
                 self._ledger.put_failures(pending.failures)
                 self._ledger.filtered.put(pending.filtered)
                 self._ledger.changed.put(pending.changed)
                 self._ledger.contexts.put(pending.contexts)
-                self._ledger.put_charges(pending.charges)
+                self._ledger.calls.put_charges(pending.charges)
                 if pending.learned is not None:
                     self._ledger.put_learned(pending.learned)
         except BaseException:

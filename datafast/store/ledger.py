@@ -21,12 +21,11 @@ looked up in memory, in a table that is built at the start. Readers (`datafast s
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Collection, Container, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain, pairwise
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -34,63 +33,50 @@ from uuid import uuid4
 import orjson
 
 from datafast.errors import OutputError, OutputWriteError
+from datafast.store.appends import AppendTable
 from datafast.store.batches import BatchTables
+from datafast.store.calls import CallTables
 from datafast.store.changed import ChangedTable
 from datafast.store.contexts import ContextTable
 from datafast.store.database import Transaction, cannot_open, connect, unreadable, unwritable
 from datafast.store.filtered import FilteredTable
 from datafast.store.in_place import leads_to
+from datafast.store.meta import MetaTable
 from datafast.store.migrations import migrate, show_as_newest
 from datafast.store.records import (
-    DEFAULT_FORMAT,
     Append,
-    CallRow,
-    Charge,
     Counts,
     FailureRow,
     FilteredRow,
     ItemRecord,
     ItemsMark,
     ItemState,
-    Place,
-    Recorded,
-    Sizes,
-    Spent,
-    Totals,
 )
 from datafast.store.row_values import (
     append_from,
-    append_values,
-    call_values,
     failure_values,
     item_from,
     item_values,
     masks_from,
 )
-from datafast.types import ProviderUsage
+from datafast.store.scans import Scans
 
 __all__ = ["Ledger"]
 
 _AT_ONCE = 10_000
-_ALL = 2**62
 _ITEM = "?,?,?,?,?,?,?,?,nullif(?,''),nullif(?,'')"
 
+_EARLIER = "earlier"  # a version that did not note itself
 _LOST = "FROM failures f CROSS JOIN items i ON i.id = f.item WHERE i.state = 0 AND i.kept IS NOT NULL"
 _REMOVED = "SELECT coalesce(sum(rows_written), 0) FROM items WHERE state = 3 AND state != 1"
 
 
-def _name_of(buyer: Path, ledger: Path) -> str:
-    """A ledger as seen from another one, so that both may be moved together; empty for none."""
-    if buyer == Path():
-        return ""
-    try:
-        return Path(os.path.relpath(buyer.absolute(), ledger.absolute().parent)).as_posix()
-    except ValueError:  # on another drive
-        return buyer.absolute().as_posix()
-
-
 class Ledger:
-    """The SQLite file. Methods that write are called inside `transaction()` unless they say otherwise."""
+    """The SQLite file. Methods that write are called inside `transaction()` unless they say otherwise.
+
+    Attributes:
+        rewrites: how often the JSONL was made anew, or cut, since this was opened.
+    """
 
     def __init__(self, path: Path, *, full_durability: bool = False, read_only: bool = False) -> None:
         self.path = path
@@ -107,10 +93,15 @@ class Ledger:
             raise cannot_open(path, error, read_only=read_only) from error
         except UnicodeDecodeError as error:  # SQLite quotes damaged bytes, which may not be text
             raise unreadable(path, sqlite3.DatabaseError("the description of its tables is damaged")) from error
+        self._meta = MetaTable(self._db)
         self.batches = BatchTables(self._db)
+        self.calls = CallTables(self._db, path, self._meta, self.batches)
+        self.appends = AppendTable(self._db)
         self.filtered = FilteredTable(self._db)
         self.changed = ChangedTable(self._db)
         self.contexts = ContextTable(self._db)
+        self.scans = Scans(self._db)
+        self.rewrites = 0
 
     def unreadable(self, error: sqlite3.Error) -> OutputError:
         """The error for a damaged file."""
@@ -162,11 +153,10 @@ class Ledger:
     # -- meta
 
     def meta(self, name: str) -> Any:
-        row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
-        return row[0] if row else None
+        return self._meta.get(name)
 
     def set_meta(self, name: str, value: Any) -> None:
-        self._db.execute("INSERT OR REPLACE INTO meta VALUES(?, ?)", (name, value))
+        self._meta.put(name, value)
 
     def refused(self) -> dict[int, bytes]:
         """The keys of items that a provider has refused, and it is not known whose fault that is, by position."""
@@ -386,158 +376,7 @@ class Ledger:
         found = self._db.execute(f"SELECT max(id) FROM {table}").fetchone()[0]  # noqa: S608 - our own table names
         return found or 0
 
-    # -- calls
-
-    def put_calls(self, calls: Iterable[CallRow]) -> None:
-        self._db.executemany(
-            "INSERT OR IGNORE INTO calls VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,nullif(?,''),?,nullif(?,''))",
-            map(call_values, calls),
-        )
-
-    def calls_of(self, item_id: int) -> list[tuple[bytes, Recorded]]:
-        """The recorded replies of an item with the keys of their calls, oldest first."""
-        query = (
-            "SELECT key, generation, raw, provider, model_id, coalesce(format, ?) FROM calls WHERE item = ? ORDER BY id"
-        )
-        return [(row[0], Recorded(*row[1:])) for row in self._db.execute(query, (DEFAULT_FORMAT, item_id))]
-
-    def has_calls_of(self, provider: str) -> bool:
-        """Whether a reply of a provider is recorded."""
-        return self._db.execute("SELECT 1 FROM calls WHERE provider = ? LIMIT 1", (provider,)).fetchone() is not None
-
-    def recently_sent(self) -> dict[str, list[tuple[float, int]]]:
-        """The newest recorded requests to each provider, oldest first: their time (seconds since the epoch) and tokens."""
-        newest = "SELECT provider, sent_at, coalesce(input_tokens, 0) + coalesce(output_tokens, 0) FROM calls "
-        found: dict[str, list[tuple[float, int]]] = {}
-        for provider, sent_at, tokens in self._db.execute(f"{newest}WHERE attempts > 0 ORDER BY id DESC LIMIT 1000"):
-            found.setdefault(provider, []).append((sent_at, tokens))
-        return {provider: sorted(sent) for provider, sent in found.items()}
-
-    def totals(self) -> Totals:
-        calls, attempts, given, cost, unpriced = self._db.execute(
-            "SELECT count(*), coalesce(sum(attempts), 0), coalesce(sum(input_tokens), 0), sum(cost_usd), "
-            "count(*) - count(cost_usd) FROM calls WHERE attempts > 0"
-        ).fetchone()
-        output = self._db.execute("SELECT coalesce(sum(output_tokens), 0) FROM calls").fetchone()[0]
-        return Totals(calls, attempts, given, output, None if unpriced else (cost or 0.0))
-
-    def usage_by_provider(self) -> dict[str, ProviderUsage]:
-        """What all calls made for this output have used of each provider."""
-        rows = self._db.execute(
-            "SELECT provider, count(*), coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0), sum(cost_usd), "
-            "count(*) - count(cost_usd) FROM calls WHERE attempts > 0 GROUP BY provider ORDER BY min(id)"
-        )
-        return {
-            provider: ProviderUsage(
-                calls=calls, input_tokens=given, output_tokens=output, cost_usd=None if unpriced else (cost or 0.0)
-            )
-            for provider, calls, given, output, cost, unpriced in rows
-        }
-
-    def put_charges(self, charges: Iterable[Charge]) -> None:
-        self._db.executemany("INSERT OR IGNORE INTO charges VALUES(?,?,?,?,?)", list(charges))
-
-    def begin_for(self, buyer: Path) -> None:
-        """Notes for which output what follows is bought, by its ledger; an empty path for none."""
-        parts = self._parts()
-        name = _name_of(buyer, self.path)
-        if not parts or parts[-1][2] != name:
-            parts.append([self.max_id("calls") + 1, int(self.meta("requests") or 0) + 1, name])
-            self.set_meta("made_for", orjson.dumps(parts).decode())
-
-    def spent(self, buyer: Path) -> Spent:
-        """What was used so far for the output with this ledger; requests that may have been charged count at their bound.
-
-        What was bought before it was noted for which output, counts for all.
-        """
-        parts = [[0, 0, None], *self._parts(), [_ALL, _ALL, None]]
-        spent = Spent(0.0, 0, 0)
-        for (call, request, name), (next_call, next_request, _) in pairwise(parts):
-            if name in {None, _name_of(buyer, self.path)}:
-                spent = spent.plus(self._spent_in((call, next_call), (request, next_request)))
-        return spent
-
-    def reply_sizes(self) -> dict[str, dict[str, Sizes]]:
-        """The sizes of the replies whose usage is known, by provider and role."""
-        query = (
-            "SELECT provider, role, count(*), max(output_tokens), sum(output_tokens) FROM calls WHERE output_tokens IS NOT NULL "
-            "GROUP BY provider, role"
-        )
-        found: dict[str, dict[str, Sizes]] = {}
-        for provider, role, *sizes in self._db.execute(query):
-            found.setdefault(provider, {})[role] = Sizes(*sizes)
-        return found
-
-    def _spent_in(self, calls: tuple[int, int], requests: tuple[int, int]) -> Spent:
-        """What calls and requests with these ids have used: from the first one on, without the last one."""
-        cost, attempts, used, silent = self._db.execute(
-            "SELECT coalesce(sum(cost_usd), 0), coalesce(sum(attempts), 0), coalesce(sum(input_tokens), 0) + "
-            "coalesce(sum(output_tokens), 0), count(*) - count(output_tokens) FROM calls WHERE id >= ? AND id < ?",
-            calls,
-        ).fetchone()
-        usd, tokens, charged = self._db.execute(
-            "SELECT coalesce(sum(usd), 0), coalesce(sum(tokens), 0), count(*) FROM charges WHERE id >= ? AND id < ?",
-            requests,
-        ).fetchone()
-        waiting = self.batches.open_sums(requests)
-        sent = min(requests[1], int(self.meta("requests") or 0) + 1) - max(requests[0], 1)
-        sent -= self.batches.num_unasked(requests)
-        usd, tokens = usd + waiting.usd, tokens + waiting.tokens
-        return Spent(
-            cost + usd, max(sent, attempts + waiting.calls), used + tokens, max(0, silent - charged), waiting.calls
-        )
-
-    def _parts(self) -> list[list[Any]]:
-        """The first call and the first request of each part of what was bought, and the name of the output that it was for."""
-        return list(orjson.loads(self.meta("made_for") or "[]"))
-
     # -- appends
-
-    def put_appends(self, appends: Iterable[Append]) -> None:
-        self._db.executemany("INSERT INTO appends VALUES(?,?,?,?,?,?,nullif(?,''))", map(append_values, appends))
-
-    def appends(self) -> Iterator[Append]:
-        """All appends in the order of the file."""
-        return self.appends_between(0, None)
-
-    def appends_between(self, start: int, end: int | None) -> Generator[Append, None, None]:
-        """Appends that begin at byte `start` or later and end at byte `end` or earlier, in the order of the file."""
-        # Named, because some releases of Python 3.12 warn of numbered ones.
-        query = "SELECT * FROM appends WHERE start >= :start AND (:end IS NULL OR start + size <= :end) ORDER BY id"
-        for row in self._db.execute(query, {"start": start, "end": end}):
-            yield append_from(row)
-
-    # Items that have left the plan come behind all others, in an order that never changes.
-    _PLACE = "items.state = 3, CASE items.state WHEN 3 THEN items.id ELSE items.position END"
-
-    def appends_in_plan_order(self) -> Generator[Append, None, None]:
-        """All appends by the item's position in the plan, those of an item together; those of removed items at the end."""
-        query = (
-            f"SELECT appends.* FROM appends JOIN items ON items.id = appends.item ORDER BY {self._PLACE}, appends.id"  # noqa: S608 - our own text
-        )
-        for row in self._db.execute(query):
-            yield append_from(row)
-
-    def is_in_order(self) -> bool:
-        """Whether the items of the appends are in this order, each with one append."""
-        one, other = self._PLACE.split(", ", 1)
-        steps = (
-            f"SELECT ({one}, {other}) <= (lag({one}) OVER w, lag({other}) OVER w) AS back "  # noqa: S608 - our own text
-            "FROM appends JOIN items ON items.id = item WINDOW w AS (ORDER BY appends.id)"
-        )
-        return not self._db.execute(f"SELECT 1 FROM ({steps}) WHERE back LIMIT 1").fetchone()  # noqa: S608 - our own text
-
-    def committed_size(self) -> int:
-        """Bytes of the JSONL that are committed."""
-        row = self._db.execute("SELECT start + size FROM appends ORDER BY id DESC LIMIT 1").fetchone()
-        return row[0] if row else 0
-
-    def last_end_within(self, size: int) -> int:
-        """The end of the last append that is completely within the first `size` bytes."""
-        row = self._db.execute(
-            "SELECT start + size FROM appends WHERE start + size <= ? ORDER BY id DESC LIMIT 1", (size,)
-        ).fetchone()
-        return row[0] if row else 0
 
     def forget_appends_after(self, end: int) -> None:
         """Drops the appends beyond byte `end` and opens their items again."""
@@ -547,6 +386,7 @@ class Ledger:
             lost[append.item] = lost.get(append.item, 0) | append.slots
         self.lose_rows(lost)
         self._db.execute("DELETE FROM appends WHERE start + size > ?", (end,))
+        self._note_rewrite()
         self.filtered.forget_places_after_last()
 
     def lose_rows(self, lost: Mapping[int, int]) -> None:
@@ -573,7 +413,8 @@ class Ledger:
             renumbered: whether their ids are others than before.
         """
         self._db.execute("DELETE FROM appends")
-        self.put_appends(appends)
+        self._note_rewrite()
+        self.appends.put(appends)
         self.filtered.forget_places(all_of_them=renumbered)
         self._db.executemany(
             "UPDATE items SET rows_written = 0, slots = NULL WHERE id = ?", [(item_id,) for item_id in emptied]
@@ -584,6 +425,31 @@ class Ledger:
             self.put_items([replace(item, slots=slots)])
             self.filtered.forget_but(item.id, slots, first=cut[item.id])
             self.changed.forget_but(item.id, slots, first=cut[item.id])
+
+    def _note_rewrite(self) -> None:
+        self.rewrites += 1
+        self.set_meta("hashed", "")
+
+    @property
+    def hashed(self) -> str | None:
+        """The SHA-256 of the JSONL as it is committed; None if it is not known."""
+        size, sha256 = orjson.loads(self.meta("hashed") or "[null, null]")
+        return sha256 if size == self.appends.committed_size() else None
+
+    def note_hash(self, sha256: str) -> None:
+        """Keeps it."""
+        self.set_meta("hashed", orjson.dumps([self.appends.committed_size(), sha256]).decode())
+
+    @property
+    def versions(self) -> list[str]:
+        """The versions of the package that have worked on it and noted that, oldest first."""
+        return list(orjson.loads(self.meta("versions") or "[]"))
+
+    def note_version(self, version: str) -> None:
+        """Notes that a version works on it."""
+        known = self.versions or ([_EARLIER] if self.max_id("items") else [])
+        if version not in known:
+            self.set_meta("versions", orjson.dumps([*known, version]).decode())
 
     # -- what rows look like
 
@@ -615,32 +481,6 @@ class Ledger:
         """Whether a row is recorded, in the file or dropped."""
         found = "SELECT EXISTS(SELECT 1 FROM appends WHERE num_rows) OR EXISTS(SELECT 1 FROM filtered)"
         return bool(self._db.execute(found).fetchone()[0])
-
-    def appends_with_items(self) -> Generator[tuple[Append, Place], None, None]:
-        """All appends in the order of the file, each with the place of its item in the plan."""
-        query = (
-            "SELECT appends.*, items.position, items.key, CASE items.state WHEN 3 THEN 0 ELSE items.num_rows END FROM appends "
-            "JOIN items ON items.id = item ORDER BY appends.id"
-        )
-        for row in self._db.execute(query):
-            yield append_from(row), Place(*row[-3:])
-
-    def in_walk_order(
-        self, draw: Callable[[int, int], int]
-    ) -> Generator[tuple[int, Place, bool, Append | None], None, None]:
-        """The items of the plan that have rows, by what `draw` gives for their id and position, then by key: id, place, whether stages have
-        dropped rows of it, and an append. One with several appends comes once with each, one without any once with None."""
-        self._db.create_function("walk_draw", 2, draw)
-        has_filtered = "EXISTS(SELECT 1 FROM filtered WHERE filtered.item = items.id)"
-        query = (
-            f"SELECT items.id, items.position, items.key, items.num_rows, {has_filtered} AS has_filtered, appends.* "  # noqa: S608 - our own text
-            "FROM items LEFT JOIN appends ON appends.item = items.id AND appends.num_rows > 0 "
-            "WHERE items.state != 3 AND (appends.id IS NOT NULL OR has_filtered) "
-            "ORDER BY walk_draw(items.id, items.position), items.key, items.id, appends.id"
-        )
-        for item, position, key, num_rows, filtered, *append in self._db.execute(query):
-            found = None if append[0] is None else append_from(tuple(append))
-            yield item, Place(position, key, num_rows), bool(filtered), found
 
     def change_verdicts(
         self,
@@ -720,6 +560,15 @@ class Ledger:
         """Notes that a row has come or gone, so that those that are there have to be compared anew."""
         if self.is_settled:
             self.set_meta("unsettled", "1")
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether rows were dropped because of others, and are to be made again once all are there."""
+        return bool(self.meta("waiting"))
+
+    def note_waiting(self, *, is_waiting: bool) -> None:
+        if self.is_waiting != is_waiting:
+            self.set_meta("waiting", "1" if is_waiting else "")
 
     # -- failures
 

@@ -20,7 +20,6 @@ from datafast.store.ledger import Ledger
 from datafast.store.migrations import FORMAT
 from datafast.store.records import FailureRow, ItemRecord, Recorded
 from datafast.store.row_values import call_values, item_values
-from datafast.store.scans import Scans
 from datafast.store.unrecorded import Pricing, read_unrecorded
 
 __all__ = ["Bill", "LedgerReader", "PastCall"]
@@ -53,7 +52,6 @@ class LedgerReader(Ledger):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, read_only=True)
-        self.scans = Scans(self._db)
 
     def __enter__(self) -> Self:
         return self
@@ -96,7 +94,7 @@ class LedgerReader(Ledger):
         """The recorded replies of some items by the keys of their calls, oldest first; those of donors have generation -1."""
         found: dict[bytes, list[Recorded]] = {}
         for item_id in item_ids:
-            for key, reply in self.calls_of(item_id):
+            for key, reply in self.calls.of(item_id):
                 used = reply._replace(generation=-1) if item_id in donors else reply
                 found.setdefault(key, []).append(used)
         return found
@@ -149,7 +147,7 @@ class LedgerReader(Ledger):
         """The recorded replies to the item at a position of the plan, by the keys of its calls, oldest first."""
         found: dict[bytes, list[Recorded]] = {}
         for (item_id,) in self._db.execute("SELECT id FROM items WHERE position = ? AND state != 3", (position,)):
-            for key, reply in self.calls_of(item_id):
+            for key, reply in self.calls.of(item_id):
                 found.setdefault(key, []).append(reply)
         return found
 

@@ -56,7 +56,7 @@ def recorded_rows(
 
 
 def _in_file_order(ledger: Ledger, lines: Callable[[Append], dict[int, bytes]]) -> Iterator[RecordedRow]:
-    for append, place in ledger.appends_with_items():
+    for append, place in ledger.appends.with_items():
         if place.num_rows and append.num_rows:
             for number, line in lines(append).items():
                 yield RecordedRow(append.item, number, place, line)
@@ -78,7 +78,7 @@ def _in_walk_order(
 
     shown = Shown(ledger)
     # An error that is kept must not keep the reader, and so the ledger, open.
-    with contextlib.closing(ledger.in_walk_order(draw)) as ordered:
+    with contextlib.closing(ledger.appends.in_walk_order(draw)) as ordered:
         for (item, place, has_filtered), appends in groupby(ordered, key=itemgetter(0, 1, 2)):
             found = [
                 RecordedRow(item, number, place, line, generation=shown.of(item, number))

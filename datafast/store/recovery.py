@@ -92,6 +92,7 @@ class Opening:
         made_for: the ledger of the output for which this one is made, if it serves others; an empty path for none.
         notes: what `datafast status` shows: the kind, the config file, the command.
         located: where the items of the output were found in the plan a moment ago, if they were looked for.
+        version: of the package, for what is told later about how the rows were made.
         lacking: given the ledger, rows that are to come beyond those of the plan, which count as requested.
     """
 
@@ -109,6 +110,7 @@ class Opening:
     notes: Mapping[str, Any] = field(default_factory=dict)
     made_for: Path | None = None
     located: Located | None = None
+    version: str = ""
     lacking: Callable[[Ledger], int] | None = None
 
     @property
@@ -286,10 +288,11 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
             for name, value in {**how.notes, **size, "stop_reason": ""}.items():
                 ledger.set_meta(name, value)
             ledger.note_opening()
+            ledger.note_version(how.version)
             if how.made_for is not None:
-                ledger.begin_for(how.made_for)
+                ledger.calls.begin_for(how.made_for)
         counts = ledger.counts()
-        rows = AppendFile(paths.rows, what="output file")
+        rows = AppendFile(paths.rows, what="output file", keeps_hash=True)
         store = Store(
             rows=rows,
             ledger=ledger,
@@ -428,10 +431,10 @@ def _replay_journal(ledger: Ledger, journal: Journal, pricing: Pricing, set_asid
     with ledger.transaction():
         for item, call in found.calls:
             ledger.add_item_if_new(item)
-            ledger.put_calls([call])
+            ledger.calls.put([call])
         if found.requests:
             # Requests that were in flight when the process died may have been charged.
-            ledger.put_charges(found.charges.values())
+            ledger.calls.put_charges(found.charges.values())
             ledger.set_meta("requests", max(found.requests, int(ledger.meta("requests") or 0)))
     if found.damaged:
         kept = set_aside_name(journal.path, "damaged")
@@ -448,10 +451,10 @@ def _replay_journal(ledger: Ledger, journal: Journal, pricing: Pricing, set_asid
 
 def _reconcile(rows: Path, ledger: Ledger, set_aside: list[Path]) -> int:
     """Makes the JSONL exactly what is committed. Returns the byte from which it was compared."""
-    size, committed = size_of(rows), ledger.committed_size()
-    end = ledger.last_end_within(min(size, committed))
+    size, committed = size_of(rows), ledger.appends.committed_size()
+    end = ledger.appends.last_end_within(min(size, committed))
     few = end <= _VERIFY_AT_ONCE and ledger.max_id("appends") <= _VERIFY_APPENDS
-    checked_from = 0 if few else ledger.last_end_within(end - _VERIFY_FIRST)
+    checked_from = 0 if few else ledger.appends.last_end_within(end - _VERIFY_FIRST)
     if end:
         _verify(rows, ledger, checked_from, end)
     if tail := split_off_tail(rows, end):
@@ -464,7 +467,7 @@ def _reconcile(rows: Path, ledger: Ledger, set_aside: list[Path]) -> int:
 
 def _verify(rows: Path, ledger: Ledger, start: int, end: int) -> None:
     # An error that is kept must not keep the reader, and so the ledger, open.
-    with contextlib.closing(ledger.appends_between(start, end)) as appends:
+    with contextlib.closing(ledger.appends.between(start, end)) as appends:
         verify(rows, appends)
 
 

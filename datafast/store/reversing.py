@@ -195,7 +195,7 @@ def _places(ledger: Ledger) -> Generator[_Place, None, None]:
     """All appends in the order of the file, with the rows that were dropped there."""
     out = ledger.filtered.by_place()
     waiting = next(out, None)
-    for append in ledger.appends():
+    for append in ledger.appends.all():
         filtered = {}
         while waiting is not None and waiting.place <= append.id:
             if waiting.place == append.id:

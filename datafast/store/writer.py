@@ -114,12 +114,18 @@ class Store:
             take_requests=self._reservations.take,
             take_call_id=self._take_call_id,
         )
+        self._rewrites = ledger.rewrites
         self._closed = False
         self.saved: list[Path] = []
 
     @property
     def path(self) -> Path:
         return self._rows.path
+
+    @property
+    def sha256(self) -> str | None:
+        """The SHA-256 of the rows; None where they were not all appended by this run, one after another."""
+        return self._rows.sha256 if self._ledger.rewrites == self._rewrites else None
 
     @property
     def broken(self) -> OutputWriteError | None:
@@ -197,10 +203,10 @@ class Store:
         """
         found: dict[bytes, list[Recorded]] = {}
         for donor in self._donors.get(record.content, ()):
-            for key, reply in self._ledger.calls_of(donor):
+            for key, reply in self._ledger.calls.of(donor):
                 found.setdefault(key, []).append(reply._replace(generation=-1))
         if record.position in self._unfinished:
-            for key, reply in self._ledger.calls_of(record.id):
+            for key, reply in self._ledger.calls.of(record.id):
                 found.setdefault(key, []).append(reply)
         return found
 
@@ -218,12 +224,12 @@ class Store:
     # -- requests under a budget
 
     def spent(self, buyer: Path) -> Spent:
-        """See `Ledger.spent`."""
-        return self._ledger.spent(buyer)
+        """See `CallTables.spent`."""
+        return self._ledger.calls.spent(buyer)
 
     def reply_sizes(self) -> dict[str, dict[str, Sizes]]:
-        """See `Ledger.reply_sizes`."""
-        return self._ledger.reply_sizes()
+        """See `CallTables.reply_sizes`."""
+        return self._ledger.calls.reply_sizes()
 
     def reserve(self, provider: str, bound: Bound) -> int:
         """Records that a request is about to be sent, with the most that it can cost. Returns its number.
@@ -423,4 +429,4 @@ class Store:
             self._ledger.close()
 
     def recently_sent(self) -> dict[str, list[tuple[float, int]]]:
-        return self._ledger.recently_sent()
+        return self._ledger.calls.recently_sent()

@@ -591,7 +591,7 @@ def server() -> Iterator[ForkServer]:
         ("datafast.store.append_file:AppendFile.append", "before"),
         ("datafast.store.append_file:AppendFile.append", "half"),
         ("datafast.store.append_file:AppendFile.append", "after"),
-        ("datafast.store.ledger:Ledger.put_appends", "after"),
+        ("datafast.store.appends:AppendTable.put", "after"),
         ("datafast.store.writer:Store.close", "before"),
     ],
 )

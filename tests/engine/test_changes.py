@@ -387,7 +387,7 @@ def test_what_is_said_is_what_happens_whatever_changes(tmp_path: Path, seed: int
 
 def killed_run(folder: str, url: str) -> None:
     """A run whose replies are in its journal alone."""
-    die_at("datafast.store.ledger:Ledger.put_calls", "before")
+    die_at("datafast.store.calls:CallTables.put", "before")
     raw(Path(folder), topics=4).generate([OpenAICompatibleProvider("m", api_base=url, price=PRICE)])
 
 

@@ -227,6 +227,26 @@ def test_what_does_not_go_together_is_refused(tmp_path: Path) -> None:
     assert model.calls == 12
 
 
+def test_an_estimate_of_it_is_what_it_buys(tmp_path: Path) -> None:
+    model = _Model(tmp_path, bad={"ice in French, dry": 2})
+    dataset = _dataset(tmp_path)
+    with pytest.raises(OutputError, match="Nothing was made yet"):
+        dataset.estimate([model.provider], fill=True)
+    dataset.generate([model.provider])
+    assert dataset.estimate([model.provider]).calls == 0
+    found = dataset.estimate([model.provider], fill=True)
+    assert (found.rows, found.calls) == (1, 1)
+    assert found.output_tokens.low > 0
+    assert dataset.estimate([model.provider]).calls == 0  # nothing was noted
+    dataset.generate([model.provider], fill=True)
+    dataset.generate([model.provider], fill=True)
+    found = dataset.estimate([model.provider], fill=True)
+    assert (found.calls, [note for note in found.notes if note.startswith("fill")]) == (
+        0,
+        ["fill: No combination of values has lost all its rows, so nothing is bought again."],
+    )
+
+
 def test_the_command_fills_and_plan_counts_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     config = """
@@ -248,5 +268,7 @@ quality: [{stage: keep_if, expression: "uuid[0] in '01234567'"}]
     run("generate", "config.yaml", "--json")
     dropped = 4 - len(rows_of(Path("out.jsonl")))
     assert dropped
+    assert f'"items": {dropped},' in run("plan", "config.yaml", "--fill", "--json")
+    assert "left to do          nothing" in run("plan", "config.yaml")
     run("generate", "config.yaml", "--fill", "--json")
     assert f'"rows": {4 + dropped},' in run("plan", "config.yaml", "--json")

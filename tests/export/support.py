@@ -7,12 +7,14 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import yaml
 from pydantic import BaseModel, Field
 
 from datafast.export import push_to_hub
+from datafast.export.splits import Splitting
 from tests.servers.hub_server import HubServer
 
 if TYPE_CHECKING:
@@ -87,7 +89,9 @@ def write(path: Path, rows: list[Any]) -> Path:
 
 
 def push(source: Path, **changes: Any) -> str:
-    return push_to_hub(source, **{"row_model": TextRow, "repo_id": REPO, **changes})
+    names = {field.name for field in fields(Splitting)}
+    splitting = Splitting(**{name: changes.pop(name) for name in names & changes.keys()})
+    return push_to_hub(source, **{"row_model": TextRow, "repo_id": REPO, "splitting": splitting, **changes})
 
 
 def front(hub: HubServer) -> dict[str, Any]:
@@ -110,11 +114,11 @@ def uuids(hub: HubServer, split: str) -> list[str]:
 
 
 def load(hub: HubServer, tmp_path: Path, *repos: str) -> dict[str, Any]:
-    """What `datasets.load_dataset` gives for each repository in a fresh process: {repo: {split: rows}}."""
+    """What `datasets.load_dataset` gives for each repository, or config (`repo:config`), in a fresh process: {repo: {split: rows}}."""
     script = (
         "import json, sys, datasets\n"
         "datasets.disable_progress_bars()\n"
-        "found = {repo: datasets.load_dataset(repo) for repo in sys.argv[1:]}\n"
+        "found = {repo: datasets.load_dataset(*repo.split(':')) for repo in sys.argv[1:]}\n"
         "print(json.dumps({repo: {split: list(rows) for split, rows in data.items()} for repo, data in found.items()}))"
     )
     keep = {key: value for key, value in os.environ.items() if key != "PYTHONWARNINGS"}

@@ -234,6 +234,20 @@ def test_the_command_line_asks_for_the_flag(tmp_path: Path) -> None:
     assert "--allow-commands" in CliRunner().invoke(cli, ["generate", "--help"]).output
 
 
+@pytest.mark.parametrize("command", [["generate"], ["preview", "-n", "1"]])
+def test_a_command_that_is_not_allowed_is_refused_with_its_line(tmp_path: Path, command: list[str]) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text(
+        f"kind: raw\ndocument_types: [note]\ntopics: [a]\noutput_file: {tmp_path / 'rows.jsonl'}\n"
+        "providers: [{provider: simulated, model_id: m}]\nquality:\n  - {stage: pii}\n  - stage: check\n    field: text\n"
+        "    command: [cat]\n",
+        encoding="utf-8",
+    )
+    refused = CliRunner().invoke(cli, [*command, str(config)])
+    assert refused.exit_code == 2
+    assert f"{config}:10: quality[1].command: It runs what a model wrote." in refused.output
+
+
 # -- configs
 
 

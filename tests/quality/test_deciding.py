@@ -371,7 +371,8 @@ def test_to_decide_only_is_refused_where_nothing_is_there_and_makes_no_file(tmp_
 def test_a_stage_that_raises_leaves_the_verdict_and_says_so(tmp_path: Path) -> None:
     generate(tmp_path, "ab")
     with pytest.warns(
-        DatafastWarning, match=r"12 recorded rows stay as they were decided before\. RuntimeError: no idea"
+        DatafastWarning,
+        match=r"12 recorded rows stay as they were decided before\. The stage 'letters' raised RuntimeError: no idea",
     ):
         report = generate(tmp_path, "c", fails_at="ae")
     assert (report.written, report.filtered) == (18 + 6, 12)

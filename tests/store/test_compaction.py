@@ -40,7 +40,7 @@ class Output:
         with self.ledger.transaction():
             self.ledger.put_items([record])
             append = Append(self.ledger.max_id("appends") + 1, of, start, len(data), zlib.crc32(data), slots)
-            self.ledger.put_appends([append])
+            self.ledger.appends.put([append])
 
     def resize(self, of: int, num_rows: int) -> None:
         with self.ledger.transaction():
@@ -54,7 +54,7 @@ class Output:
         """What the ledger says of the file is true, and ids rise in the order of the file."""
         data, end = self.path.read_bytes(), 0
         slots: dict[int, int] = {}
-        for number, append in enumerate(self.ledger.appends(), start=1):
+        for number, append in enumerate(self.ledger.appends.all(), start=1):
             part = data[append.start : append.end]
             assert (append.start, zlib.crc32(part)) == (end, append.crc)
             numbers = [bit for bit in range(8) if append.slots >> bit & 1]
@@ -62,7 +62,7 @@ class Output:
             assert append.id >= number
             slots[append.item] = slots.get(append.item, 0) | append.slots
             end = append.end
-        assert end == len(data) == self.ledger.committed_size()
+        assert end == len(data) == self.ledger.appends.committed_size()
         assert slots == {item.id: item.slots for item in self.ledger.items() if item.slots}
 
 
@@ -164,8 +164,8 @@ def test_rows_are_put_in_plan_order_those_of_an_item_together(out: Output) -> No
     order_rows(out.path, out.ledger)
     assert out.rows == ["4:1", "2:0", "2:1", "1:0", "1:2", "1:3", "3:0"]
     out.check()
-    assert [append.id for append in out.ledger.appends()] == [1, 2, 3, 4]
-    assert out.ledger.is_in_order()
+    assert [append.id for append in out.ledger.appends.all()] == [1, 2, 3, 4]
+    assert out.ledger.appends.is_in_order()
     assert made_files(out) == []
     before = out.path.stat().st_ino
     order_rows(out.path, out.ledger)
@@ -183,7 +183,7 @@ def test_a_file_that_somebody_has_changed_is_not_sorted(out: Output, change: str
     out.path.write_bytes(data)
     order_rows(out.path, out.ledger)
     assert out.path.read_bytes() == data
-    assert [append.item for append in out.ledger.appends()] == [2, 1]
+    assert [append.item for append in out.ledger.appends.all()] == [2, 1]
     assert made_files(out) == []
 
 

@@ -63,7 +63,8 @@ def put(ledger: Ledger, items: list[ItemRecord], **what: Any) -> None:
     with ledger.transaction():
         ledger.put_items(items)
         for name, rows in what.items():
-            put_rows = ledger.filtered.put if name == "filtered" else getattr(ledger, f"put_{name}")
+            others = {"failures": ledger.put_failures, "charges": ledger.calls.put_charges}
+            put_rows = others.get(name) or getattr(ledger, name).put
             put_rows(rows)
 
 
@@ -260,11 +261,11 @@ def test_failed_items_are_opened_again_in_a_new_generation(ledger: Ledger) -> No
 
 
 def test_calls_are_added_up_and_one_without_a_price_makes_the_sum_unknown(ledger: Ledger) -> None:
-    assert ledger.totals() == Totals(0, 0, 0, 0, 0.0)
+    assert ledger.calls.totals() == Totals(0, 0, 0, 0, 0.0)
     put(ledger, EACH_STATE, calls=[call(1), call(2, attempts=3, usage=None), call(3, 2, usage=Usage(1, 2), cost=0.5)])
-    assert ledger.totals() == Totals(3, 5, 11, 22, 1.0)
+    assert ledger.calls.totals() == Totals(3, 5, 11, 22, 1.0)
     put(ledger, [], calls=[call(4, 2, cost=None)])
-    assert ledger.totals() == Totals(4, 6, 21, 42, None)
+    assert ledger.calls.totals() == Totals(4, 6, 21, 42, None)
     with LedgerReader(ledger.path) as reader:
         assert reader.bills({1, 2, 3}) == {1: Bill(2, 0.5), 2: Bill(2, None)}
         assert reader.bills({1}) == {1: Bill(2, 0.5)}
@@ -273,7 +274,7 @@ def test_calls_are_added_up_and_one_without_a_price_makes_the_sum_unknown(ledger
 
 def test_recorded_replies_come_back_oldest_first_with_who_gave_them(ledger: Ledger) -> None:
     put(ledger, EACH_STATE, calls=[call(2), call(1), call(3, 2), call(4, format="gemini")])
-    assert ledger.calls_of(1) == [
+    assert ledger.calls.of(1) == [
         (b"k1", Recorded(0, b"r1", "p", "m")),
         (b"k2", Recorded(0, b"r2", "p", "m")),
         (b"k4", Recorded(0, b"r4", "p", "m", "gemini")),
@@ -293,15 +294,15 @@ def test_recorded_replies_come_back_oldest_first_with_who_gave_them(ledger: Ledg
 def test_a_reply_that_is_recorded_twice_counts_once(ledger: Ledger) -> None:
     put(ledger, EACH_STATE, calls=[call(1)])
     put(ledger, [], calls=[call(1, usage=Usage(99, 99))])
-    assert ledger.totals().input_tokens == 10
+    assert ledger.calls.totals().input_tokens == 10
 
 
 def test_the_newest_requests_are_known_by_provider_with_their_tokens(ledger: Ledger) -> None:
     calls = [call(1), call(2, provider="q", usage=None), call(3, sent_at=1.0)]
     put(ledger, EACH_STATE, calls=calls)
-    assert ledger.recently_sent() == {"p": [(1.0, 30), (101.0, 30)], "q": [(102.0, 0)]}
+    assert ledger.calls.recently_sent() == {"p": [(1.0, 30), (101.0, 30)], "q": [(102.0, 0)]}
     put(ledger, [], calls=[call(number) for number in range(4, 1504)])
-    newest = ledger.recently_sent()["p"]
+    newest = ledger.calls.recently_sent()["p"]
     assert (len(newest), newest[0][0], newest[-1][0]) == (1000, 604.0, 1603.0)
 
 
@@ -318,18 +319,18 @@ def test_past_calls_are_the_newest_with_a_usage_to_items_of_that_size(ledger: Le
 
 def test_numbers_that_no_ledger_can_hold_are_recorded_as_the_largest_that_it_can(ledger: Ledger) -> None:
     put(ledger, EACH_STATE, calls=[call(1, usage=Usage(2**70, 2**62 + 1, 2**63))])
-    assert (ledger.totals().input_tokens, ledger.totals().output_tokens) == (2**62, 2**62)
+    assert (ledger.calls.totals().input_tokens, ledger.calls.totals().output_tokens) == (2**62, 2**62)
 
 
 def test_what_was_used_is_what_calls_cost_and_what_requests_may_have_cost(ledger: Ledger, tmp_path: Path) -> None:
-    nothing = ledger.spent(Path())
+    nothing = ledger.calls.spent(Path())
     assert nothing == Spent(0.0, 0, 0)
     charges = [Charge(2, "p", 0.5, 400, 1.0)]
     put(ledger, EACH_STATE, calls=[call(1), call(2, attempts=4)], charges=charges)
-    assert ledger.spent(Path()) == Spent(1.0, 5, 460)  # so often the calls were tried
+    assert ledger.calls.spent(Path()) == Spent(1.0, 5, 460)  # so often the calls were tried
     with ledger.transaction():
         ledger.set_meta("requests", 7)
-    assert ledger.spent(Path()) == Spent(1.0, 7, 460)  # so many requests were booked
+    assert ledger.calls.spent(Path()) == Spent(1.0, 7, 460)  # so many requests were booked
 
 
 def test_what_was_bought_for_another_output_counts_for_that_one_alone(ledger: Ledger, tmp_path: Path) -> None:
@@ -337,18 +338,18 @@ def test_what_was_bought_for_another_output_counts_for_that_one_alone(ledger: Le
     put(ledger, EACH_STATE, calls=[call(1)])
     with ledger.transaction():
         ledger.set_meta("requests", 1)
-        ledger.begin_for(one)
-        ledger.put_calls([call(2, cost=1.0), call(3, cost=1.0)])
+        ledger.calls.begin_for(one)
+        ledger.calls.put([call(2, cost=1.0), call(3, cost=1.0)])
         ledger.set_meta("requests", 3)
-        ledger.begin_for(one)
-        ledger.begin_for(other)
-        ledger.put_calls([call(4, cost=16.0)])
-        ledger.put_charges([Charge(5, "p", 4.0, 100, 1.0)])
+        ledger.calls.begin_for(one)
+        ledger.calls.begin_for(other)
+        ledger.calls.put([call(4, cost=16.0)])
+        ledger.calls.put_charges([Charge(5, "p", 4.0, 100, 1.0)])
         ledger.set_meta("requests", 5)
     # What was bought before it was known for which, counts for all.
-    assert ledger.spent(one) == Spent(0.25 + 2.0, 3, 90)
-    assert ledger.spent(other) == Spent(0.25 + 20.0, 3, 160)
-    assert ledger.spent(Path()) == Spent(0.25, 1, 30)
+    assert ledger.calls.spent(one) == Spent(0.25 + 2.0, 3, 90)
+    assert ledger.calls.spent(other) == Spent(0.25 + 20.0, 3, 160)
+    assert ledger.calls.spent(Path()) == Spent(0.25, 1, 30)
     assert str(tmp_path) not in ledger.meta("made_for")
 
 
@@ -365,15 +366,15 @@ def appends_of(*sizes: tuple[int, int, int]) -> list[Append]:
 
 
 def test_appends_are_found_by_where_they_begin_and_end(ledger: Ledger) -> None:
-    assert (ledger.committed_size(), ledger.last_end_within(99)) == (0, 0)
+    assert (ledger.appends.committed_size(), ledger.appends.last_end_within(99)) == (0, 0)
     appends = appends_of((2, 100, 0b11), (1, 50, 0b101), (2, 30, 0b100))
     put(ledger, EACH_STATE, appends=appends)
-    assert list(ledger.appends()) == appends
-    assert list(ledger.appends_between(100, 180)) == appends[1:]
-    assert list(ledger.appends_between(101, 180)) == appends[2:]
-    assert list(ledger.appends_between(0, 179)) == appends[:2]
-    assert ledger.committed_size() == 180
-    assert [ledger.last_end_within(size) for size in (99, 100, 149, 150, 999)] == [0, 100, 100, 150, 180]
+    assert list(ledger.appends.all()) == appends
+    assert list(ledger.appends.between(100, 180)) == appends[1:]
+    assert list(ledger.appends.between(101, 180)) == appends[2:]
+    assert list(ledger.appends.between(0, 179)) == appends[:2]
+    assert ledger.appends.committed_size() == 180
+    assert [ledger.appends.last_end_within(size) for size in (99, 100, 149, 150, 999)] == [0, 100, 100, 150, 180]
     with LedgerReader(ledger.path) as reader:
         assert reader.places_of([10, 20]) == {20: [(0, 100), (150, 30)]}  # those of items that are settled
         assert reader.places_of([30]) == {}
@@ -385,7 +386,7 @@ def test_rows_beyond_the_end_of_the_file_are_opened_again_and_the_verdict_about_
     put(ledger, items, appends=appends)
     with ledger.transaction():
         ledger.forget_appends_after(20)
-    assert list(ledger.appends()) == appends[:2]
+    assert list(ledger.appends.all()) == appends[:2]
     found = {one.id: (one.state, one.slots, one.kept) for one in ledger.items()}
     assert found == {1: (OPEN, 0b1, 0b10), 2: (OPEN, 0, 0b1), 3: (STALE, 0, 0b111), 4: (DONE, 1, 0)}
 
@@ -408,14 +409,14 @@ def test_rows_are_in_order_where_items_follow_the_plan_each_with_one_append(
     """Item 1 has the last position; item 4 has left the plan, so its rows come last."""
     items = [item(1, position=99), item(2), item(3), item(4, STALE, position=0)]
     put(ledger, items, appends=appends_of(*((number, 10, 1) for number in of)))
-    assert ledger.is_in_order() is in_order
+    assert ledger.appends.is_in_order() is in_order
 
 
 def test_appends_in_plan_order_end_with_those_of_items_that_have_left_the_plan(ledger: Ledger) -> None:
     items = [item(1, position=99), item(2), item(3, STALE, position=5), item(4, STALE, position=0)]
     put(ledger, items, appends=appends_of((4, 1, 1), (3, 1, 1), (1, 1, 1), (2, 1, 2), (1, 1, 2), (2, 1, 1)))
-    assert [append.item for append in ledger.appends_in_plan_order()] == [2, 2, 1, 1, 3, 4]
-    assert [append.id for append in ledger.appends_in_plan_order()] == [4, 6, 3, 5, 2, 1]
+    assert [append.item for append in ledger.appends.in_plan_order()] == [2, 2, 1, 1, 3, 4]
+    assert [append.id for append in ledger.appends.in_plan_order()] == [4, 6, 3, 5, 2, 1]
 
 
 # -- what is noted
@@ -444,7 +445,7 @@ def test_a_copy_holds_all_and_is_made_in_a_folder_that_was_not_there(ledger: Led
     ledger.save_in(tmp_path / "new" / "copy")
     copy = Ledger(tmp_path / "new" / "copy")
     assert [found.id for found in copy.items()] == [1, 2, 3, 4]
-    assert copy.totals() == ledger.totals()
+    assert copy.calls.totals() == ledger.calls.totals()
     copy.close()
     (tmp_path / "file").touch()
     with pytest.raises(OutputWriteError, match="What was recorded there is lost"):

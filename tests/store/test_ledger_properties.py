@@ -178,8 +178,8 @@ def test_what_is_put_into_the_ledger_comes_out_of_it(items: list[ItemRecord], re
         appends = [Append(n, item.id, 10 * n, 10, 7, item.slots) for n, item in enumerate(items, start=1)]
         with ledger.transaction():
             ledger.put_items(items)
-            ledger.put_calls(calls)
-            ledger.put_appends(appends)
+            ledger.calls.put(calls)
+            ledger.appends.put(appends)
         ledger.close()
         ledger = Ledger(path)
         newest = {item.id: item for item in items}
@@ -188,9 +188,9 @@ def test_what_is_put_into_the_ledger_comes_out_of_it(items: list[ItemRecord], re
             assert list(ledger.items(state)) == sorted(
                 (item for item in newest.values() if item.state is state), key=lambda item: item.id
             )
-        assert [reply.raw for _, reply in ledger.calls_of(1)] == replies
-        assert list(ledger.appends()) == appends
-        assert ledger.committed_size() == (appends[-1].end if appends else 0)
+        assert [reply.raw for _, reply in ledger.calls.of(1)] == replies
+        assert list(ledger.appends.all()) == appends
+        assert ledger.appends.committed_size() == (appends[-1].end if appends else 0)
         ledger.close()
 
 

@@ -61,7 +61,7 @@ def recorded(folder: Path) -> dict[str, list[Any]]:
         "failures": "SELECT item, category, error, rows FROM failures ORDER BY item",
         "filtered": "SELECT item, number, stage, row FROM filtered ORDER BY id",
         "appends": "SELECT item, start, size, crc FROM appends ORDER BY id",
-        "meta": "SELECT name, value FROM meta WHERE name NOT IN ('opening', 'config') ORDER BY name",
+        "meta": "SELECT name, value FROM meta WHERE name NOT IN ('opening', 'config', 'models') ORDER BY name",
     }
     with closing(sqlite3.connect(folder / "out.jsonl.ledger")) as database:
         return {name: database.execute(query).fetchall() for name, query in queries.items()}
@@ -155,7 +155,7 @@ def test_in_a_ledger_of_an_earlier_version_items_are_looked_for_again(tmp_path: 
 def test_replies_that_a_killed_run_left_in_its_journal_alone_are_found_with_the_others(
     tmp_path: Path, looked: list[bool]
 ) -> None:
-    crash = {"point": "datafast.store.ledger:Ledger.put_calls", "when": "before", "nth": 2, "topics": 40}
+    crash = {"point": "datafast.store.calls:CallTables.put", "when": "before", "nth": 2, "topics": 40}
     with fork_server() as server:
         assert server.run("tests.support:crashing_run", folder=str(tmp_path), log=str(tmp_path / "log"), **crash) == 9
     paths = OutputPaths.of(tmp_path / "out.jsonl")

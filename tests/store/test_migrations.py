@@ -87,7 +87,13 @@ def test_a_migration_loses_nothing(old: Path) -> None:
 def test_reading_changes_nothing_and_finds_the_same(old: Path) -> None:
     before = old.read_bytes()
     with LedgerReader(old) as reader:
-        found = (reader.counts(), list(reader.items()), reader.failure_counts(), reader.totals(), reader.key_versions)
+        found = (
+            reader.counts(),
+            list(reader.items()),
+            reader.failure_counts(),
+            reader.calls.totals(),
+            reader.key_versions,
+        )
         assert reader.filtered.counts() == {}
     assert old.read_bytes() == before
     Ledger(old).close()
@@ -96,7 +102,7 @@ def test_reading_changes_nothing_and_finds_the_same(old: Path) -> None:
             reader.counts(),
             list(reader.items()),
             reader.failure_counts(),
-            reader.totals(),
+            reader.calls.totals(),
             reader.key_versions,
         )
 
@@ -112,7 +118,7 @@ def test_a_ledger_of_each_format_has_no_batches_before_it_knows_them(
         assert reader.meta("format") == str(found)
         assert reader.batches.all() == reader.batches.open() == []
         assert reader.batches.open_sums() == (0, 0.0, 0)
-        assert reader.spent(Path()).open_calls == 0
+        assert reader.calls.spent(Path()).open_calls == 0
 
 
 @pytest.mark.parametrize(("step", "number"), [(at, n) for at in range(1, FORMAT) for n in range(len(MIGRATIONS[at]))])

@@ -17,9 +17,9 @@ from datafast.errors import DatafastWarning, OutputError, OutputWriteError
 from datafast.plan.items import Plan
 from datafast.store import group_commit
 from datafast.store.append_file import AppendFile
+from datafast.store.calls import CallTables
 from datafast.store.group_commit import GroupCommit
 from datafast.store.journal import Journal, read_journal
-from datafast.store.ledger import Ledger
 from datafast.store.paths import OutputPaths
 from datafast.store.reader import LedgerReader
 from datafast.store.records import Bound, Charge, FailureRow, FilteredRow, ItemRecord, ItemState
@@ -119,11 +119,13 @@ def test_rows_calls_and_items_are_committed_together_when_it_closes(out: Output)
     found = out.item(2)
     assert (found.state, found.slots, found.num_rows, found.generation) == (ItemState.DONE, 0b10, 2, 0)
     with LedgerReader(out.paths.ledger) as reader:
-        assert [(append.id, append.item, append.start, append.size, append.slots) for append in reader.appends()] == [
+        assert [
+            (append.id, append.item, append.start, append.size, append.slots) for append in reader.appends.all()
+        ] == [
             (1, 1, 0, 8, 0b11),
             (2, 2, 8, 4, 0b10),
         ]
-        totals = reader.totals()
+        totals = reader.calls.totals()
         assert (totals.calls, totals.input_tokens, totals.cost_usd) == (2, 20, 0.5)
         assert [reader.max_id(table) for table in ("items", "calls", "appends")] == [2, 2, 2]
         assert reader.counts().pending == 4
@@ -136,7 +138,7 @@ def test_numbers_go_on_where_the_last_run_ended(out: Output) -> None:
     out.run(lambda store: store.finish_item(reply(store, 0), rows(0, 0, 1), [], None))
     out.run(lambda store: store.finish_item(reply(store, 1), rows(1, 0, 1), [], None))
     with LedgerReader(out.paths.ledger) as reader:
-        assert [(append.id, append.item, append.start) for append in reader.appends()] == [(1, 1, 0), (2, 2, 8)]
+        assert [(append.id, append.item, append.start) for append in reader.appends.all()] == [(1, 1, 0), (2, 2, 8)]
         assert [item.id for item in reader.items()] == [1, 2]
         assert reader.max_id("calls") == 2
     assert out.lines == ["0:0", "0:1", "1:0", "1:1"]
@@ -223,7 +225,7 @@ def test_requests_that_ended_are_not_charged_unless_they_may_have_been_paid(out:
 
     out.run(work)
     with LedgerReader(out.paths.ledger) as reader:
-        assert reader.spent(Path())[:3] == (4.0, 3, 100)
+        assert reader.calls.spent(Path())[:3] == (4.0, 3, 100)
         assert reader.meta("requests") == 3
 
 
@@ -276,7 +278,7 @@ def test_rows_whose_transaction_fails_are_taken_out_of_the_file_again(
 ) -> None:
     out.run(lambda store: store.finish_item(reply(store, 0), rows(0, 0, 1), [], None))
 
-    def fails(self: Ledger, calls: Any) -> None:
+    def fails(self: CallTables, calls: Any) -> None:
         assert out.lines == ["0:0", "0:1", "1:0", "1:1"]
         raise OutputWriteError("The ledger is full.")
 
@@ -289,7 +291,7 @@ def test_rows_whose_transaction_fails_are_taken_out_of_the_file_again(
                 await store.close()
 
         with monkeypatch.context() as patched:
-            patched.setattr(Ledger, "put_calls", fails)
+            patched.setattr(CallTables, "put", fails)
             asyncio.run(work())
         assert out.lines == ["0:0", "0:1"]
         assert (store.broken is not None, store.counts.written) == (True, 2)
@@ -303,11 +305,11 @@ def test_after_an_error_that_nobody_foresaw_nothing_is_saved_any_more(
 ) -> None:
     tried: list[int] = []
 
-    def fails(self: Ledger, calls: Any) -> None:
+    def fails(self: CallTables, calls: Any) -> None:
         tried.append(1)
         raise ZeroDivisionError("odd")
 
-    monkeypatch.setattr(Ledger, "put_calls", fails)
+    monkeypatch.setattr(CallTables, "put", fails)
 
     async def work(store: Store) -> None:
         store.finish_item(reply(store, 1), rows(1, 0, 1), [], None)
@@ -436,6 +438,7 @@ class DropsAll:
     walk_names: frozenset[str] = frozenset()
     most_replaced = 0
     for_good: frozenset[str] = frozenset()
+    beyond: Mapping[int, int] = MappingProxyType({})
     num_rows = 0
 
     def __init__(self, settings: str) -> None:

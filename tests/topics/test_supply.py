@@ -336,8 +336,8 @@ def grow_and_die(url: str, folder: str, point: str, when: str) -> None:
 @pytest.mark.parametrize(
     ("point", "when"),
     [
-        ("datafast.store.ledger:Ledger.put_appends", "before"),
-        ("datafast.store.ledger:Ledger.put_appends", "after"),
+        ("datafast.store.appends:AppendTable.put", "before"),
+        ("datafast.store.appends:AppendTable.put", "after"),
         ("datafast.store.ledger:Ledger.checkpoint", "before"),
     ],
 )

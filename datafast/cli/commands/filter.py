@@ -84,13 +84,15 @@ def command(
     datafast filter rows.parquet --quality curated.yaml -o kept.jsonl
     datafast filter old.jsonl --quality q.yaml -o new.jsonl --dropped out.jsonl
     """
+    from datafast.cli.placing import placed_in
     from datafast.quality.base import ModelStage
     from datafast.quality.base import allow_commands as let_run
     from datafast.quality.filtering import RowFilter, refuse_own_rows
     from datafast.sources import open_source
 
     stages, run = _settings(quality)
-    let_run(stages, allowed=allow_commands)
+    with placed_in(quality):
+        let_run(stages, allowed=allow_commands)
     if any(isinstance(stage, ModelStage) for stage in stages):
         from datafast.cli.filtering import Filtering, filtered
         from datafast.cli.session import exit_code
@@ -117,9 +119,10 @@ def command(
     _refuse_existing(source, [path for path in (output, dropped) if path is not None], force=force)
     rows = open_source(source, field="SOURCE")
     rows.check(rows.columns, field="SOURCE")  # all of a row is written
-    refuse_own_rows(stages, rows.files)
     _refuse_files_of(stages, output, dropped)
-    decides = RowFilter(stages, rows.columns)
+    with placed_in(quality):
+        refuse_own_rows(stages, rows.files)
+        decides = RowFilter(stages, rows.columns)
     _write(rows, decides, output, dropped)
     _tell(decides, output, dropped, as_json=as_json)
 

@@ -43,8 +43,9 @@ _MET = {"random": "each prompt with a drawn one", "cycle": "each prompt with one
     show_default=True,
     help="How many prompts to show.",
 )
+@click.option("--fill", is_flag=True, help="As for `generate --fill`: with what that would buy again.")
 @options.as_json
-def command(config: Path, number: int, as_json: bool) -> None:
+def command(config: Path, number: int, fill: bool, as_json: bool) -> None:
     """Show what a config will ask: its dimensions, calls and rows, an estimate of cost and time, and a few prompts.
 
     Nothing is sent or written, and no key is needed. The estimate is for the rows that are missing. It gets better after
@@ -58,9 +59,9 @@ def command(config: Path, number: int, as_json: bool) -> None:
     configure_logger("WARNING", format_string="{level}: {message}", colorize=False)
     project = load_project(config)
     dataset = project.dataset()
-    plan: Any = plan_ahead(dataset, project.routes)
+    plan: Any = plan_ahead(dataset, project.routes, fill=fill)
     summary = _summary(project, dataset, plan, number)
-    estimate = project.estimate(dataset)
+    estimate = project.estimate(dataset, fill=fill)
     summary["first"] = _first(project, dataset)
     if as_json:
         options.print_json({**summary, "estimate": estimate.to_dict()})

@@ -72,13 +72,13 @@ def _rows(ledger: LedgerReader) -> dict[str, int]:
 
 
 def _spent(ledger: LedgerReader) -> dict[str, Any]:
-    totals = ledger.totals()
+    totals = ledger.calls.totals()
     return {
         "calls": totals.calls,
         "input_tokens": totals.input_tokens,
         "output_tokens": totals.output_tokens,
         "cost_usd": totals.cost_usd,
-        "usage_by_provider": {name: asdict(used) for name, used in ledger.usage_by_provider().items()},
+        "usage_by_provider": {name: asdict(used) for name, used in ledger.calls.usage_by_provider().items()},
     }
 
 

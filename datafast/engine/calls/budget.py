@@ -164,7 +164,7 @@ def spent_elsewhere(ledgers: Iterable[Path], buyer: Path) -> Spent:
     spent = Spent(0.0, 0, 0)
     for ledger in filter(is_file, ledgers):
         with LedgerReader(ledger) as reader:
-            spent = spent.plus(reader.spent(buyer))
+            spent = spent.plus(reader.calls.spent(buyer))
     return spent
 
 

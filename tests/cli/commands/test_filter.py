@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from pydantic import BaseModel
 
 from datafast.cli.main import cli
+from datafast.quality.base import KEEP, Verdict, WalkStage
+from datafast.quality.registry import register
 
 ROWS = [
     {"text": "I'm sorry, but I can't help with that.", "my number": 1},
@@ -85,8 +89,15 @@ def test_stages_come_from_a_config_too_and_may_use_any_column() -> None:
         ),
         ("quality: []\n", "q.yaml:1: quality: The list is empty"),
         ("stages: []\n", "q.yaml:1: quality: The field is missing"),
-        ('quality: [{stage: keep_if, expression: "txt"}]\n', "quality[0]: expression: "),
-        ("quality: [{stage: length, field: txt, min_words: 1}]\n", "Rows have no field 'txt'. Did you mean 'text'?"),
+        ('quality:\n  - {stage: pii}\n  - {stage: keep_if, expression: "txt"}\n', "q.yaml:3: quality[1].expression: "),
+        (
+            "quality: [{stage: length, field: txt, min_words: 1}]\n",
+            "q.yaml:1: quality[0].field: Rows have no field 'txt'. Did you mean 'text'?",
+        ),
+        (
+            "quality:\n- {stage: pii}\n- {stage: check,\n   field: text, command: [cat]}\n",
+            "q.yaml:4: quality[1].command: It runs what a model wrote.",
+        ),
     ],
 )
 def test_wrong_stages_are_named_and_nothing_is_written(stages: str, problem: str) -> None:
@@ -116,7 +127,7 @@ def test_rows_are_not_compared_with_their_own_file(stage: str, more: str) -> Non
     Path("in.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in ROWS), encoding="utf-8")
     Path("q.yaml").write_text(f"quality:\n  - {{stage: {stage}, against: [in.jsonl]}}\n{more}", encoding="utf-8")
     told = run("in.jsonl", "--quality", "q.yaml", "-o", "kept.jsonl", code=2).output
-    assert "quality[0].against: in.jsonl is the source, in which each row would find itself." in told
+    assert "q.yaml:2: quality[0].against: in.jsonl is the source, in which each row would find itself." in told
     assert not Path("kept.jsonl").exists()
 
 
@@ -143,7 +154,51 @@ def test_rows_without_any_word_are_kept_by_stages_that_compare_words(stage: str)
 def test_a_stage_that_raises_is_told_with_its_row() -> None:
     Path("in.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in ROWS), encoding="utf-8")
     Path("q.yaml").write_text('quality: [{stage: keep_if, expression: "text + 1"}]\n', encoding="utf-8")
-    assert "Row 1: " in run("in.jsonl", "--quality", "q.yaml", "-o", "kept.jsonl", code=2).output
+    told = run("in.jsonl", "--quality", "q.yaml", "-o", "kept.jsonl", code=2).output
+    assert "Row 1: The stage 'keep_if' raised " in told
+    assert "Correct the stage, or leave it out." in told
+    assert not Path("kept.jsonl").exists()
+
+
+class SameLetterWalk:
+    def __init__(self, fails_in: str) -> None:
+        self.fails_in = fails_in
+
+    def decide(self, features: str) -> Verdict:
+        if self.fails_in == "decide":
+            raise KeyError(features)
+        return KEEP
+
+    def keep(self, features: str) -> None:
+        if self.fails_in == "keep":
+            raise KeyError(features)
+
+
+@register
+class SameLetterStage(WalkStage[str]):
+    """Raises somewhere."""
+
+    stage: Literal["same_letter"] = "same_letter"
+    fails_in: str
+
+    def features(self, rows: Sequence[BaseModel]) -> list[str]:
+        if self.fails_in == "features":
+            raise KeyError("features")
+        return ["a"] * len(rows)
+
+    def walk(self) -> SameLetterWalk:
+        if self.fails_in == "walk":
+            raise KeyError("walk")
+        return SameLetterWalk(self.fails_in)
+
+
+@pytest.mark.parametrize("fails_in", ["features", "walk", "decide", "keep"])
+def test_a_stage_that_compares_rows_and_raises_is_named(fails_in: str) -> None:
+    Path("in.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in ROWS), encoding="utf-8")
+    stages = f"  - {{stage: exact_duplicates}}\n  - {{stage: same_letter, fails_in: {fails_in}}}\n"
+    Path("q.yaml").write_text(f"quality:\n{stages}", encoding="utf-8")
+    told = run("in.jsonl", "--quality", "q.yaml", "-o", "kept.jsonl", code=2).output
+    assert "Row 1: The stage 'same_letter' raised KeyError: " in told
     assert not Path("kept.jsonl").exists()
 
 

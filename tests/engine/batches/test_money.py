@@ -48,7 +48,7 @@ def test_a_batch_costs_the_list_price_without_the_discount(tmp_path: Path, serve
     assert report.cost_usd == pytest.approx(list_usd(report) / 2)
     assert report.usage_by_provider["openai/tiny"].calls == 5
     with LedgerReader(tmp_path / "out.jsonl.ledger") as reader:
-        assert reader.totals().cost_usd == pytest.approx(report.cost_usd)
+        assert reader.calls.totals().cost_usd == pytest.approx(report.cost_usd)
         (batch,) = reader.batches.all()
         assert (batch.answered, batch.failed, batch.cost_usd) == (5, 0, pytest.approx(report.cost_usd))
 
@@ -61,7 +61,7 @@ def test_an_unknown_discount_is_an_unknown_cost_that_a_budget_counts_in_full(
     report = assert_balanced(dataset.report)
     assert report.cost_usd is None
     with LedgerReader(tmp_path / "out.jsonl.ledger") as reader:
-        assert reader.spent(Path()).usd == pytest.approx(list_usd(report))
+        assert reader.calls.spent(Path()).usd == pytest.approx(list_usd(report))
         assert reader.batches.all()[0].cost_usd is None
 
 
@@ -71,7 +71,7 @@ def test_what_is_under_way_counts_in_the_next_run(tmp_path: Path, server: BatchS
     with pytest.raises(RunStopped, match="1 batch is under way"):
         raw(tmp_path, topics=4, run=BATCH).generate([provider], wait=False)
     with LedgerReader(tmp_path / "out.jsonl.ledger") as reader:
-        spent = reader.spent(Path())
+        spent = reader.calls.spent(Path())
     assert spent.calls == spent.open_calls == 4
     assert spent.usd > 4 * 1000 * 100.0 / 1e6 / 2
     dataset = raw(tmp_path, topics=8, run={"budget_usd": spent.usd * 1.01})
@@ -82,7 +82,7 @@ def test_what_is_under_way_counts_in_the_next_run(tmp_path: Path, server: BatchS
     dataset.generate([provider])
     assert assert_balanced(dataset.report).written == 8
     with LedgerReader(tmp_path / "out.jsonl.ledger") as reader:
-        assert reader.spent(Path()).open_calls == 0
+        assert reader.calls.spent(Path()).open_calls == 0
 
 
 @pytest.mark.parametrize("limit", ["max_calls", "max_tokens", "budget_usd"])
@@ -95,7 +95,7 @@ def test_a_limit_holds_over_waves_and_runs(tmp_path: Path, server: BatchServer, 
             dataset.generate(roles(provider))
         assert stopped.value.report.stop_cause is StopCause.BUDGET
     with LedgerReader(tmp_path / "out.jsonl.ledger") as reader:
-        totals, spent = reader.totals(), reader.spent(Path())
+        totals, spent = reader.calls.totals(), reader.calls.spent(Path())
     used = {
         "max_calls": totals.calls,
         "max_tokens": totals.input_tokens + totals.output_tokens,
@@ -113,7 +113,7 @@ def test_a_reply_without_usage_stays_charged_at_its_bound(tmp_path: Path, server
     dataset.generate([priced(server, max_completion_tokens=1000)])
     assert assert_balanced(dataset.report).written == 3
     with LedgerReader(tmp_path / "out.jsonl.ledger") as reader:
-        assert reader.spent(Path()).usd > 3 * 1000 * 100.0 / 1e6 / 2
+        assert reader.calls.spent(Path()).usd > 3 * 1000 * 100.0 / 1e6 / 2
 
 
 def test_what_expires_leaves_its_room(tmp_path: Path, server: BatchServer) -> None:
@@ -145,7 +145,7 @@ def test_what_nobody_was_asked_is_no_request(tmp_path: Path, server: BatchServer
     assert assert_balanced(dataset.report).written == 5
     assert sum(server.bought.values()) == 5
     with LedgerReader(tmp_path / "out.jsonl.ledger") as reader:
-        assert reader.spent(Path()).calls == 5
+        assert reader.calls.spent(Path()).calls == 5
 
 
 def test_answers_that_are_lost_stay_charged(tmp_path: Path, server: BatchServer) -> None:
@@ -159,7 +159,7 @@ def test_answers_that_are_lost_stay_charged(tmp_path: Path, server: BatchServer)
         dataset.generate([provider])
     assert assert_balanced(dataset.report).written == 3
     with LedgerReader(tmp_path / "out.jsonl.ledger") as reader:
-        spent = reader.spent(Path())
+        spent = reader.calls.spent(Path())
     assert spent.usd > 3 * 1000 * 100.0 / 1e6 / 2
     assert spent.calls == 6
 

@@ -215,7 +215,7 @@ def test_requests_in_flight_at_a_kill_stay_charged(tmp_path: Path, fault_server:
 
 def charged_run(folder: str, url: str) -> None:
     """A run in which each reply breaks off, whose process is gone before that is in the ledger."""
-    die_at("datafast.store.ledger:Ledger.put_charges", "before", 2)
+    die_at("datafast.store.calls:CallTables.put_charges", "before", 2)
     provider = OpenAICompatibleProvider("m", api_base=url, max_completion_tokens=200, price=PRICE)
     raw(Path(folder), topics=40, run={"max_concurrency": 1, "retry_delay_s": 0.01, "budget_usd": 1.0}).generate(
         [provider]

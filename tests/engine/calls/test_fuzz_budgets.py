@@ -23,7 +23,7 @@ from tests.topics.support import talk
 MANY = int(os.environ.get("DATAFAST_FUZZ", "1"))
 CASES = 24 * MANY
 
-MOMENTS = ("datafast.store.journal:Journal.record", "datafast.store.ledger:Ledger.put_charges")
+MOMENTS = ("datafast.store.journal:Journal.record", "datafast.store.calls:CallTables.put_charges")
 KINDS = ("raw", "raw", "all", "split", "fallback", "columns", "preference", "grown")
 COLUMNS = {
     "row": {"type": "range", "start": 0, "end": 10_000, "step": 1},

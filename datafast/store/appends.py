@@ -1,0 +1,88 @@
+"""The appends to the JSONL, in the ledger: whose rows stand where, in which order."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Generator, Iterable, Iterator
+
+from datafast.store.records import Append, Place
+from datafast.store.row_values import append_from, append_values
+
+__all__ = ["AppendTable"]
+
+# Items that have left the plan come behind all others, in an order that never changes.
+_PLACE = "items.state = 3, CASE items.state WHEN 3 THEN items.id ELSE items.position END"
+
+
+class AppendTable:
+    """The table `appends`. Methods that write are called inside a transaction of the ledger."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def put(self, appends: Iterable[Append]) -> None:
+        self._db.executemany("INSERT INTO appends VALUES(?,?,?,?,?,?,nullif(?,''))", map(append_values, appends))
+
+    def all(self) -> Iterator[Append]:
+        """All appends in the order of the file."""
+        return self.between(0, None)
+
+    def between(self, start: int, end: int | None) -> Generator[Append, None, None]:
+        """Appends that begin at byte `start` or later and end at byte `end` or earlier, in the order of the file."""
+        # Named, because some releases of Python 3.12 warn of numbered ones.
+        query = "SELECT * FROM appends WHERE start >= :start AND (:end IS NULL OR start + size <= :end) ORDER BY id"
+        for row in self._db.execute(query, {"start": start, "end": end}):
+            yield append_from(row)
+
+    def in_plan_order(self) -> Generator[Append, None, None]:
+        """All appends by the item's position in the plan, those of an item together; those of removed items at the end."""
+        query = f"SELECT appends.* FROM appends JOIN items ON items.id = appends.item ORDER BY {_PLACE}, appends.id"  # noqa: S608 - our own text
+        for row in self._db.execute(query):
+            yield append_from(row)
+
+    def is_in_order(self) -> bool:
+        """Whether the items of the appends are in this order, each with one append."""
+        one, other = _PLACE.split(", ", 1)
+        steps = (
+            f"SELECT ({one}, {other}) <= (lag({one}) OVER w, lag({other}) OVER w) AS back "  # noqa: S608 - our own text
+            "FROM appends JOIN items ON items.id = item WINDOW w AS (ORDER BY appends.id)"
+        )
+        return not self._db.execute(f"SELECT 1 FROM ({steps}) WHERE back LIMIT 1").fetchone()  # noqa: S608 - our own text
+
+    def committed_size(self) -> int:
+        """Bytes of the JSONL that are committed."""
+        row = self._db.execute("SELECT start + size FROM appends ORDER BY id DESC LIMIT 1").fetchone()
+        return row[0] if row else 0
+
+    def last_end_within(self, size: int) -> int:
+        """The end of the last append that is completely within the first `size` bytes."""
+        row = self._db.execute(
+            "SELECT start + size FROM appends WHERE start + size <= ? ORDER BY id DESC LIMIT 1", (size,)
+        ).fetchone()
+        return row[0] if row else 0
+
+    def with_items(self) -> Generator[tuple[Append, Place], None, None]:
+        """All appends in the order of the file, each with the place of its item in the plan."""
+        query = (
+            "SELECT appends.*, items.position, items.key, CASE items.state WHEN 3 THEN 0 ELSE items.num_rows END FROM appends "
+            "JOIN items ON items.id = item ORDER BY appends.id"
+        )
+        for row in self._db.execute(query):
+            yield append_from(row), Place(*row[-3:])
+
+    def in_walk_order(
+        self, draw: Callable[[int, int], int]
+    ) -> Generator[tuple[int, Place, bool, Append | None], None, None]:
+        """The items of the plan that have rows, by what `draw` gives for their id and position, then by key: id, place, whether stages have
+        dropped rows of it, and an append. One with several appends comes once with each, one without any once with None."""
+        self._db.create_function("walk_draw", 2, draw)
+        has_filtered = "EXISTS(SELECT 1 FROM filtered WHERE filtered.item = items.id)"
+        query = (
+            f"SELECT items.id, items.position, items.key, items.num_rows, {has_filtered} AS has_filtered, appends.* "  # noqa: S608 - our own text
+            "FROM items LEFT JOIN appends ON appends.item = items.id AND appends.num_rows > 0 "
+            "WHERE items.state != 3 AND (appends.id IS NOT NULL OR has_filtered) "
+            "ORDER BY walk_draw(items.id, items.position), items.key, items.id, appends.id"
+        )
+        for item, position, key, num_rows, filtered, *append in self._db.execute(query):
+            found = None if append[0] is None else append_from(tuple(append))
+            yield item, Place(position, key, num_rows), bool(filtered), found

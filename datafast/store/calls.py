@@ -1,0 +1,150 @@
+"""What was bought, in the ledger: the paid replies, what requests without one may have cost, and for which output it was."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from datafast.store.batches import BatchTables
+from datafast.store.meta import MetaTable
+from datafast.store.records import DEFAULT_FORMAT, CallRow, Charge, Recorded, Sizes, Spent, Totals
+from datafast.store.row_values import call_values
+from datafast.types import ProviderUsage
+
+__all__ = ["CallTables"]
+
+_ALL = 2**62
+
+
+class CallTables:
+    """The tables `calls` and `charges`. Methods that write are called inside a transaction of the ledger.
+
+    Args:
+        path: of the ledger.
+    """
+
+    def __init__(self, db: sqlite3.Connection, path: Path, meta: MetaTable, batches: BatchTables) -> None:
+        self._db = db
+        self._path = path
+        self._meta = meta
+        self._batches = batches
+
+    def put(self, calls: Iterable[CallRow]) -> None:
+        self._db.executemany(
+            "INSERT OR IGNORE INTO calls VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,nullif(?,''),?,nullif(?,''))",
+            map(call_values, calls),
+        )
+
+    def of(self, item_id: int) -> list[tuple[bytes, Recorded]]:
+        """The recorded replies of an item with the keys of their calls, oldest first."""
+        query = (
+            "SELECT key, generation, raw, provider, model_id, coalesce(format, ?) FROM calls WHERE item = ? ORDER BY id"
+        )
+        return [(row[0], Recorded(*row[1:])) for row in self._db.execute(query, (DEFAULT_FORMAT, item_id))]
+
+    def has_some_of(self, provider: str) -> bool:
+        """Whether a reply of a provider is recorded."""
+        return self._db.execute("SELECT 1 FROM calls WHERE provider = ? LIMIT 1", (provider,)).fetchone() is not None
+
+    def recently_sent(self) -> dict[str, list[tuple[float, int]]]:
+        """The newest recorded requests to each provider, oldest first: their time (seconds since the epoch) and tokens."""
+        newest = "SELECT provider, sent_at, coalesce(input_tokens, 0) + coalesce(output_tokens, 0) FROM calls "
+        found: dict[str, list[tuple[float, int]]] = {}
+        for provider, sent_at, tokens in self._db.execute(f"{newest}WHERE attempts > 0 ORDER BY id DESC LIMIT 1000"):
+            found.setdefault(provider, []).append((sent_at, tokens))
+        return {provider: sorted(sent) for provider, sent in found.items()}
+
+    def totals(self) -> Totals:
+        calls, attempts, given, cost, unpriced = self._db.execute(
+            "SELECT count(*), coalesce(sum(attempts), 0), coalesce(sum(input_tokens), 0), sum(cost_usd), "
+            "count(*) - count(cost_usd) FROM calls WHERE attempts > 0"
+        ).fetchone()
+        output = self._db.execute("SELECT coalesce(sum(output_tokens), 0) FROM calls").fetchone()[0]
+        return Totals(calls, attempts, given, output, None if unpriced else (cost or 0.0))
+
+    def usage_by_provider(self) -> dict[str, ProviderUsage]:
+        """What all calls made for this output have used of each provider."""
+        rows = self._db.execute(
+            "SELECT provider, count(*), coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0), sum(cost_usd), "
+            "count(*) - count(cost_usd) FROM calls WHERE attempts > 0 GROUP BY provider ORDER BY min(id)"
+        )
+        return {
+            provider: ProviderUsage(
+                calls=calls, input_tokens=given, output_tokens=output, cost_usd=None if unpriced else (cost or 0.0)
+            )
+            for provider, calls, given, output, cost, unpriced in rows
+        }
+
+    def put_charges(self, charges: Iterable[Charge]) -> None:
+        self._db.executemany("INSERT OR IGNORE INTO charges VALUES(?,?,?,?,?)", list(charges))
+
+    def begin_for(self, buyer: Path) -> None:
+        """Notes for which output what follows is bought, by its ledger; an empty path for none."""
+        parts = self._parts()
+        name = _name_of(buyer, self._path)
+        if not parts or parts[-1][2] != name:
+            (last,) = self._db.execute("SELECT coalesce(max(id), 0) FROM calls").fetchone()
+            parts.append([last + 1, int(self._meta.get("requests") or 0) + 1, name])
+            self._meta.put("made_for", orjson.dumps(parts).decode())
+
+    def spent(self, buyer: Path) -> Spent:
+        """What was used so far for the output with this ledger; requests that may have been charged count at their bound.
+
+        What was bought before it was noted for which output, counts for all.
+        """
+        parts = [[0, 0, None], *self._parts(), [_ALL, _ALL, None]]
+        spent = Spent(0.0, 0, 0)
+        for (call, request, name), (next_call, next_request, _) in pairwise(parts):
+            if name in {None, _name_of(buyer, self._path)}:
+                spent = spent.plus(self._spent_in((call, next_call), (request, next_request)))
+        return spent
+
+    def reply_sizes(self) -> dict[str, dict[str, Sizes]]:
+        """The sizes of the replies whose usage is known, by provider and role."""
+        query = (
+            "SELECT provider, role, count(*), max(output_tokens), sum(output_tokens) FROM calls WHERE output_tokens IS NOT NULL "
+            "GROUP BY provider, role"
+        )
+        found: dict[str, dict[str, Sizes]] = {}
+        for provider, role, *sizes in self._db.execute(query):
+            found.setdefault(provider, {})[role] = Sizes(*sizes)
+        return found
+
+    def _spent_in(self, calls: tuple[int, int], requests: tuple[int, int]) -> Spent:
+        """What calls and requests with these ids have used: from the first one on, without the last one."""
+        cost, attempts, used, silent = self._db.execute(
+            "SELECT coalesce(sum(cost_usd), 0), coalesce(sum(attempts), 0), coalesce(sum(input_tokens), 0) + "
+            "coalesce(sum(output_tokens), 0), count(*) - count(output_tokens) FROM calls WHERE id >= ? AND id < ?",
+            calls,
+        ).fetchone()
+        usd, tokens, charged = self._db.execute(
+            "SELECT coalesce(sum(usd), 0), coalesce(sum(tokens), 0), count(*) FROM charges WHERE id >= ? AND id < ?",
+            requests,
+        ).fetchone()
+        waiting = self._batches.open_sums(requests)
+        sent = min(requests[1], int(self._meta.get("requests") or 0) + 1) - max(requests[0], 1)
+        sent -= self._batches.num_unasked(requests)
+        usd, tokens = usd + waiting.usd, tokens + waiting.tokens
+        return Spent(
+            cost + usd, max(sent, attempts + waiting.calls), used + tokens, max(0, silent - charged), waiting.calls
+        )
+
+    def _parts(self) -> list[list[Any]]:
+        """The first call and the first request of each part of what was bought, and the name of the output that it was for."""
+        return list(orjson.loads(self._meta.get("made_for") or "[]"))
+
+
+def _name_of(buyer: Path, ledger: Path) -> str:
+    """A ledger as seen from another one, so that both may be moved together; empty for none."""
+    if buyer == Path():
+        return ""
+    try:
+        return Path(os.path.relpath(buyer.absolute(), ledger.absolute().parent)).as_posix()
+    except ValueError:  # on another drive
+        return buyer.absolute().as_posix()
