@@ -420,6 +420,9 @@ class Dataset(Exporting, Generic[ConfigT, RowT]):
         validation_size: float | None = None,
         seed: int | None = None,
         shuffle: bool = True,
+        stratify: str | Sequence[str] | None = None,
+        group: str | Sequence[str] | None = None,
+        stable: bool = False,
         private: bool = True,
         commit_message: str | None = None,
         revision: str | None = None,
@@ -432,8 +435,8 @@ class Dataset(Exporting, Generic[ConfigT, RowT]):
         Args:
             repo_id: `user/name`.
             token: a token with write access; by default that of `HF_TOKEN`, else that of `hf auth login`.
-            train_size, validation_size, seed, shuffle: the splits; see `datafast.export.splits.Splitting`. Without them there is a
-                train split only.
+            train_size, validation_size, seed, shuffle, stratify, group, stable: the splits; see `datafast.export.splits.Splitting`.
+                Without the first two there is a train split only.
             private: whether only you can see a new repository. Private rows are never pushed into a public one.
             revision: a branch, made from `main` if it is not there; by default `main`.
             config_name: tells several sets of rows in one repository apart; a push replaces its own alone.
@@ -447,10 +450,12 @@ class Dataset(Exporting, Generic[ConfigT, RowT]):
             ConfigError: there is no token, an argument is wrong, or there are too few rows; nothing was sent.
             PublishError: the Hub refused or could not be reached.
         """
+        from datafast.datasets.dividing import splitting
         from datafast.export.publish import publish
-        from datafast.export.splits import Splitting
 
-        splitting = Splitting(train_size, validation_size, seed, shuffle)
+        splits = splitting(
+            train_size, validation_size, seed, shuffle=shuffle, stratify=stratify, group=group, stable=stable
+        )
         config = self.config
         listed = [name for name in NAMES if isinstance(getattr(config, name, None), list)]
         inputs = list(dict.fromkeys([*config.input_fields, *listed, *sources_of(config)]))
@@ -463,7 +468,7 @@ class Dataset(Exporting, Generic[ConfigT, RowT]):
             kind=self.kind,
             languages=dict(config.languages) if isinstance(config, PromptDatasetConfig) else {},
             settings={**settings, **_sizes(config, inputs)},
-            splitting=splitting,
+            splitting=splits,
             private=private,
             token=token,
             commit_message=commit_message,
