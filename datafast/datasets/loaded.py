@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.kinds import common_kind
 from datafast._util.user_path import is_file, user_path
-from datafast.datasets.exporting import Exporting, Order
+from datafast.datasets.exporting import Order
+from datafast.datasets.publishing import About, Publishing
 from datafast.errors import ConfigError
 from datafast.registry import load_kind
 from datafast.sources import SourceRows, open_source
@@ -44,7 +45,7 @@ def load(file: str | Path, *, ledger: str | Path | None = None) -> LoadedRows:
         with LedgerReader(paths.ledger) as reader:
             dataset = dataset_of(reader)
         if dataset is not None:
-            return LoadedRows(paths, dataset.written_model)
+            return LoadedRows(paths, dataset.written_model, made_by=dataset)
     rows = open_source(paths.rows, field="FILE")
     rows.check(rows.columns, field="FILE")  # all of a row is written
     return LoadedRows(paths, _model_of(rows), rows)
@@ -61,18 +62,34 @@ def dataset_of(ledger: Ledger) -> Any:
         return None
 
 
-class LoadedRows(Exporting):
+class LoadedRows(Publishing):
     """The rows of a file. Made by `load`.
 
     Args:
         row_model: of its rows.
         source: its rows, where the file is not an output of ours.
+        made_by: the dataset whose output it is, if it is one.
     """
 
-    def __init__(self, paths: OutputPaths, row_model: type[BaseModel], source: SourceRows | None = None) -> None:
+    def __init__(
+        self,
+        paths: OutputPaths,
+        row_model: type[BaseModel],
+        source: SourceRows | None = None,
+        *,
+        made_by: Publishing | None = None,
+    ) -> None:
         self._paths = paths
         self._model = row_model
         self._source = source
+        self._made_by = made_by
+
+    @property
+    def is_output(self) -> bool:
+        return self._source is None
+
+    def about(self) -> About:
+        return About("", {}, {}) if self._made_by is None else self._made_by.about()
 
     @property
     def paths(self) -> OutputPaths:
