@@ -16,6 +16,7 @@ from datafast.datasets.exporting import Exporting
 if TYPE_CHECKING:
     from datafast.datasets.dividing import SplitArguments
     from datafast.export.hub import HubTarget, Preview, Publication
+    from datafast.export.hub_access import Access
     from datafast.export.hub_push import Pushed
     from datafast.export.splits import Splitting
     from datafast.export.splits.rows import SplitRows
@@ -108,11 +109,22 @@ class Publishing(Exporting):
             stable=stable,
         ).url
 
-    def push(self, target: HubTarget, *, format: str | None = None, **splits: Unpack[SplitArguments]) -> Pushed:  # noqa: A002
-        """As `push_to_hub`, with more told."""
+    def push(
+        self,
+        target: HubTarget,
+        access: Access | None = None,
+        *,
+        format: str | None = None,  # noqa: A002
+        **splits: Unpack[SplitArguments],
+    ) -> Pushed:
+        """As `push_to_hub`, with more told.
+
+        Args:
+            access: as `datafast.export.hub.sign_in` gives it, if that was done before.
+        """
         from datafast.export.hub import push
 
-        return push(self._publication(target, format, splits), target)
+        return push(self._publication(target, format, splits), target, access)
 
     def preview_push(
         self,

@@ -27,7 +27,7 @@ from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.notify import warn_user
 from datafast.errors import PublishError
 from datafast.export.card import CardInfo, Contents, front_matter, readme
-from datafast.export.hub_access import check_arguments, check_token, endpoint, find_token
+from datafast.export.hub_access import Access, check_arguments, check_token, endpoint, find_token
 from datafast.export.hub_client import Hub, HubFailed, chain, told, without_xet
 from datafast.export.hub_push import Push, Pushed
 from datafast.export.parquet import Export, export_parquet
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from datafast.export.splits import Splitting
     from datafast.export.splits.rows import SplitRows
 
-__all__ = ["HubTarget", "Preview", "Publication", "preview_push", "push", "push_to_hub"]
+__all__ = ["HubTarget", "Preview", "Publication", "preview_push", "push", "push_to_hub", "sign_in"]
 
 _AGAIN = "Nothing on disk was changed. The same call can be made again."
 
@@ -161,31 +161,48 @@ def push_to_hub(
 
 
 @foreign_warnings_ignored()
-def push(publication: Publication, target: HubTarget) -> Pushed:
-    """As `push_to_hub`, with more told."""
+def sign_in(target: HubTarget) -> Access:
+    """Finds the token, and checks it.
+
+    Raises:
+        MissingKeyError: there is none. Nothing was sent.
+        ConfigError, PublishError: it is not good for a push, or the Hub cannot be reached.
+    """
     secret = find_token(target.token)
     hub = Hub(endpoint(), secret)
+    with _explaining(target, hub.endpoint, secret):
+        return Access(hub, secret, check_token(hub))
+
+
+@foreign_warnings_ignored()
+def push(publication: Publication, target: HubTarget, access: Access | None = None) -> Pushed:
+    """As `push_to_hub`, with more told. `access` is that of `sign_in`, where rows were to be read after it only."""
+    access = access or sign_in(target)
+    with _explaining(target, access.hub.endpoint, access.token), _prepared(publication, target) as ready, without_xet():
+        return Push(
+            hub=access.hub,
+            repo_id=target.repo_id,
+            private=target.private,
+            revision=target.revision,
+            create_pr=target.create_pr,
+            message=ready.message,
+            files=ready.files,
+            front=ready.front,
+            info=ready.info if target.upload_card else None,
+            contents=ready.contents,
+            user=access.user,
+            secrets=[access.token],
+            folder=ready.folder,
+        ).run()
+
+
+@contextmanager
+def _explaining(target: HubTarget, address: str, secret: str) -> Iterator[None]:
     try:
-        user = check_token(hub)
-        with _prepared(publication, target) as ready, without_xet():
-            return Push(
-                hub=hub,
-                repo_id=target.repo_id,
-                private=target.private,
-                revision=target.revision,
-                create_pr=target.create_pr,
-                message=ready.message,
-                files=ready.files,
-                front=ready.front,
-                info=ready.info if target.upload_card else None,
-                contents=ready.contents,
-                user=user,
-                secrets=[secret],
-                folder=ready.folder,
-            ).run()
+        yield
     except HubFailed as failed:
         # Not "from failed": the Hub's answer may repeat the token, and a traceback would show it.
-        raise PublishError(_explained(failed, target, hub.endpoint, secret)) from None
+        raise PublishError(_explained(failed, target, address, secret)) from None
 
 
 @foreign_warnings_ignored()
