@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
-from datafast.amounts import counted
 from datafast.errors import ConfigError
 from datafast.export.features import RowSchema, row_schema
 from datafast.export.files import narrowed
@@ -111,7 +110,9 @@ def export_parquet(
         checked = _counted(_rows(rows.lines(name), row_model, rows.origin), counts)
         splits.append(writer.write(made.records(checked)))
         if not splits[-1].num_rows:
-            raise ConfigError(f"None of the rows in the split {name} can be written as {format}: {made.in_words()}.")
+            raise ConfigError(
+                f"None of the rows in the split {name} can be written as {format}, because {made.in_words()}."
+            )
     return Export(schema, tuple(splits), counts, [*rows.assignment.notes, *made.notes()])
 
 
@@ -145,10 +146,10 @@ class _Made:
                 self._left_out[str(error)] += 1
 
     def in_words(self) -> str:
-        return ", ".join(f"{counted(rows, 'row')} {why}" for why, rows in self._left_out.items())
+        return ", ".join(f"a row {why} ({rows:,})" for why, rows in self._left_out.items())
 
     def notes(self) -> list[str]:
-        return [f"Left out of {self._name}: {self.in_words()}."] if self._left_out else []
+        return [f"Left out of {self._name}, because {self.in_words()}."] if self._left_out else []
 
 
 def _opened(name: str, row_model: type[BaseModel]) -> Opened:

@@ -137,9 +137,9 @@ def _show_preview(target: HubTarget, ahead: Preview, *, as_json: bool) -> None:
 
     console = Console(highlight=False)
     branch = target.revision or "main"
-    where = f"a pull request to {branch}" if target.create_pr else f"the branch {branch}"
+    where = f"the branch {branch}, by a pull request" if target.create_pr else f"the branch {branch}"
     seen = "private" if target.private else "public"
-    labelled(console, "to", f"{target.repo_id}, config {target.config_name}, by {where}; {seen}, if it is new")
+    labelled(console, "to", f"{target.repo_id}, config {target.config_name}, on {where}; {seen}, if it is new")
     labelled(console, "commit", ahead.message)
     labelled(console, "splits", _splits(splits))
     for place, size in ahead.files.items():

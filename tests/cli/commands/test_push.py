@@ -54,7 +54,7 @@ def test_every_option_has_its_effect(hub: HubServer, output: Path) -> None:
     hub.add_repo(REPO, private=False, files={"README.md": b"Mine.\n"})
     options = ["--public", "--config-name", "some", "--revision", "next", "--create-pr", "--message", "More"]
     done = run(output, REPO, *options)
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "a branch 'next'" in done.output
     hub.repos[REPO].branches["next"] = hub.repos[REPO].head
     done = run(output, REPO, *options, "--no-card", "--token", TOKEN, "--json")
@@ -78,7 +78,7 @@ def test_a_dry_run_says_what_would_be_pushed_and_sends_nothing(
     done = run(output, REPO, "--dry-run", "--train-size", "0.5", "--revision", "v2")
     assert done.exit_code == 0, done.output
     half = len(rows_of(output)) // 2
-    assert f"{REPO}, config default, by the branch v2; private, if it is new" in done.stdout
+    assert f"{REPO}, config default, on the branch v2; private, if it is new" in done.stdout
     assert f"{half} rows in train, {half} rows in test" in done.stdout
     assert "data/train-00000-of-00001.parquet, " in done.stdout
     assert "text_source, string" in done.stdout
@@ -134,14 +134,23 @@ def test_a_table_is_pushed_too(hub: HubServer, tmp_path: Path) -> None:
     url = load(source).push_to_hub(REPO, shuffle=False)
     assert url == f"{hub.url}/datasets/{REPO}"
     assert [row["question"] for row in stored(hub, "train")] == ["Why?", "How?"]
-    with pytest.warns(DatafastWarning, match=r"Left out of prompt_completion: 1 row has no answer\."):
+
+
+def test_rows_that_become_nothing_in_a_format_are_counted(hub: HubServer, tmp_path: Path) -> None:
+    source = tmp_path / "qa.jsonl"
+    source.write_text('{"question": "Why?", "answer": "So."}\n{"question": "How?"}\n', encoding="utf-8")
+    with pytest.warns(DatafastWarning, match=r"^Left out of prompt_completion, because a row has no answer \(1\)\.$"):
         load(source).push_to_hub(REPO, format="prompt_completion", shuffle=False)
     assert len(stored(hub, "train")) == 1
+    source.write_text('{"question": "Why?", "answer": null}\n{"question": "How?"}\n', encoding="utf-8")
+    message = r"^None of the rows in the split train can be written as prompt_completion, because a row has no answer \(2\)\.$"
+    with pytest.raises(ConfigError, match=message):
+        load(source).push_to_hub(REPO, format="prompt_completion", shuffle=False)
 
 
 def test_the_token_is_checked_before_the_file(hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = run(tmp_path / "none.jsonl", REPO, "--token", "hf_wrong")
-    assert (done.exit_code, hub.requests) == (1, [WHO])
+    assert (done.exit_code, hub.requests) == (2, [WHO])
     assert "The token was refused" in done.output
     assert "hf_wrong" not in done.output
     monkeypatch.delenv("HF_TOKEN")
