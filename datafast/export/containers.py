@@ -211,6 +211,9 @@ class Arrow(_Typed):
         self._file.close()
 
 
+_SAVED = "data-00000-of-00001.arrow"
+
+
 class SaveToDisk(Container):
     typed = True
     is_folder = True
@@ -218,13 +221,13 @@ class SaveToDisk(Container):
     def __init__(self, path: Path, record_model: type[BaseModel]) -> None:
         from datasets import Dataset
 
-        # The library itself writes what stands beside the rows; they are put into the file that it makes for none.
+        # The library itself writes what stands beside the rows; they are put into a file of their own, which it makes for none or not.
         Dataset(row_schema(record_model).features.arrow_schema.empty_table()).save_to_disk(path)
         state = orjson.loads((path / "state.json").read_bytes())
         state["_fingerprint"] = uuid4().hex[:16]  # its cache would take all folders of these columns for one
+        state["_data_files"] = [{"filename": _SAVED}]
         (path / "state.json").write_bytes(orjson.dumps(state, option=orjson.OPT_INDENT_2))
-        (file,) = (path / entry["filename"] for entry in state["_data_files"])
-        self._rows = Arrow(file, record_model)
+        self._rows = Arrow(path / _SAVED, record_model)
 
     def write(self, records: Sequence[Record]) -> None:
         self._rows.write(records)
