@@ -561,6 +561,15 @@ class Ledger:
         if self.is_settled:
             self.set_meta("unsettled", "1")
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether rows were dropped because of others, and are to be made again once all are there."""
+        return bool(self.meta("waiting"))
+
+    def note_waiting(self, *, is_waiting: bool) -> None:
+        if self.is_waiting != is_waiting:
+            self.set_meta("waiting", "1" if is_waiting else "")
+
     # -- failures
 
     def put_failures(self, failures: Iterable[FailureRow]) -> None:

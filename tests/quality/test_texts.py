@@ -500,7 +500,7 @@ def test_a_function_says_why() -> None:
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
-        ({"stage": "regex"}, "allow: No pattern is given"),
+        ({"stage": "regex"}, "There is no pattern in it"),
         ({"stage": "regex", "deny": ["(?=x)"]}, r"deny\[0\]: The pattern .* look-around"),
         ({"stage": "check"}, "expected one of parses_as, json_schema, answer, command and function, got none"),
         ({"stage": "check", "parses_as": "json", "json_schema": {}}, "got parses_as and json_schema"),
