@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from datafast._util.lazy import lazy_names
+from datafast._util.version import VERSION
 
 if TYPE_CHECKING:
     from datafast.datasets import (
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         RawDataset,
         UltrachatDataset,
     )
+    from datafast.datasets.loaded import load
     from datafast.engine.estimate import Estimate
     from datafast.errors import (
         ConfigError,
@@ -92,6 +94,7 @@ else:
                 "RawDataset",
                 "UltrachatDataset",
             ],
+            "datafast.datasets.loaded": ["load"],
             "datafast.engine.estimate": ["Estimate"],
             "datafast.errors": [
                 "ConfigError",
@@ -155,7 +158,7 @@ else:
         },
     )
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 
 def get_version() -> str:
@@ -226,6 +229,7 @@ __all__ = [
     "expand_prompts",
     "generator",
     "get_version",
+    "load",
     "release_models",
     "sample",
 ]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
-from pydantic import BaseModel, ConfigDict, create_model, model_validator
+from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
@@ -194,7 +194,10 @@ class Table:
             [*([name, _set(self._columns[name], told, but=_FORMER_FIELDS)] for name, told in former.items()), *between]
         )
         self.row_model = _row_model(
-            tuple((name, column.row_type(), column.may_be_null) for name, column in self._columns.items()),
+            tuple(
+                (name, column.row_type(), column.may_be_null, f"A column of the type {column.type}.")
+                for name, column in self._columns.items()
+            ),
             marks_cut=self.marks_cut,
         )
 
@@ -422,13 +425,15 @@ def _problem(error: ConfigError, *place: str) -> Problem:
 
 
 @lru_cache(maxsize=256)
-def _row_model(fields: tuple[tuple[str, Any, bool], ...], *, marks_cut: bool) -> type[BaseModel]:
+def _row_model(fields: tuple[tuple[str, Any, bool, str], ...], *, marks_cut: bool) -> type[BaseModel]:
     """A row with these columns; the same class for the same columns."""
     typed: dict[str, Any] = {
-        name: (kind | None if null and kind is not Any else kind, ...) for name, kind, null in fields
+        name: (kind | None if null and kind is not Any else kind, Field(description=told))
+        for name, kind, null, told in fields
     }
     if marks_cut:
-        typed[CUT] = (list[str], [])  # rows that were made before that was asked for have none
+        # Rows that were made before that was asked for have none.
+        typed[CUT] = (list[str], Field([], description="The columns whose texts were cut at the limit of tokens."))
     # A column may have the name of an old method of pydantic's models, like `copy` or `json`: the row's value is what counts.
     with foreign_warnings_ignored():
         return create_model("Row", __base__=ColumnsRow, **typed)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from datafast._util.config_model import Accepts, ConfigModel, UserPath, default_of
 from datafast.datasets.base import FanOutDataset
@@ -23,6 +23,7 @@ from datafast.engine.generate import Generate
 from datafast.plan.defaults import DefaultPrompts
 from datafast.plan.grid import Dimension, GridPlan
 from datafast.plan.items import WorkItem
+from datafast.types import Pair
 
 __all__ = [
     "DEFAULT_PROMPTS",
@@ -65,14 +66,33 @@ class LabelSource(StrEnum):
 class TextClassificationRow(BaseModel):
     """A row of a classification dataset."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     text: str
+    """The text."""
     label: str
+    """The class that the text was asked to belong to."""
     label_source: LabelSource = LabelSource.SYNTHETIC
+    """Where the label comes from; `synthetic` as it was generated."""
     confidence_scores: dict[str, float] | None = Field(default_factory=dict)
+    """Scores by class, for those who add some; empty as it was generated."""
     model_id: str | None = None
+    """The model that wrote the row, as it was asked for."""
     language: str | None = None
+    """The code of the language that the row was asked for in."""
     uuid: str = Field(default_factory=uuid_of_content)
+    """Identifies the row. It stays the same when the row is made again from recorded replies."""
     metadata: Metadata = Field(default_factory=dict)
+    """The values that the prompt was made of, such as topic and placeholders, and `prompt_index`, the number of its template."""
+
+    def as_text(self) -> str:
+        return self.text
+
+    def as_label(self) -> str:
+        return self.label
+
+    def as_pair(self) -> Pair:
+        return Pair(self.text, self.label)
 
 
 class TextClass(ConfigModel):

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, Field, PrivateAttr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from datafast._util.config_model import Accepts, UserPath, default_of
 from datafast.datasets.base import FanOutDataset
@@ -31,6 +31,7 @@ from datafast.plan.defaults import DefaultPrompts, Edition, PromptText
 from datafast.plan.grid import Dimension, GridPlan
 from datafast.plan.items import WorkItem
 from datafast.quality.base import KEEP, BaseStage, Stage, Verdict, drop
+from datafast.types import Pair
 
 __all__ = ["DEFAULT_PROMPTS", "DocumentQADataset", "DocumentQADatasetConfig", "DocumentQARow", "EvidenceStage"]
 
@@ -58,16 +59,32 @@ _UNTITLED = "(without a title)"
 class DocumentQARow(BaseModel):
     """A row of a dataset of questions about documents. Each text of `evidence` stands in `chunk`, letter for letter."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     document: str | None
+    """The name of the document; null for a text without a file."""
     heading: str
+    """The headings that the chunk stands under."""
     chunk: str
+    """The part of the document that the question is about."""
     question: str
+    """The question."""
     answer: str
+    """Its answer, from the chunk alone."""
     evidence: list[str]
+    """Quotes from the chunk, letter for letter, that the answer follows from."""
     model_id: str | None = None
+    """The model that wrote the row, as it was asked for."""
     language: str | None = None
+    """The code of the language that the row was asked for in."""
     uuid: str = Field(default_factory=uuid_of_content)
+    """Identifies the row. It stays the same when the row is made again from recorded replies."""
     metadata: Metadata = Field(default_factory=dict)
+    """The values that the prompt was made of, such as topic and placeholders, and `prompt_index`, the number of its template."""
+
+    def as_pair(self) -> Pair:
+        """The part of the document with the question, and the answer."""
+        return Pair(f"{self.chunk}\n\n{self.question}", self.answer)
 
 
 class _Asked(ReplyModel):

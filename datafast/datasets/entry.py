@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, Unpack
 
 from datafast._util.notify import did_you_mean, warn_user
@@ -380,6 +381,7 @@ class Generation:
                 **rounds,
                 **fills,
             },
+            about=partial(_about, dataset, routes, plan),
             also_spent=dataset.other_ledgers(),
             on_report=self._note,
         )
@@ -415,6 +417,12 @@ class Generation:
         self._dataset.report = combined(report, self._before) if self._before else report
         if report.stop_cause is not None:
             raise RunStopped(self._dataset.report)
+
+
+def _about(dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]], plan: Plan) -> str:
+    from datafast.datasets.about import about  # only where a run begins
+
+    return about(dataset, routes, plan)
 
 
 def _events(

@@ -19,6 +19,7 @@ from typing import Any
 
 from pydantic import (
     BaseModel,
+    ConfigDict,
     Field,
     PrivateAttr,
     ValidationInfo,
@@ -80,11 +81,18 @@ class GenericPipelineSource(StrEnum):
 class GenericPipelineRow(BaseModel):
     """What a row has beside its columns. `create_generic_pipeline_row_model` gives the model of whole rows."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     pipeline_source: GenericPipelineSource = GenericPipelineSource.SYNTHETIC
+    """Where the new columns come from; `synthetic` as they were generated."""
     model_id: str | None = None
+    """The model that wrote the row, as it was asked for."""
     language: str | None = None
+    """The code of the language that the row was asked for in."""
     uuid: str = Field(default_factory=uuid_of_content)
+    """Identifies the row. It stays the same when the row is made again from recorded replies."""
     metadata: Metadata = Field(default_factory=dict)
+    """The values that the prompt was made of, such as topic and placeholders, and `prompt_index`, the number of its template."""
 
 
 class GenericPipelineDatasetConfig(PromptDatasetConfig):
@@ -389,8 +397,14 @@ def create_generic_pipeline_row_model(config: GenericPipelineDatasetConfig) -> t
 
 def _row_model(config: GenericPipelineDatasetConfig, kinds: Mapping[str, Any]) -> type[BaseModel]:
     """The same with these types of the columns of the source."""
-    fields: dict[str, Any] = {name: (kind, None) for name, kind in kinds.items()}
-    fields |= {name: (type_of(kind), ...) for name, kind in config.outputs.items()}
+    fields: dict[str, Any] = {
+        name: (kind, Field(None, description=f"The column {config.sources[name]} of the source."))
+        for name, kind in kinds.items()
+    }
+    fields |= {
+        name: (type_of(kind), Field(description="A new column, which the model wrote."))
+        for name, kind in config.outputs.items()
+    }
     fields |= {name: (info.annotation, info) for name, info in GenericPipelineRow.model_fields.items()}
     with foreign_warnings_ignored():
         return create_model(GenericPipelineRow.__name__, __doc__=GenericPipelineRow.__doc__, **fields)

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, Field, PrivateAttr, ValidationInfo, create_model, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationInfo, create_model, model_validator
 
 from datafast._util.config_model import Accepts, UserPath, default_of
 from datafast._util.foreign_warnings import foreign_warnings_ignored
@@ -56,6 +56,8 @@ __all__ = ["ComparisonRow", "JudgementDataset", "JudgementDatasetConfig", "Judge
 
 _CALLED = "source"  # in metadata
 _FIRST, _SECOND = "first", "second"
+COMPARED = "compared"
+"""The attribute of a row model that names its compared columns, of which formats for preferences make a better and a worse answer."""
 
 
 class Judgement(BaseModel):
@@ -81,23 +83,38 @@ class Comparison(BaseModel):
 class JudgementRow(BaseModel):
     """What a row of the source has beside its own columns: the mean of its scores, and how far apart they are."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     score: int | float
+    """The mean of the judges' scores."""
     spread: int | float
+    """How far apart the judges' scores are."""
     judgements: list[Judgement]
+    """What each judge says: its score and the reason."""
     uuid: str
+    """Identifies the row. One that the source has stays."""
 
 
 class ComparisonRow(BaseModel):
     """The same for two compared columns. `preferred` is the name of one, null where both have the same score; `steady` says whether
     each judge preferred the same one in both orders."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     first_score: int | float
+    """The mean score of the first of the compared columns."""
     second_score: int | float
+    """The mean score of the second."""
     preferred: str | None
+    """The name of the column with the higher score; null where both have the same."""
     margin: int | float
+    """How far apart the two scores are."""
     steady: bool
+    """Whether each judge preferred the same column in both orders."""
     judgements: list[Comparison]
+    """What each judge says of both columns."""
     uuid: str
+    """Identifies the row. One that the source has stays."""
 
 
 class JudgementDatasetConfig(JudgeFields, DatasetConfig):
@@ -328,11 +345,15 @@ def _row_model(config: JudgementDatasetConfig) -> type[BaseModel]:
     fields: dict[str, Any] = {}
     for name in config.shown_columns:
         kind = common_kind(config.rows.kinds.get(name, ())) or Any
-        fields[name] = (kind if kind is Any else kind | None, None)
+        told = Field(None, description="A column of the source.")
+        fields[name] = (kind if kind is Any else kind | None, told)
     for name, info in own.model_fields.items():
         fields.setdefault(name, (info.annotation, info))
     if config.tells_origin:
-        fields["metadata"] = (Metadata, ...)
+        fields["metadata"] = (Metadata, Field(description="Where the row comes from in its source."))
     # A column may have the name of an old method of pydantic's models, like `copy` or `json`: the row's value is what counts.
     with foreign_warnings_ignored():
-        return create_model(own.__name__, __doc__=own.__doc__, **fields)
+        made: type[BaseModel] = create_model(own.__name__, __doc__=own.__doc__, **fields)
+    if config.compare:
+        setattr(made, COMPARED, tuple(config.compare))
+    return made

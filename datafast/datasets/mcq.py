@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from datafast._util.config_model import Accepts, UserPath, default_of
 from datafast.datasets.by_source import BySourceDataset
@@ -34,6 +34,7 @@ from datafast.plan.defaults import DefaultPrompts, Edition, PromptText
 from datafast.plan.grid import Dimension, GridPlan
 from datafast.plan.items import WorkItem, digest
 from datafast.plan.template import Template
+from datafast.types import Pair
 
 __all__ = [
     "DEFAULT_DISTRACTOR_PROMPT",
@@ -88,20 +89,49 @@ class MCQSource(StrEnum):
 class MCQRow(BaseModel):
     """A row of a multiple-choice dataset. Rows of the first datafast, which have no options, can be read."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    prompt_document: ClassVar[str] = "source_document"
+    """What can stand before the prompt."""
+
     source_document: str
+    """The text that the question is about."""
     question: str
+    """The question, without its options."""
     correct_answer: str
+    """The right answer."""
     incorrect_answer_1: str
+    """A wrong answer."""
     incorrect_answer_2: str
+    """Another wrong answer."""
     incorrect_answer_3: str
+    """A third wrong answer."""
     options: list[str] = Field(default_factory=list)
+    """The four answers in the order in which they are shown."""
     answer_index: int | None = None
+    """Which of the options is right, counted from 0."""
     answer_letter: str | None = None
+    """The same as a letter."""
     mcq_source: MCQSource = MCQSource.SYNTHETIC
+    """Where the question comes from; `synthetic` as it was generated."""
     model_id: str | None = None
+    """The model that wrote the row, as it was asked for."""
     language: str | None = None
+    """The code of the language that the row was asked for in."""
     uuid: str = Field(default_factory=uuid_of_content)
+    """Identifies the row. It stays the same when the row is made again from recorded replies."""
     metadata: Metadata = Field(default_factory=dict)
+    """The values that the prompt was made of, such as topic and placeholders, and `prompt_index`, the number of its template."""
+
+    def as_pair(self) -> Pair:
+        """The question with its lettered options, and the letter of the right one."""
+        options, place = self.options, self.answer_index
+        if not options or place is None:
+            options = [self.incorrect_answer_1, self.incorrect_answer_2, self.incorrect_answer_3]
+            place = int.from_bytes(digest(self.question, self.correct_answer)) % len(_LETTERS)
+            options.insert(place, self.correct_answer)
+        listed = "\n".join(f"{letter}. {option}" for letter, option in zip(_LETTERS, options, strict=True))
+        return Pair(f"{self.question}\n\n{listed}", _LETTERS[place])
 
 
 class _Asked(ReplyModel):

@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from datafast._util.config_model import Accepts, UserPath, default_of
 from datafast.datasets.base import FanOutDataset
@@ -66,12 +66,23 @@ class TextSource(StrEnum):
 class TextRow(BaseModel):
     """A row of a raw text dataset."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     text: str
+    """The text."""
     text_source: TextSource = TextSource.SYNTHETIC
+    """Where the text comes from; `synthetic` as it was generated."""
     model_id: str | None = None
+    """The model that wrote the row, as it was asked for."""
     language: str | None = None
+    """The code of the language that the row was asked for in."""
     uuid: str = Field(default_factory=uuid_of_content)
+    """Identifies the row. It stays the same when the row is made again from recorded replies."""
     metadata: Metadata = Field(default_factory=dict)
+    """The values that the prompt was made of, such as topic and placeholders, and `prompt_index`, the number of its template."""
+
+    def as_text(self) -> str:
+        return self.text
 
 
 class RawDatasetConfig(PromptDatasetConfig):
@@ -79,6 +90,7 @@ class RawDatasetConfig(PromptDatasetConfig):
 
     prompt_names = TemplateNames("num_samples", "language_name", "document_type", "topic")
     default_prompts = DEFAULTS
+    own_metadata = ("prompt_index", "document_type", "topic")
 
     document_types: Accepts[Annotated[Sequence[str], TextInput("document_type", lines=True)], Iterable[Any] | Path]
     """Types of document, for example "tech blog". A list, a file, or a source with its column."""

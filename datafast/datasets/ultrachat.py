@@ -19,14 +19,14 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import orjson
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from datafast._util.config_model import Accepts, UserPath, default_of
 from datafast.datasets.base import FanOutDataset
 from datafast.datasets.config import Metadata, NonBlank, TemplateNames
 from datafast.datasets.inputs import origin, texts_dimension
 from datafast.datasets.pairing import given
-from datafast.datasets.row import uuid_of_content
+from datafast.datasets.row import TalkRow, uuid_of_content
 from datafast.datasets.topical import TopicalConfig, TopicalDataset
 from datafast.datasets.ultrachat_prompts import DEFAULTS, WITHOUT_PERSONAS
 from datafast.datasets.ultrachat_talk import Role, Talk, questions_model
@@ -49,21 +49,32 @@ __all__ = ["ChatRow", "Role", "UltrachatDataset", "UltrachatDatasetConfig"]
 ROLES: tuple[Role, ...] = ("question", "user", "assistant")
 
 
-class ChatRow(BaseModel):
+class ChatRow(TalkRow):
     """A row of a chat dataset. `model_id` is the assistant's."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     about_the_row: ClassVar[Collection[str]] = ("opening_question", "persona")
     """What stages do not count among its texts: the first message once more, and who says it."""
 
     opening_question: str
+    """The first thing that the user says."""
     messages: list[dict[str, str]]
+    """The conversation, message by message, each with `role` and `content`."""
     model_id: str | None = None
+    """The model that spoke as the assistant, as it was asked for."""
     user_model_id: str | None = None
+    """The model that played the user; null where no model did."""
     question_model_id: str | None = None
+    """The model that wrote the opening question."""
     language: str | None = None
+    """The code of the language that the row was asked for in."""
     uuid: str = Field(default_factory=uuid_of_content)
+    """Identifies the row. It stays the same when the row is made again from recorded replies."""
     metadata: Metadata = Field(default_factory=dict)
+    """The values that the prompt was made of, such as topic and placeholders, and `prompt_index`, the number of its template."""
     persona: str | None = None
+    """Who the user is; null where nobody in particular."""
 
 
 class UltrachatDatasetConfig(TopicalConfig):

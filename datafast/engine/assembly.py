@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from datafast._util.fd_limit import room
 from datafast._util.notify import warn_user
+from datafast._util.version import VERSION
 from datafast.engine.batches.lost import refuse_lost_batches
 from datafast.engine.calls.admission import Admission, Backoff, Gate
 from datafast.engine.calls.breaker import Breaker
@@ -32,6 +33,7 @@ from datafast.engine.stop import StopSignal
 from datafast.engine.winding_up import beside_the_loop
 from datafast.errors import ConfigError, ProviderError
 from datafast.plan.grid import spread
+from datafast.store.manifest import ABOUT
 from datafast.store.records import Spent
 from datafast.store.recovery import Opening, OpenOutput, open_output
 
@@ -94,7 +96,8 @@ async def assembled(job: Job, stop: StopSignal, emit: Emitter) -> AsyncIterator[
         fields=job.fields,
         reasoning=job.reasoning.place,
         decides=decider,
-        notes=job.notes,
+        notes=job.notes if job.about is None else {**job.notes, ABOUT: job.about()},
+        version=VERSION,
         made_for=job.made_for,
         located=job.located,
         lacking=None if job.targets is None else functools.partial(job.targets.lacking, job.plan),

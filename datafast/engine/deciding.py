@@ -43,6 +43,7 @@ class Decider:
         walk_names: the names of these.
         most_replaced: how often a row that they drop is made again; not if it is one of `for_good` that has dropped it.
         num_rows: how many rows the plan asks for.
+        beyond: see `datafast.store.verdicts.Decides`.
         looked_at: how many rows the last pass has looked at, of `expected`; for others to tell.
         unasked, asked_in_vain: see `datafast.store.verdicts.Decides`.
         missing_calls: the calls of the last pass that were never made, by route of the plan and role.
@@ -61,6 +62,7 @@ class Decider:
         self.for_good = frozenset({SURPLUS})
         self.num_rows = job.plan.num_rows
         self.looked_at = self.expected = 0
+        self.beyond: dict[int, int] | None = {} if job.targets is None else None
         self._unasked: dict[int, dict[int, int]] = {}
         self._unasked_before: dict[int, dict[int, int]] = {}
         self._alike: dict[tuple[tuple[int, int], ...], dict[int, int]] = {}
@@ -80,6 +82,7 @@ class Decider:
     ) -> _Verdicts:
         """See `datafast.store.verdicts.Decides`."""
         self.looked_at, self._since = 0, time.monotonic()
+        self.beyond = {}
         if each:
             self._unasked_before = self._unasked
             self._unasked, self._in_vain, self.missing_calls, self._examples = {}, set(), Counter(), []
@@ -146,6 +149,11 @@ class Decider:
                 self._why = f"{said_of_stage(error).removesuffix('.')}. {again}"
             logger.opt(exception=error).debug("A recorded row could not be decided about.")
         self._undecided += 1
+
+    def note_beyond(self, row: RecordedRow) -> None:
+        """Counts a dropped row for which there is no room."""
+        assert self.beyond is not None  # noqa: S101 - of this pass
+        self.beyond[row.item] = self.beyond.get(row.item, 0) | 1 << row.number
 
     def note_unasked(self, row: RecordedRow, unasked: Unasked) -> None:
         """Counts a row about which models have to be asked first."""
@@ -219,6 +227,8 @@ class _Verdicts:
                     said[place] = one.said._replace(drops=drops)
             if said[place].drops is None:
                 self._shown = row.key[:2]
+            elif self._most_replaced and self._walk.is_full(row.place.position):
+                self._decider.note_beyond(row)
         return said
 
     def _asked(self, rows: Sequence[RecordedRow]) -> dict[int, Decided | Unasked | Exception]:

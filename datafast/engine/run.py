@@ -19,6 +19,7 @@ from datafast.engine.calls.endpoint import Endpoint
 from datafast.engine.event_log import Emitter
 from datafast.engine.events import ItemDone, ItemFailed, RoundStarted, RowsSettled, RunEnded, RunStarted
 from datafast.engine.job import Job
+from datafast.engine.manifest import write_manifest
 from datafast.engine.outcomes import Outcome, Outcomes, failure_of
 from datafast.engine.preparation import combined
 from datafast.engine.reporting import remarks, report_of, why_stopped
@@ -59,6 +60,7 @@ async def run_job(job: Job, stop: StopSignal) -> RunReport:
             following = next_job(parts, run.judged)
             if following is None:
                 report = combined(reports.pop(), reports)
+                await write_manifest(parts)
                 run.end(report)
                 return report
             job = following

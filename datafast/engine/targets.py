@@ -229,6 +229,10 @@ class Room:
         self._left[stratum] -= 1
         return self._left[stratum] >= 0
 
+    def is_full(self, position: int) -> bool:
+        """Whether there is none for a row of the item at a position."""
+        return self._left[self._layout.stratum_at(position)] <= 0
+
 
 def _name_of(values: Mapping[str, str]) -> str:
     return orjson.dumps(list(values.values())).decode()

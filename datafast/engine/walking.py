@@ -47,6 +47,10 @@ class WalkInOrder:
         places = zip(by_row, positions or range(len(rows)), strict=False)
         return (partial(self._verdict, own, at) for own, at in places)
 
+    def is_full(self, position: int) -> bool:
+        """Whether there is no room any more for rows of an item, after those that were decided about so far."""
+        return self._room is not None and self._room.is_full(position)
+
     def _begin(self) -> None:
         walks = []
         for stage in self._stages:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from datafast.export.card_kept import BEGIN, Kept, closing_mark, kept_of, text_digest
+from datafast.export.card_kept import DEFAULT, Kept, closing_mark, kept_of, opening_mark, text_digest
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -80,12 +80,18 @@ class CardInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
-    """What is in the repository: rows per split, columns, and rows per value of `language` and `model_id`."""
+    """What is in one config of the repository: rows per split, columns, and rows per value of `language` and `model_id`."""
 
     repo_id: str
+    config_name: str = DEFAULT
     splits: Mapping[str, int]
     columns: Sequence[Column]
     counts: Mapping[str, Counter[str]]
+
+    @property
+    def folder(self) -> str:
+        """Where its files lie in the repository."""
+        return "data" if self.config_name == DEFAULT else self.config_name
 
 
 def front_matter(info: CardInfo, contents: Contents) -> dict[str, Any]:
@@ -93,14 +99,13 @@ def front_matter(info: CardInfo, contents: Contents) -> dict[str, Any]:
     codes = {
         code.lower().replace("_", "-").split("-")[0] for code in [*info.languages, *contents.counts.get("language", ())]
     }
-    size = next((name for limit, name in _SIZES if info.num_rows < limit), "n>10M")
-    files = [{"split": split, "path": f"data/{split}-*"} for split in contents.splits]
+    files = [{"split": split, "path": f"{contents.folder}/{split}-*"} for split in contents.splits]
     return {
         "language": sorted(codes.intersection(_ISO_639_1.split())) or None,
         "tags": list(_TAGS),
         "pretty_name": _one_line(info.title),
-        "size_categories": [size],
-        "configs": [{"config_name": "default", "data_files": files}],
+        "size_categories": [_size_category(info.num_rows)],
+        "configs": [{"config_name": contents.config_name, "data_files": files}],
     }
 
 
@@ -120,7 +125,8 @@ def readme(
     """
     from huggingface_hub import DatasetCardData
 
-    kept = kept_of(previous)
+    name = contents.config_name
+    kept = kept_of(previous, name)
     data = DatasetCardData()
     for key, value in kept.front.items():
         if key not in OWNED_KEYS:
@@ -130,7 +136,7 @@ def readme(
     data["language"] = sorted({*codes, *map(str, kept.languages)}) or None
     data["tags"] = kept.tags(front["tags"])
     data["pretty_name"] = kept.front.get("pretty_name") or redact(front["pretty_name"])
-    data["size_categories"] = front["size_categories"]
+    data["size_categories"] = [_size_category(sum(contents.splits.values()) + kept.rows_of_others)]
     for key in ("dataset_info", "configs"):
         data[key] = kept.with_others(key, front.get(key))
     head = f"---\n{data.to_yaml()}\n---\n"
@@ -141,22 +147,30 @@ def readme(
         digest = text_digest(between)
     if digest is None:  # there is no part of ours, or one of an earlier version, which stays as it is
         return f"{head}{kept.body}", notes
-    return f"{head}{_placed(f'{BEGIN}{between}{closing_mark(digest, head, codes)}', kept)}", notes
+    return f"{head}{_placed(f'{opening_mark(name)}{between}{closing_mark(digest, head, codes, name)}', kept)}", notes
+
+
+def _size_category(num_rows: int) -> str:
+    return next((name for limit, name in _SIZES if num_rows < limit), "n>10M")
 
 
 def _placed(section: str, kept: Kept) -> str:
     if kept.between is not None:
         return f"{kept.above}{section}{kept.below}"
+    if kept.has_other_parts:
+        return f"{kept.below.rstrip()}\n\n{section}\n"
     return f"{section}\n\n{kept.below.lstrip()}" if kept.below.strip() else f"{section}\n"
 
 
 def _section(info: CardInfo, contents: Contents) -> str:
+    is_default = contents.config_name == DEFAULT
+    loaded = f'"{contents.repo_id}"' if is_default else f'"{contents.repo_id}", "{contents.config_name}"'
     parts = [
-        f"# {_inline(info.title)}",
+        f"# {_inline(info.title if is_default else f'{info.title}: {contents.config_name}')}",
         f"{info.num_rows:,} rows of synthetic data ({_inline(info.kind)}), made with **datafast**.",
         *_simulated_note(info, contents),
         _table(("split", "rows"), [(name, f"{rows:,}") for name, rows in contents.splits.items()]),
-        _fence(f'from datasets import load_dataset\n\ndataset = load_dataset("{contents.repo_id}")', "python"),
+        _fence(f"from datasets import load_dataset\n\ndataset = load_dataset({loaded})", "python"),
         *_columns(contents.columns),
         *_count_table("Languages", "language", info.languages, contents.counts.get("language")),
         *_count_table("Models", "model", dict.fromkeys(info.models, ""), contents.counts.get("model_id")),

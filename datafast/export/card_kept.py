@@ -20,19 +20,18 @@ import orjson
 
 from datafast.errors import PublishError
 
-__all__ = ["BEGIN", "Kept", "closing_mark", "kept_of", "text_digest"]
+__all__ = ["BEGIN", "DEFAULT", "Kept", "closing_mark", "kept_of", "opening_mark", "text_digest"]
 
+DEFAULT = "default"
 BEGIN = "<!-- datafast:begin (rewritten by every push; write your own text above or below) -->"
 
 _FRONT_MATTER = re.compile(r"\A\s*---[ \t]*\r?\n(.*?\r?\n)??---[ \t]*(?:\r?\n|\Z)", re.DOTALL)
-_BEGIN = re.compile(rf"^{re.escape(BEGIN)}[ \t]*\r?$", re.MULTILINE)
-_END = re.compile(
-    r"^<!-- datafast:end(?: text=(?P<text>[0-9a-f]+) front=(?P<front>[0-9a-f]+) language=(?P<language>[a-z,]*))? -->[ \t]*\r?$",
-    re.MULTILINE,
-)
+_END = r"(?: text=(?P<text>[0-9a-f]+) front=(?P<front>[0-9a-f]+) language=(?P<language>[a-z,]*))? -->[ \t]*\r?$"
+_OTHER_END = re.compile(r"^<!-- datafast:end(?P<name> [\w.-]+)?" + _END, re.MULTILINE)
+_ANY_BEGIN = re.compile(r"^<!-- datafast:begin ", re.MULTILINE)
 _MARKS_READ = 20
-_DEFAULT = "default"
-_REWRITTEN = ("size_categories", "dataset_info", "configs")
+_REWRITTEN = ("dataset_info", "configs")
+_ONCE_REWRITTEN = ("size_categories", *_REWRITTEN)  # in the marks of earlier versions, when there was one config only
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +48,7 @@ class Kept:
 
     front: dict[str, Any]
     body: str
+    config_name: str
     above: str = ""
     between: str | None = None
     below: str
@@ -69,41 +69,76 @@ class Kept:
 
     def with_others(self, key: str, ours: Any) -> Any:
         """Our `configs` or `dataset_info` with those of other names."""
-        others = [entry for entry in _listed(self.front.get(key)) if _name_of(entry) != _DEFAULT]
-        if not others:
+        found, name = _listed(self.front.get(key)), self.config_name
+        if all(_name_of(entry) == name for entry in found):
             return ours
-        return [*(ours if isinstance(ours, list) else [{"config_name": _DEFAULT, **ours}]), *others]
+        entry = ours[0] if isinstance(ours, list) else {"config_name": name, **ours}
+        names = [_name_of(one) for one in found]
+        if name in names:
+            return [entry if _name_of(one) == name else one for one in found]
+        return [entry, *found] if name == DEFAULT else [*found, entry]
+
+    @property
+    def rows_of_others(self) -> int:
+        """How many rows the other configs have, as far as it is told."""
+        infos = [entry for entry in _listed(self.front.get("dataset_info")) if isinstance(entry, Mapping)]
+        splits = [one for info in infos if _name_of(info) != self.config_name for one in _listed(info.get("splits"))]
+        counts = [one.get("num_examples") for one in splits if isinstance(one, Mapping)]
+        return sum(count for count in counts if isinstance(count, int))
+
+    @property
+    def patterns_of_others(self) -> list[str]:
+        """The places of files, as patterns, that other configs name."""
+        configs = [entry for entry in _listed(self.front.get("configs")) if isinstance(entry, Mapping)]
+        named = [config.get("data_files") for config in configs if _name_of(config) != self.config_name]
+        return [pattern for value in named for pattern in _texts(value, but=("split",))]
+
+    @property
+    def has_other_parts(self) -> bool:
+        """Whether there is text of ours about other configs."""
+        return _ANY_BEGIN.search(f"{self.above}{self.below}") is not None
 
 
-def kept_of(content: str) -> Kept:
-    """What is kept of a README, '' for none.
+def kept_of(content: str, config_name: str = DEFAULT) -> Kept:
+    """What is kept of a README, '' for none, by a push of this config.
 
     Raises:
         PublishError: its front matter is not valid YAML.
     """
     front, body = _parted(content)
-    found = _our_part(body)
+    told, name = _listed(front.get("language")), config_name
+    found = _our_part(body, name)
     if found is None:
-        is_ours = "datafast" in _listed(front.get("tags"))
-        return Kept(front=front, body=body, below=body, languages=[] if is_ours else _listed(front.get("language")))
+        is_alone = all(_name_of(entry) == name for entry in _listed(front.get("configs")))
+        is_ours = is_alone and "datafast" in _listed(front.get("tags"))
+        return Kept(front=front, body=body, config_name=name, below=body, languages=[] if is_ours else told)
     start, begin, end = found
     between = body[begin.end() : end.start()]
     is_told = end["text"] is not None
-    written = end["language"].split(",") if is_told else _listed(front.get("language"))
+    around = f"{body[:start]}\n{body[end.end() :]}"
+    of_others = {code for mark in _OTHER_END.finditer(around) for code in (mark["language"] or "").split(",")}
+    written = (set(end["language"].split(",")) if is_told else set(told)) - of_others
+    digests = {_front_digest(front, name), _front_digest(front, name, _ONCE_REWRITTEN)}
     return Kept(
         front=front,
         body=body,
+        config_name=name,
         above=body[:start],
         between=between,
         below=body[end.end() :],
-        languages=[code for code in _listed(front.get("language")) if code not in written],
+        languages=[code for code in told if code not in written],
         digest=end["text"],
         has_other_text=is_told and text_digest(between) != end["text"],
-        has_other_front=is_told and _front_digest(front) != end["front"],
+        has_other_front=is_told and end["front"] not in digests,
     )
 
 
-def closing_mark(digest: str, front: str, languages: Sequence[str]) -> str:
+def opening_mark(config_name: str) -> str:
+    """The mark at the beginning of our part about a config."""
+    return BEGIN if config_name == DEFAULT else BEGIN.replace("begin", f"begin {config_name}", 1)
+
+
+def closing_mark(digest: str, front: str, languages: Sequence[str], config_name: str) -> str:
     """The mark at the end of our part: it tells the next push what this one wrote.
 
     Args:
@@ -111,7 +146,8 @@ def closing_mark(digest: str, front: str, languages: Sequence[str]) -> str:
         front: the front matter as it is written.
     """
     written, _ = _parted(front)
-    return f"<!-- datafast:end text={digest} front={_front_digest(written)} language={','.join(languages)} -->"
+    told = f"text={digest} front={_front_digest(written, config_name)} language={','.join(languages)}"
+    return f"<!-- datafast:end{_named(config_name)} {told} -->"
 
 
 def text_digest(text: str) -> str:
@@ -139,9 +175,15 @@ def _parted(content: str) -> tuple[dict[str, Any], str]:
     return (data, content[match.end() :]) if isinstance(data, dict) else ({}, content)
 
 
-def _our_part(body: str) -> tuple[int, re.Match[str], re.Match[str]] | None:
+def _named(config_name: str) -> str:
+    return "" if config_name == DEFAULT else f" {config_name}"
+
+
+def _our_part(body: str, config_name: str) -> tuple[int, re.Match[str], re.Match[str]] | None:
     """Where our part begins, and its marks. Texts of others may hold such marks too: the ones that fit each other are ours."""
-    begins, ends = (list(mark.finditer(body))[:_MARKS_READ] for mark in (_BEGIN, _END))
+    opening = rf"^{re.escape(opening_mark(config_name))}[ \t]*\r?$"
+    closing = rf"^<!-- datafast:end{re.escape(_named(config_name))}{_END}"
+    begins, ends = (list(re.finditer(mark, body, re.MULTILINE))[:_MARKS_READ] for mark in (opening, closing))
     for begin in begins:
         for end in ends:
             if end.start() > begin.end() and end["text"] == text_digest(body[begin.end() : end.start()]):
@@ -151,8 +193,9 @@ def _our_part(body: str) -> tuple[int, re.Match[str], re.Match[str]] | None:
     return None
 
 
-def _front_digest(front: Mapping[str, Any]) -> str:
-    ours = {key: [entry for entry in _listed(front.get(key)) if _name_of(entry) == _DEFAULT] for key in _REWRITTEN}
+def _front_digest(front: Mapping[str, Any], config_name: str, keys: Sequence[str] = _REWRITTEN) -> str:
+    # A size is of no config, and so of `default` here: marks of earlier versions hold it.
+    ours = {key: [entry for entry in _listed(front.get(key)) if _name_of(entry) == config_name] for key in keys}
     for entry in ours["dataset_info"]:
         if isinstance(entry, dict):
             ours["dataset_info"] = [{key: value for key, value in entry.items() if key != "config_name"}]
@@ -160,7 +203,16 @@ def _front_digest(front: Mapping[str, Any]) -> str:
 
 
 def _name_of(entry: Any) -> Any:
-    return entry.get("config_name", _DEFAULT) if isinstance(entry, Mapping) else _DEFAULT
+    return entry.get("config_name", DEFAULT) if isinstance(entry, Mapping) else DEFAULT
+
+
+def _texts(value: Any, *, but: Sequence[str]) -> list[str]:
+    """All texts within a value, without those under these keys."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, Mapping):
+        return [text for key, item in value.items() if key not in but for text in _texts(item, but=but)]
+    return [text for item in value for text in _texts(item, but=but)] if isinstance(value, list) else []
 
 
 def _listed(value: Any) -> list[Any]:

@@ -1,26 +1,52 @@
-"""The Hub's client, called so that whatever it raises is told by what it carries.
+"""The Hub's client, called so that whatever it raises is told by what it carries, and what passes is tried again.
 
 Each of its releases has error classes of its own, on top of another HTTP library: requests, httpx or httpx2. So an error is read by the
-answer that it holds (status, Retry-After) and by the general class that it belongs to, never by the client's own names.
+answer that it holds (status, Retry-After) and by the general class that it belongs to, never by the client's own names or words.
+
+Uploads go by LFS, over plain HTTP. Xet, the client's other way, is a compiled library with requests of its own, which these tries do not
+reach and no test of ours covers; it is used where the environment variable HF_HUB_DISABLE_XET is 0 (or false, no, off), which asks for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from json import JSONDecodeError
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Fault", "HubFailed", "asked", "chain", "told"]
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+__all__ = ["DELAYS_S", "Fault", "Hub", "HubFailed", "asked", "chain", "delays", "pause", "told", "without_xet"]
+
+DELAYS_S = (1.0, 2.0, 4.0, 8.0, 16.0)
+
+_MAX_RETRY_AFTER_S = 120.0
+_NO = frozenset(["0", "false", "no", "off"])
+_PASSING = frozenset([408, 425, 429])
+_CONFLICTS = frozenset([409, 412])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """What went wrong between us and the Hub: HTTP status (None: no answer) and seconds to wait, if it said so."""
+    """What went wrong between us and the Hub: HTTP status (None: no answer) and seconds to wait, if it said so.
+
+    Attributes:
+        passes: the same request may succeed later.
+        conflicts: the repository was changed by others meanwhile.
+    """
 
     status: int | None
     retry_after_s: float | None
     passes: bool
+
+    @property
+    def conflicts(self) -> bool:
+        return self.status in _CONFLICTS
 
     @classmethod
     def of(cls, error: BaseException) -> Fault:
@@ -30,7 +56,7 @@ class Fault:
         response = next((found for link in links if (found := getattr(link, "response", None)) is not None), None)
         if response is not None:
             status = int(response.status_code)
-            passes = status in (408, 412, 429) or status >= 500
+            passes = status in _PASSING or status >= 500
             return cls(status=status, retry_after_s=_seconds(response.headers.get("Retry-After")), passes=passes)
         # An answer that is not JSON comes from a gateway before the Hub.
         is_offline = any(isinstance(link, OfflineModeIsEnabled) for link in links)
@@ -60,6 +86,82 @@ def asked(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         return function(*arguments, **options)
     except Exception as error:  # noqa: BLE001 - see above
         raise HubFailed(error) from None
+
+
+def delays() -> Iterator[float | None]:
+    """Seconds to wait after each try; None after the last one."""
+    yield from DELAYS_S
+    yield None
+
+
+def pause(failed: HubFailed, delay_s: float | None) -> None:
+    """Waits before the next try, as long as the Hub says, else `delay_s`.
+
+    Raises:
+        HubFailed: there is no next try (None), or the Hub wants a longer wait than a push is worth.
+    """
+    asked_for = failed.fault.retry_after_s
+    if delay_s is None or (asked_for or 0.0) > _MAX_RETRY_AFTER_S:
+        raise failed
+    time.sleep(delay_s if asked_for is None else asked_for)
+
+
+class Hub:
+    """A Hub as the holder of a token meets it."""
+
+    def __init__(self, endpoint: str, token: str) -> None:
+        from huggingface_hub import HfApi
+
+        self.endpoint = endpoint
+        self.api: HfApi = HfApi(endpoint=endpoint, token=token)
+
+    def ask(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        """What a function of the client returns, tried again while its failures pass.
+
+        Raises:
+            HubFailed: it fails for good.
+        """
+        waits = delays()
+        while True:
+            try:
+                return asked(function, *arguments, **options)
+            except HubFailed as failed:
+                if not failed.fault.passes:
+                    raise
+                pause(failed, next(waits))
+
+
+class _WithoutXet:
+    """Uploads go by LFS inside, unless Xet is asked for. The client has one switch for the whole process: it is off
+    while any push is under way."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._before = False
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        from huggingface_hub import constants
+
+        if os.environ.get("HF_HUB_DISABLE_XET", "").strip().lower() in _NO:
+            yield
+            return
+        with self._lock:
+            if not self._inside:
+                self._before = constants.HF_HUB_DISABLE_XET
+                constants.HF_HUB_DISABLE_XET = True
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._inside -= 1
+                if not self._inside:
+                    constants.HF_HUB_DISABLE_XET = self._before
+
+
+without_xet = _WithoutXet()
 
 
 def chain(error: BaseException) -> list[BaseException]:

@@ -21,7 +21,7 @@ from datafast.sources.field import is_source_spec, said_in_one
 from datafast.sources.opening import is_source, open_source
 from datafast.sources.source import Source
 
-__all__ = ["AgainstStage", "EarlierInput", "EarlierRows"]
+__all__ = ["AgainstStage", "EarlierInput", "EarlierRows", "are_rows"]
 
 _AT_ONCE = 512
 
@@ -110,7 +110,7 @@ class EarlierInput:
 
     def _read(self, value: Any, info: ValidationInfo) -> list[EarlierRows]:
         folder = (info.context or {}).get("folder")
-        given = value if isinstance(value, list | tuple) and not _are_rows(value) else [value]
+        given = value if isinstance(value, list | tuple) and not are_rows(value) else [value]
         return [_earlier(one, folder) for one in given]
 
     @staticmethod
@@ -118,7 +118,8 @@ class EarlierInput:
         return [earlier.written for earlier in value]
 
 
-def _are_rows(values: list[Any] | tuple[Any, ...]) -> bool:
+def are_rows(values: list[Any] | tuple[Any, ...]) -> bool:
+    """Whether a list holds rows, rather than sources of rows."""
     return any(isinstance(value, Mapping) and not is_source_spec(value) for value in values)
 
 

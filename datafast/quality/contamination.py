@@ -3,6 +3,7 @@
 quality:
   - {stage: contamination, against: {source: benchmark.jsonl, column: question}}
   - {stage: contamination, against: {source: "tests/*.parquet", column: prompt}, ngram: 8, max_share: 0.1}
+  - {stage: contamination, against: [benchmark.jsonl, {source: more.csv, column: question}]}
 
 Method: runs of `ngram` words, without punctuation and case, after Brown et al. (2020), Language Models are Few-Shot Learners,
 arXiv:2005.14165, appendix C. A text of the test that is shorter than a run counts as a whole. In scripts without spaces letters count in
@@ -14,7 +15,7 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from hashlib import blake2b
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -23,8 +24,7 @@ from pydantic import BaseModel, Field, PrivateAttr
 
 from datafast._util.config_model import Accepts
 from datafast.quality.base import KEEP, TextStage, Verdict, drop
-from datafast.sources.field import TextInput
-from datafast.sources.source import SourceTexts
+from datafast.quality.known_texts import KnownInput, KnownTexts
 
 if TYPE_CHECKING:
     from datafast.plan.items import WorkItem
@@ -43,47 +43,33 @@ class ContaminationStage(TextStage):
     stage: Literal["contamination"] = "contamination"
     """Drops rows that share runs of words with texts that a model will be tested on."""
 
-    against: Accepts[Annotated[Sequence[str], TextInput("test")], Iterable[Any] | Path]
-    """The texts of the test. A list, a file, or a source with its column."""
+    against: Accepts[Annotated[KnownTexts, KnownInput()], Iterable[Any] | Path]
+    """The texts of the test: a file, a source with its column, or a list of these and of texts."""
     ngram: int = Field(default=13, ge=4, le=50)
     """The number of words in a run."""
     max_share: float = Field(default=0.0, ge=0, lt=1)
     """The share of a row's runs that may be in the test."""
 
-    _known: _Runs | None = PrivateAttr(default=None)
+    _known: list[tuple[str, _Runs]] | None = PrivateAttr(default=None)
 
     def check(self, row_model: type[BaseModel]) -> None:
         super().check(row_model)
-        self._known = _Runs(self.against, self.ngram)
+        self._known = [(name, _Runs(texts, self.ngram)) for name, texts in self.against.named]
 
     def files(self) -> Iterator[Path]:
-        if isinstance(self.against, SourceTexts):
-            yield from self.against.files
+        yield from self.against.files
 
     def settings(self) -> dict[str, Any]:
-        read = self.against.digest.hex() if isinstance(self.against, SourceTexts) else _digest(self.against)
-        return {**super().settings(), "against": read}
+        return {**super().settings(), "against": self.against.digest}
 
     def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
         if self._known is None:
             self.check(type(row))
         assert self._known is not None  # noqa: S101 - check has just made it
-        shares = [self._known.share_in(text) for text in self.texts(row)]
-        most = max(shares, default=0.0)
-        if most <= self.max_share:
-            return KEEP
-        return drop(f"words of {self._name}", round(most, 3))
-
-    @property
-    def _name(self) -> str:
-        return self.against.name if isinstance(self.against, SourceTexts) else "the test"
-
-
-def _digest(texts: Sequence[str]) -> str:
-    found = blake2b(digest_size=16)
-    for text in texts:
-        found.update(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest())
-    return found.hexdigest()
+        words = list(map(_words, self.texts(row)))
+        shares = [(max(map(known.share_in, words), default=0.0), name) for name, known in self._known]
+        most, name = max(shares, key=itemgetter(0))
+        return KEEP if most <= self.max_share else drop(f"words of {name}", round(most, 3))
 
 
 class _Runs:
@@ -102,9 +88,8 @@ class _Runs:
         self._long = np.unique(np.frombuffer(hashes, np.int64))
         self._short = {length: frozenset(found) for length, found in short.items()}
 
-    def share_in(self, text: str) -> float:
-        """The share of a text's runs that are known; 1 if it holds a whole short text."""
-        words = _words(text)
+    def share_in(self, words: Sequence[str]) -> float:
+        """The share of the runs of a text's words that are known; 1 if it holds a whole short text."""
         for length, known in self._short.items():
             if not known.isdisjoint(_hashes(words, length)):
                 return 1.0

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from datafast._util.manifest import is_manifest
 from datafast._util.notify import warn_user
 from datafast._util.user_path import is_file, is_folder, is_special
 from datafast.errors import ConfigError
@@ -127,14 +128,14 @@ def _matching(pattern: Path, reading: Reading) -> list[str]:
 
 
 def _below(folder: Path, reading: Reading, pattern: str = "**/*") -> list[str]:
-    """The files below a folder that are neither hidden nor copies of sources beside a ledger."""
+    """The files below a folder that are neither hidden, nor copies of sources beside a ledger, nor manifests of outputs."""
     copies = None if reading.spool is None else reading.spool.resolve()
 
     def is_left_out(path: Path) -> bool:
         parts = path.relative_to(folder).parts
         if any(name.startswith(".") or name.endswith(COPIES) for name in parts):
             return True
-        return copies is not None and copies in path.resolve().parents
+        return is_manifest(path) or (copies is not None and copies in path.resolve().parents)
 
     return sorted(str(path) for path in folder.glob(pattern) if is_file(path) and not is_left_out(path))
 

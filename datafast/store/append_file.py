@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 from pathlib import Path
 
@@ -19,7 +20,7 @@ class AppendFile:
     When `append` has returned, its data survives the death of the process; after `sync` also a power cut.
     """
 
-    def __init__(self, path: Path, *, what: str) -> None:
+    def __init__(self, path: Path, *, what: str, keeps_hash: bool = False) -> None:
         self.path = path
         self._what = what
         try:
@@ -27,6 +28,12 @@ class AppendFile:
         except OSError as error:
             raise self._error(error) from error
         self.size = os.fstat(self._fd).st_size
+        self._hash = hashlib.sha256() if keeps_hash and not self.size else None
+
+    @property
+    def sha256(self) -> str | None:
+        """The SHA-256 of all that was appended, if it was empty when it was opened and is asked to keep one."""
+        return None if self._hash is None else self._hash.hexdigest()
 
     def append(self, data: bytes) -> None:
         """Appends all of `data`, in one write if the system allows it.
@@ -42,9 +49,12 @@ class AppendFile:
             self.cut(self.size)  # a part of a record would hide every record after it
             raise self._error(error) from error
         self.size += len(data)
+        if self._hash is not None:
+            self._hash.update(data)
 
     def cut(self, size: int) -> None:
         """Removes the bytes beyond `size` after an error. If even this fails, the next start repairs the file."""
+        self._hash = None
         with contextlib.suppress(OSError):
             os.ftruncate(self._fd, size)
             self.size = size

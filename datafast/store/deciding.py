@@ -17,7 +17,6 @@ from typing import IO
 import orjson
 
 from datafast.store.compaction import behind_link
-from datafast.store.generations import arrange
 from datafast.store.ledger import Ledger
 from datafast.store.recorded_rows import recorded_rows
 from datafast.store.reversing import Changes, Texts, apply, note, spool_in
@@ -52,26 +51,19 @@ def decide_where_changed(rows: Path, ledger: Ledger, decides: Decides, *, tries_
 
 
 def settle(rows: Path, ledger: Ledger, decides: Decides) -> Reversed | None:
-    """Compares all recorded rows with each other if any has come or gone since that was last done, and decides about all if models were
-    still to be asked about some. None if there is neither.
+    """Compares all recorded rows with each other if any has come or gone since that was last done, or if what others have pushed out is to
+    be made again now that all are there; and decides about all if models were still to be asked about some. None if there is neither.
 
     Raises:
         As `decide_where_changed`.
     """
     each = bool(ledger.meta("unasked"))
-    is_settled = ledger.is_settled or decides.walks == "[]"
-    if not ledger.has_rows or (not each and is_settled and ledger.walks == decides.walks):
-        return _rows_to_replace(ledger, decides)
-    return _decide(rows, ledger, decides, each=each)
-
-
-def _rows_to_replace(ledger: Ledger, decides: Decides) -> Reversed | None:
-    """Rows that were dropped before all others were there, and are to be made again now. None if there are none."""
-    if not decides.most_replaced:
+    is_settled = (ledger.is_settled or decides.walks == "[]") and ledger.walks == decides.walks
+    if is_settled and decides.most_replaced and ledger.is_waiting:
+        is_settled = ledger.counts(decides.num_rows).pending > 0
+    if not ledger.has_rows or (not each and is_settled):
         return None
-    with ledger.transaction():
-        found = Reversed(to_replace=arrange(ledger, decides))
-    return found if found.to_replace else None
+    return _decide(rows, ledger, decides, each=each)
 
 
 def _decide(rows: Path, ledger: Ledger, decides: Decides, *, each: bool, tries_again: bool = False) -> Reversed:

@@ -7,7 +7,7 @@ JSONL follows from the others: they are numbered without a gap.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import groupby
 from operator import itemgetter
 from typing import NamedTuple
@@ -52,8 +52,10 @@ def arrange(ledger: Ledger, decides: Decides, *, moved: Iterable[int] = ()) -> i
     hidden: list[int] = []
     opened: dict[int, int] = {}
     failed = set(moved)
+    waiting = False
     for slot in _slots(ledger):
-        counts = _counting(slot, most, for_good)
+        counts = _counting(slot, most, for_good, decides.beyond)
+        waiting |= counts is not None and slot.stages[counts] in decides.walk_names
         for number, (row, was_hidden) in enumerate(zip(slot.ids, slot.is_hidden, strict=True)):
             if was_hidden != (number != counts):
                 (shown if was_hidden else hidden).append(row)
@@ -65,6 +67,7 @@ def arrange(ledger: Ledger, decides: Decides, *, moved: Iterable[int] = ()) -> i
     ledger.filtered.hide(shown, is_hidden=False)
     ledger.open_done(opened)
     ledger.recount_failed(failed)
+    ledger.note_waiting(is_waiting=waiting and not is_complete)
     return sum(opened.values())
 
 
@@ -82,13 +85,16 @@ def _slots(ledger: Ledger) -> Iterator[_Slot]:
         )
 
 
-def _counting(slot: _Slot, most: int, for_good: Collection[str]) -> int | None:
+def _counting(slot: _Slot, most: int, for_good: Collection[str], beyond: Mapping[int, int] | None) -> int | None:
     """Which of the dropped generations counts as filtered; None where the row is in the file, or is to be made again."""
     if slot.is_shown:
         return None
     last = max((number for number, stage in enumerate(slot.stages[: most + 1]) if stage), default=None)
     was_counted = not all(slot.is_hidden)
-    is_for_good = last is not None and slot.stages[last] in for_good
+    stays = (
+        was_counted and slot.state is ItemState.DONE if beyond is None else beyond.get(slot.item, 0) >> slot.number & 1
+    )
+    is_for_good = last is not None and (slot.stages[last] in for_good or stays)
     if len(slot.ids) > most or is_for_good or (slot.state is ItemState.FAILED and was_counted):
         return last
     return None

@@ -59,18 +59,24 @@ from datafast.store.row_values import (
     item_values,
     masks_from,
 )
+from datafast.store.scans import Scans
 
 __all__ = ["Ledger"]
 
 _AT_ONCE = 10_000
 _ITEM = "?,?,?,?,?,?,?,?,nullif(?,''),nullif(?,'')"
 
+_EARLIER = "earlier"  # a version that did not note itself
 _LOST = "FROM failures f CROSS JOIN items i ON i.id = f.item WHERE i.state = 0 AND i.kept IS NOT NULL"
 _REMOVED = "SELECT coalesce(sum(rows_written), 0) FROM items WHERE state = 3 AND state != 1"
 
 
 class Ledger:
-    """The SQLite file. Methods that write are called inside `transaction()` unless they say otherwise."""
+    """The SQLite file. Methods that write are called inside `transaction()` unless they say otherwise.
+
+    Attributes:
+        rewrites: how often the JSONL was made anew, or cut, since this was opened.
+    """
 
     def __init__(self, path: Path, *, full_durability: bool = False, read_only: bool = False) -> None:
         self.path = path
@@ -94,6 +100,8 @@ class Ledger:
         self.filtered = FilteredTable(self._db)
         self.changed = ChangedTable(self._db)
         self.contexts = ContextTable(self._db)
+        self.scans = Scans(self._db)
+        self.rewrites = 0
 
     def unreadable(self, error: sqlite3.Error) -> OutputError:
         """The error for a damaged file."""
@@ -378,6 +386,7 @@ class Ledger:
             lost[append.item] = lost.get(append.item, 0) | append.slots
         self.lose_rows(lost)
         self._db.execute("DELETE FROM appends WHERE start + size > ?", (end,))
+        self._note_rewrite()
         self.filtered.forget_places_after_last()
 
     def lose_rows(self, lost: Mapping[int, int]) -> None:
@@ -404,6 +413,7 @@ class Ledger:
             renumbered: whether their ids are others than before.
         """
         self._db.execute("DELETE FROM appends")
+        self._note_rewrite()
         self.appends.put(appends)
         self.filtered.forget_places(all_of_them=renumbered)
         self._db.executemany(
@@ -415,6 +425,31 @@ class Ledger:
             self.put_items([replace(item, slots=slots)])
             self.filtered.forget_but(item.id, slots, first=cut[item.id])
             self.changed.forget_but(item.id, slots, first=cut[item.id])
+
+    def _note_rewrite(self) -> None:
+        self.rewrites += 1
+        self.set_meta("hashed", "")
+
+    @property
+    def hashed(self) -> str | None:
+        """The SHA-256 of the JSONL as it is committed; None if it is not known."""
+        size, sha256 = orjson.loads(self.meta("hashed") or "[null, null]")
+        return sha256 if size == self.appends.committed_size() else None
+
+    def note_hash(self, sha256: str) -> None:
+        """Keeps it."""
+        self.set_meta("hashed", orjson.dumps([self.appends.committed_size(), sha256]).decode())
+
+    @property
+    def versions(self) -> list[str]:
+        """The versions of the package that have worked on it and noted that, oldest first."""
+        return list(orjson.loads(self.meta("versions") or "[]"))
+
+    def note_version(self, version: str) -> None:
+        """Notes that a version works on it."""
+        known = self.versions or ([_EARLIER] if self.max_id("items") else [])
+        if version not in known:
+            self.set_meta("versions", orjson.dumps([*known, version]).decode())
 
     # -- what rows look like
 
@@ -525,6 +560,15 @@ class Ledger:
         """Notes that a row has come or gone, so that those that are there have to be compared anew."""
         if self.is_settled:
             self.set_meta("unsettled", "1")
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether rows were dropped because of others, and are to be made again once all are there."""
+        return bool(self.meta("waiting"))
+
+    def note_waiting(self, *, is_waiting: bool) -> None:
+        if self.is_waiting != is_waiting:
+            self.set_meta("waiting", "1" if is_waiting else "")
 
     # -- failures
 

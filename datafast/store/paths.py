@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from datafast._util.manifest import MANIFEST
 from datafast.errors import ConfigError
 
 __all__ = ["OutputPaths", "UsedFile", "refuse_shared"]
@@ -32,6 +33,10 @@ class OutputPaths:
     @property
     def journal(self) -> Path:
         return _beside(self.ledger, "-replies")
+
+    @property
+    def manifest(self) -> Path:
+        return _beside(self.rows, MANIFEST)
 
     def spool(self, name: str) -> Path:
         """A file for what goes into a batch, or comes from one. It is there only while the run needs it."""
@@ -61,7 +66,7 @@ class OutputPaths:
 
         SQLite deletes a side file without its ledger, but a ledger without its side files is as it was when the journal began.
         """
-        return [*self._of_sqlite, self.ledger, self.journal, self.rows]
+        return [self.manifest, *self._of_sqlite, self.ledger, self.journal, self.rows]
 
     @property
     def _of_sqlite(self) -> list[Path]:
@@ -70,6 +75,7 @@ class OutputPaths:
     def used(self, rows: str, ledger: str) -> Iterator[UsedFile]:
         """All of them, as files that a run writes. `rows` and `ledger` name the fields that they come from."""
         yield UsedFile(rows, self.rows, written=True)
+        yield UsedFile(rows, self.manifest, written=True)
         yield UsedFile(ledger, self.ledger, written=True)
         for path in (*self._of_sqlite, self.journal, *self.locks):
             yield UsedFile(ledger, path, written=True)

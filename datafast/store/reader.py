@@ -20,7 +20,6 @@ from datafast.store.ledger import Ledger
 from datafast.store.migrations import FORMAT
 from datafast.store.records import FailureRow, ItemRecord, Recorded
 from datafast.store.row_values import call_values, item_values
-from datafast.store.scans import Scans
 from datafast.store.unrecorded import Pricing, read_unrecorded
 
 __all__ = ["Bill", "LedgerReader", "PastCall"]
@@ -53,7 +52,6 @@ class LedgerReader(Ledger):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, read_only=True)
-        self.scans = Scans(self._db)
 
     def __enter__(self) -> Self:
         return self

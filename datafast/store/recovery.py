@@ -92,6 +92,7 @@ class Opening:
         made_for: the ledger of the output for which this one is made, if it serves others; an empty path for none.
         notes: what `datafast status` shows: the kind, the config file, the command.
         located: where the items of the output were found in the plan a moment ago, if they were looked for.
+        version: of the package, for what is told later about how the rows were made.
         lacking: given the ledger, rows that are to come beyond those of the plan, which count as requested.
     """
 
@@ -109,6 +110,7 @@ class Opening:
     notes: Mapping[str, Any] = field(default_factory=dict)
     made_for: Path | None = None
     located: Located | None = None
+    version: str = ""
     lacking: Callable[[Ledger], int] | None = None
 
     @property
@@ -286,10 +288,11 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
             for name, value in {**how.notes, **size, "stop_reason": ""}.items():
                 ledger.set_meta(name, value)
             ledger.note_opening()
+            ledger.note_version(how.version)
             if how.made_for is not None:
                 ledger.calls.begin_for(how.made_for)
         counts = ledger.counts()
-        rows = AppendFile(paths.rows, what="output file")
+        rows = AppendFile(paths.rows, what="output file", keeps_hash=True)
         store = Store(
             rows=rows,
             ledger=ledger,

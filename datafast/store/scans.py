@@ -15,6 +15,7 @@ from datafast.store.records import DEFAULT_FORMAT
 __all__ = ["ScannedAppend", "ScannedCall", "ScannedDrop", "ScannedFailure", "Scans"]
 
 _PAGE = 20_000
+_FEW = 1_000  # with their replies
 _AT_ONCE = 500
 
 
@@ -67,6 +68,17 @@ class Scans:
         for row in self._pages(query):
             yield ScannedCall._make(row)
 
+    def replies(self, *, after: int = 0) -> Iterator[tuple[int, str, bytes, str]]:
+        """The replies of models that are newer than the call with this id: id, provider, raw reply, wire format."""
+        query = f"SELECT id, provider, raw, coalesce(format, '{DEFAULT_FORMAT}') FROM calls"  # noqa: S608 - our own text
+        return self._pages(query, first=after, page=_FEW, also="AND attempts > 0")
+
+    def sent(self, *, after: int = 0) -> tuple[float, float] | None:
+        """When the first and the last of these were asked for; None if there are none."""
+        query = "SELECT min(sent_at), max(sent_at) FROM calls WHERE id > ? AND attempts > 0"
+        first, last = self._db.execute(query, (after,)).fetchone()
+        return None if first is None else (first, last)
+
     def appends(self) -> Iterator[ScannedAppend]:
         """Those that have rows, in the order of the file."""
         for row in self._pages("SELECT id, item, start, size, crc, num_rows FROM appends"):
@@ -95,9 +107,11 @@ class Scans:
             query = f"SELECT id, raw, coalesce(format, ?) FROM calls WHERE id IN ({marks})"  # noqa: S608 - question marks
             yield from self._db.execute(query, (DEFAULT_FORMAT, *part)).fetchall()
 
-    def _pages(self, select: str, key: str = "id") -> Iterator[tuple[Any, ...]]:
-        """All rows of a query, whose first column is the `key`, by rising keys."""
-        last = 0
-        while page := self._db.execute(f"{select} WHERE {key} > ? ORDER BY {key} LIMIT ?", (last, _PAGE)).fetchall():
-            yield from page
-            last = page[-1][0]
+    def _pages(
+        self, select: str, key: str = "id", *, first: int = 0, page: int = _PAGE, also: str = ""
+    ) -> Iterator[Any]:
+        """All rows of a query behind the first, whose first column is the `key`, by rising keys."""
+        query = f"{select} WHERE {key} > ? {also} ORDER BY {key} LIMIT ?"
+        while found := self._db.execute(query, (first, page)).fetchall():
+            yield from found
+            first = found[-1][0]

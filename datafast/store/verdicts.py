@@ -113,6 +113,8 @@ class Decides(Protocol):
         walk_names: the names of these.
         most_replaced: how often a row that they drop is made again; not if it is one of `for_good` that has dropped it.
         num_rows: how many rows the plan asks for.
+        beyond: of the last pass, dropped rows that could not be in the file if they were made again either, because others fill their
+            targets, as bit masks by the ids of their items; None if there are targets and there was no pass yet.
         unasked: of the last pass, the rows about which models have to be asked first, as bit masks by the ids of their items and by
             generation.
         asked_in_vain: those of these items about which models were asked, and gave no usable answer.
@@ -125,6 +127,8 @@ class Decides(Protocol):
     for_good: frozenset[str]
     num_rows: int
 
+    @property
+    def beyond(self) -> Mapping[int, int] | None: ...
     @property
     def unasked(self) -> Mapping[int, Mapping[int, int]]: ...
     @property

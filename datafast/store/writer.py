@@ -114,12 +114,18 @@ class Store:
             take_requests=self._reservations.take,
             take_call_id=self._take_call_id,
         )
+        self._rewrites = ledger.rewrites
         self._closed = False
         self.saved: list[Path] = []
 
     @property
     def path(self) -> Path:
         return self._rows.path
+
+    @property
+    def sha256(self) -> str | None:
+        """The SHA-256 of the rows; None where they were not all appended by this run, one after another."""
+        return self._rows.sha256 if self._ledger.rewrites == self._rewrites else None
 
     @property
     def broken(self) -> OutputWriteError | None:

@@ -256,8 +256,8 @@ def test_without_stages_and_alarms_there_are_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({}, "refusal_rate: No alarm is given"),
-        ({"after": 10}, "refusal_rate: No alarm is given"),
+        ({}, "There is no alarm in it"),
+        ({"after": 10}, "There is no alarm in it"),
         ({"refusal_rate": 1.5}, "less than 1"),
         ({"refusal_rat": 0.1}, "There is no such field. Did you mean 'refusal_rate'"),
         ({"failure_rate": 0.1, "action": "halt"}, "'warn', 'pause' or 'stop'"),

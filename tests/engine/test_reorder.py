@@ -194,6 +194,7 @@ def test_rows_that_were_begun_without_an_order_are_put_in_order(tmp_path: Path) 
     assert sorted(path.name for path in tmp_path.glob("out.jsonl*") if "lock" not in path.name) == [
         "out.jsonl",
         "out.jsonl.ledger",
+        "out.jsonl.manifest.json",
     ]
 
 

@@ -63,6 +63,7 @@ def test_a_second_run_makes_no_call_and_changes_no_byte(tmp_path: Path, provider
         "out.jsonl",
         "out.jsonl.ledger",
         "out.jsonl.ledger-lock",
+        "out.jsonl.manifest.json",
         "requests",
     }
 

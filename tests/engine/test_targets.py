@@ -252,6 +252,24 @@ def test_nothing_is_bought_again_when_targets_go_and_come_back(tmp_path: Path) -
     assert sorted(out(tmp_path), key=str) == sorted(rows, key=str)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_rows_for_which_there_is_no_room_are_not_made_again(tmp_path: Path, seed: int) -> None:
+    languages = {"en": "English", "fr": "French"}
+    one: Any = {"quality": [accepting({"en": 0.5, "fr": 0.7}, seed)], "regenerate": 3, "languages": languages}
+    other: Any = {"quality": [accepting({"en": 0.3, "fr": 0.6}, seed + 10)], "regenerate": 0, "languages": languages}
+    target = {"by": "language", "each": 12}
+    first = made(tmp_path, target, **one)
+    assert (first.written, first.pending) == (24, 0)
+    before = (tmp_path / "out.jsonl").read_bytes()
+    assert made(tmp_path, target, **other).written == 24  # with draws that the first setting does not need
+    again = made(tmp_path, target, **one)
+    assert (again.calls, again.written, again.pending) == (0, 24, 0)
+    assert (tmp_path / "out.jsonl").read_bytes() == before
+    assert made(tmp_path, target, **one).calls == 0
+    more = made(tmp_path, {"by": "language", "each": 40}, **one)
+    assert (more.written, more.pending) == (80, 0)
+
+
 def test_failed_rows_are_replaced_and_their_failure_is_no_failure_of_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -114,11 +114,11 @@ def uuids(hub: HubServer, split: str) -> list[str]:
 
 
 def load(hub: HubServer, tmp_path: Path, *repos: str) -> dict[str, Any]:
-    """What `datasets.load_dataset` gives for each repository in a fresh process: {repo: {split: rows}}."""
+    """What `datasets.load_dataset` gives for each repository, or config (`repo:config`), in a fresh process: {repo: {split: rows}}."""
     script = (
         "import json, sys, datasets\n"
         "datasets.disable_progress_bars()\n"
-        "found = {repo: datasets.load_dataset(repo) for repo in sys.argv[1:]}\n"
+        "found = {repo: datasets.load_dataset(*repo.split(':')) for repo in sys.argv[1:]}\n"
         "print(json.dumps({repo: {split: list(rows) for split, rows in data.items()} for repo, data in found.items()}))"
     )
     keep = {key: value for key, value in os.environ.items() if key != "PYTHONWARNINGS"}

@@ -90,14 +90,14 @@ def test_configs_of_others_stay_with_what_is_told_of_them(hub: HubServer, source
         found = front(hub)
         assert [entry["config_name"] for entry in found["configs"]] == ["default", "extra"]
         assert [entry["split"] for entry in found["configs"][0]["data_files"]] == ["train", "test"]
-        assert [entry["config_name"] for entry in found["dataset_info"]] == ["default", "extra"]
+        assert [entry["config_name"] for entry in found["dataset_info"]] == ["extra", "default"]
 
 
 def test_a_change_of_our_own_keys_is_told_of(hub: HubServer, source: Path) -> None:
     push(source)
     edit(hub, lambda text: text.replace("path: data/train-*", "path: data/*"))
     with pytest.warns(
-        DatafastWarning, match=r"In the front matter of README\.md size_categories or .* was changed on the Hub"
+        DatafastWarning, match=r"In the front matter of README\.md dataset_info or configs was changed on the Hub"
     ):
         push(source)
     assert front(hub)["configs"][0]["data_files"] == [{"split": "train", "path": "data/train-*"}]

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+WHO = "GET /api/whoami-v2"
+
+
 def test_pushed_rows_load_back_exactly_with_every_column_typed(hub: HubServer, tmp_path: Path) -> None:
     texts, preferences = text_rows(10), preference_rows(7)
     url = push(write(tmp_path / "a.jsonl", texts), train_size=0.8, seed=20250304)
@@ -130,12 +133,12 @@ def test_an_80_20_split_of_few_rows_has_no_empty_part(
 
 
 @pytest.mark.parametrize(("count", "message"), [(0, "has no rows"), (1, "at least 2 rows")])
-def test_too_few_rows_to_split_are_refused_before_any_request(
+def test_too_few_rows_to_split_are_refused_before_anything_is_sent(
     hub: HubServer, tmp_path: Path, count: int, message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         push(write(tmp_path / "few.jsonl", text_rows(count)), train_size=0.8)
-    assert hub.requests == []
+    assert hub.requests == [WHO]
 
 
 def test_a_share_is_taken_as_the_decimal_it_was_written_as(tmp_path: Path) -> None:
@@ -239,14 +242,14 @@ def test_a_train_size_outside_0_and_1_is_refused(hub: HubServer, source: Path, t
         ),
     ],
 )
-def test_a_row_that_does_not_fit_is_named_by_its_line_before_any_request(
+def test_a_row_that_does_not_fit_is_named_by_its_line_before_anything_is_sent(
     hub: HubServer, source: Path, line: str, message: str
 ) -> None:
     with source.open("a", encoding="utf-8") as file:
         file.write(line + "\n")
     with pytest.raises(ConfigError, match=message):
         push(source)
-    assert hub.requests == []
+    assert hub.requests == [WHO]
 
 
 def test_a_file_that_is_not_there_is_refused(hub: HubServer, tmp_path: Path) -> None:
@@ -254,17 +257,33 @@ def test_a_file_that_is_not_there_is_refused(hub: HubServer, tmp_path: Path) -> 
         push(tmp_path / "none.jsonl")
 
 
-@pytest.mark.parametrize(
-    ("token", "repo_id", "advice"),
-    [("hf_wrong_token", REPO, r"HTTP 401.*HF_TOKEN"), (TOKEN, "another/things", r"HTTP 403.*may not write.*'another'")],
-)
-def test_a_refused_token_raises_an_error_that_says_what_to_do(
-    hub: HubServer, source: Path, token: str, repo_id: str, advice: str
-) -> None:
+def test_a_refused_token_is_told_before_a_row_is_read(hub: HubServer, tmp_path: Path) -> None:
+    wrong = "hf_" + "wrong_token"
+    with pytest.raises(PublishError, match=r"HTTP 401.*HF_TOKEN") as caught:
+        push(tmp_path / "there is no such file.jsonl", token=wrong)
+    assert wrong not in "".join(traceback.format_exception(caught.value))
+    assert hub.requests == [WHO]
+
+
+def test_a_token_that_may_only_read_is_told_before_a_row_is_read(hub: HubServer, tmp_path: Path) -> None:
+    hub.role = "read"
+    with pytest.raises(ConfigError, match=r"^The token may only read\. Create one with write access"):
+        push(tmp_path / "there is no such file.jsonl")
+    assert hub.requests == [WHO]
+
+
+@pytest.mark.parametrize("status", [404, 429])
+def test_a_hub_that_does_not_say_whose_the_token_is_gets_the_rows(hub: HubServer, source: Path, status: int) -> None:
+    hub.faults.append(Fault("whoami", status, times=100, headers={"Retry-After": "300"}))
+    push(source)
+    assert len(stored(hub, "train")) == 10
+
+
+def test_an_owner_that_the_token_may_not_write_to_is_named(hub: HubServer, source: Path) -> None:
     before = source.read_bytes()
-    with pytest.raises(PublishError, match=advice) as caught:
-        push(source, token=token, repo_id=repo_id)
-    assert token not in "".join(traceback.format_exception(caught.value))
+    with pytest.raises(PublishError, match=r"HTTP 403.*may not write.*'another'") as caught:
+        push(source, repo_id="another/things")
+    assert TOKEN not in "".join(traceback.format_exception(caught.value))
     assert source.read_bytes() == before
     assert hub.count("POST /api/repos/create") == 1
 
@@ -291,7 +310,7 @@ def test_a_refused_token_raises_an_error_that_says_what_to_do(
 def test_a_passing_fault_leads_to_exactly_one_commit(
     hub: HubServer, source: Path, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("datafast.export.hub._DELAYS_S", (0.0, 0.0, 0.0))
+    monkeypatch.setattr("datafast.export.hub_client.DELAYS_S", (0.0, 0.0, 0.0))
     hub.faults.append(fault)
     push(source, train_size=0.8)
     assert fault.times == 0
@@ -329,7 +348,7 @@ def test_what_the_client_cannot_read_is_no_error_of_its_own(
 def test_a_lasting_fault_ends_after_a_bounded_number_of_tries(
     hub: HubServer, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("datafast.export.hub._DELAYS_S", (0.0, 0.0))
+    monkeypatch.setattr("datafast.export.hub_client.DELAYS_S", (0.0, 0.0))
     hub.faults.append(Fault("/commit/", 500, times=100))
     before = source.read_bytes()
     with pytest.raises(PublishError, match=r"HTTP 500.*Nothing on disk was changed"):
@@ -351,7 +370,7 @@ def test_a_hub_that_cannot_be_reached_raises_an_error_that_names_it(
     with HubServer() as gone:
         pass
     monkeypatch.setenv("HF_ENDPOINT", gone.url)
-    monkeypatch.setattr("datafast.export.hub._DELAYS_S", (0.0,))
+    monkeypatch.setattr("datafast.export.hub_client.DELAYS_S", (0.0,))
     with pytest.raises(PublishError, match=f"{gone.url} could not be reached"):
         push(source, token=TOKEN)
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -404,6 +406,45 @@ def test_the_source_of_a_contamination_is_named_and_its_content_counts(tmp_path:
     assert before != after
 
 
+def test_a_list_of_a_test_may_name_files_beside_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("one.jsonl").write_text(json.dumps({"question": TEST[0]}) + "\n", encoding="utf-8")
+    Path("two.csv").write_text(f'id,prompt\n1,"{TEST[1]}"\n', encoding="utf-8")
+    written = "Which of these moons has an ocean that is below its ice?"
+    stage = ContaminationStage(against=["one.jsonl", {"source": "two.csv", "column": "prompt"}, written])
+    assert [dropped(stage, text) for text in (TEST[0], TEST[1], written, PROSE)] == [
+        "words of one.jsonl",
+        "words of two.csv",
+        "words of the test",
+        None,
+    ]
+    assert {path.name for path in stage.files()} == {"one.jsonl", "two.csv"}
+    assert ContaminationStage(against=["one.jsonl"]).settings() == ContaminationStage(against="one.jsonl").settings()
+    again = ContaminationStage.model_validate_json(stage.model_dump_json())
+    assert again.settings() == stage.settings()
+    rows = ContaminationStage(against=[{"question": TEST[0]}])  # as `near_duplicates` takes them too
+    assert dropped(rows, TEST[0]) is not None
+
+
+@pytest.mark.parametrize(
+    ("against", "problem"),
+    [
+        (["missing.jsonl"], "missing.jsonl"),
+        (["one.jsonl", 5], "got int"),
+        ([" "], "blank"),
+        ([], "The list is empty. Give at least one text, or a source of texts."),
+        ("Is it a text", "got 'Is it a text', which is neither a file nor a dataset. Write"),
+    ],
+)
+def test_what_is_no_test_is_refused(
+    against: Any, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("one.jsonl").write_text(json.dumps({"question": TEST[0]}) + "\n", encoding="utf-8")
+    with pytest.raises(ValidationError, match=re.escape(problem)):
+        ContaminationStage(against=against)
+
+
 # -- check
 
 
@@ -473,7 +514,7 @@ def test_a_function_says_why() -> None:
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
-        ({"stage": "regex"}, "allow: No pattern is given"),
+        ({"stage": "regex"}, "There is no pattern in it"),
         ({"stage": "regex", "deny": ["(?=x)"]}, r"deny\[0\]: The pattern .* look-around"),
         ({"stage": "check"}, "expected one of parses_as, json_schema, answer, command and function, got none"),
         ({"stage": "check", "parses_as": "json", "json_schema": {}}, "got parses_as and json_schema"),

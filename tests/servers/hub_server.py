@@ -1,8 +1,8 @@
 """A small Hugging Face Hub on loopback, for the real `huggingface_hub` and `datasets` clients.
 
-Datasets, and models to be read; one branch (`main`), everything in memory. It checks what the clients rely on: tokens, visibility, the
-parent of a commit, the size and hash of large files. Faults can be injected per request. Large files are served from
-another host name than the API, as on the real Hub.
+Datasets with branches and pull requests, and models to be read; everything in memory. It checks what the clients rely on: tokens,
+visibility, the parent of a commit, the size and hash of large files, which are taken in parts if they are over `part_size`. Faults can be
+injected per request. Large files are served from another host name than the API, as on the real Hub.
 """
 
 from __future__ import annotations
@@ -12,35 +12,40 @@ import hashlib
 import json
 import re
 import threading
+import time
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 __all__ = ["Fault", "HubServer", "Repo"]
 
 
 @dataclass
 class Repo:
-    """A repository: `commits` maps each revision, oldest first, to its files."""
+    """A repository: `commits` maps each revision, oldest first, to its files; `branches` and pull requests (`refs/pr/1`) to revisions."""
 
     private: bool
     commits: dict[str, dict[str, bytes]]
     messages: list[str] = field(default_factory=list)
+    branches: dict[str, str] = field(default_factory=dict)
+    pulls: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def head(self) -> str:
-        return list(self.commits)[-1]
+        return self.branches["main"]
 
     @property
     def files(self) -> dict[str, bytes]:
         return self.commits[self.head]
 
-    def commit(self, files: dict[str, bytes], message: str) -> str:
+    def commit(self, files: dict[str, bytes], message: str, branch: str = "main") -> str:
         seed = f"{len(self.commits)} {message} {sorted(files)}".encode()
         revision = hashlib.sha1(seed).hexdigest()
         self.commits[revision] = files
         self.messages.append(message)
+        self.branches[branch] = revision
         return revision
 
 
@@ -48,14 +53,16 @@ class Repo:
 class Fault:
     """Answers `times` requests whose "METHOD path" matches `pattern` with `status` (0: the connection is dropped).
 
-    `late` does what was asked first, and then fails.
+    `late` does what was asked first, and then fails. `skip` so many of them go well before. A `delay_s` alone makes a good answer slow.
     """
 
     pattern: str
-    status: int
+    status: int | None
     times: int = 1
     late: bool = False
     headers: dict[str, str] = field(default_factory=dict)
+    skip: int = 0
+    delay_s: float = 0.0
 
 
 class HubServer:
@@ -67,6 +74,9 @@ class HubServer:
         self.blobs: dict[str, bytes] = {}
         self.requests: list[str] = []
         self.faults: list[Fault] = []
+        self.role = "write"
+        self.part_size: int | None = None
+        self.parts: dict[str, dict[int, bytes]] = {}
         self.lock = threading.RLock()
         hub = self
 
@@ -115,18 +125,23 @@ def _is_large(path: str) -> bool:
 _ROUTES: list[tuple[str, str]] = [
     (r"POST /api/repos/create", "create"),
     (r"POST /api/validate-yaml", "validate"),
-    (r"GET /api/datasets/(?P<name>[^/]+/[^/]+)(?:/revision/(?P<rev>[^/]+))?", "info"),
-    (r"GET /api/datasets/(?P<name>[^/]+/[^/]+)/tree/(?P<rev>[^/]+)(?:/(?P<path>.*))?", "tree"),
-    (r"GET /api/models/(?P<name>[^/]+/[^/]+)(?:/revision/(?P<rev>[^/]+))?", "info"),
-    (r"GET /api/models/(?P<name>[^/]+/[^/]+)/tree/(?P<rev>[^/]+)(?:/(?P<path>.*))?", "tree"),
-    (r"(?:HEAD|GET) /(?P<name>[^/]+/[^/]+)/resolve/(?P<rev>[^/]+)/(?P<path>.*)", "resolve"),
-    (r"POST /api/datasets/(?P<name>[^/]+/[^/]+)/paths-info/(?P<rev>[^/]+)", "paths"),
-    (r"POST /api/datasets/(?P<name>[^/]+/[^/]+)/preupload/(?P<rev>[^/]+)", "preupload"),
-    (r"POST /api/datasets/(?P<name>[^/]+/[^/]+)/commit/(?P<rev>[^/]+)", "commit"),
+    (r"GET /api/whoami-v2", "whoami"),
+    (r"GET /api/datasets/(?P<name>[^/]+/[^/]+)(?:/revision/(?P<rev>.+))?", "info"),
+    (r"GET /api/datasets/(?P<name>[^/]+/[^/]+)/tree/(?P<rev>refs/pr/\d+|[^/]+)(?:/(?P<path>.*))?", "tree"),
+    (r"GET /api/models/(?P<name>[^/]+/[^/]+)(?:/revision/(?P<rev>.+))?", "info"),
+    (r"GET /api/models/(?P<name>[^/]+/[^/]+)/tree/(?P<rev>refs/pr/\d+|[^/]+)(?:/(?P<path>.*))?", "tree"),
+    (r"(?:HEAD|GET) /(?P<name>[^/]+/[^/]+)/resolve/(?P<rev>refs/pr/\d+|[^/]+)/(?P<path>.*)", "resolve"),
+    (r"POST /api/datasets/(?P<name>[^/]+/[^/]+)/paths-info/(?P<rev>.+)", "paths"),
+    (r"POST /api/datasets/(?P<name>[^/]+/[^/]+)/preupload/(?P<rev>.+)", "preupload"),
+    (r"POST /api/datasets/(?P<name>[^/]+/[^/]+)/commit/(?P<rev>.+)", "commit"),
     (r"POST /datasets/(?P<name>[^/]+/[^/]+)\.git/info/lfs/objects/batch", "batch"),
+    (r"POST /api/datasets/(?P<name>[^/]+/[^/]+)/branch/(?P<branch>.+)", "branch"),
+    (r"GET /api/datasets/(?P<name>[^/]+/[^/]+)/discussions", "discussions"),
     (r"PUT /blobs/(?P<oid>\w+)", "put"),
+    (r"PUT /blobs/(?P<oid>\w+)/(?P<number>\d+)", "part"),
+    (r"POST /complete/(?P<oid>\w+)", "complete"),
     (r"POST /verify/(?P<oid>\w+)", "verify"),
-    (r"(?:HEAD|GET) /datasets/(?P<name>[^/]+/[^/]+)/resolve/(?P<rev>[^/]+)/(?P<path>.*)", "resolve"),
+    (r"(?:HEAD|GET) /datasets/(?P<name>[^/]+/[^/]+)/resolve/(?P<rev>refs/pr/\d+|[^/]+)/(?P<path>.*)", "resolve"),
     (r"(?:HEAD|GET) /cdn/(?P<oid>\w+)", "cdn"),
 ]
 
@@ -148,11 +163,8 @@ class _Handler(BaseHTTPRequestHandler):
         request = f"{self.command} {unquote(urlsplit(self.path).path)}"
         with self.hub.lock:
             self.hub.requests.append(request)
-            fault = next(
-                (fault for fault in self.hub.faults if fault.times and re.search(fault.pattern, request)), None
-            )
-            if fault:
-                fault.times -= 1
+            fault = self._fault(request)
+            if fault and fault.status is not None:
                 self._muted = True
                 if fault.late:
                     self._route(request)
@@ -160,7 +172,19 @@ class _Handler(BaseHTTPRequestHandler):
                 self._fail(fault)
                 return
             self._muted = False
+            if fault:
+                time.sleep(fault.delay_s)
             self._route(request)
+
+    def _fault(self, request: str) -> Fault | None:
+        for fault in self.hub.faults:
+            if fault.times and re.search(fault.pattern, request):
+                if fault.skip:
+                    fault.skip -= 1
+                else:
+                    fault.times -= 1
+                    return fault
+        return None
 
     def _read(self) -> bytes:
         if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
@@ -218,7 +242,7 @@ class _Handler(BaseHTTPRequestHandler):
         if repo is None or (repo.private and self._writable() is None):
             self._json(404, {"error": "Repository not found"}, {"X-Error-Code": "RepoNotFound"})
             return None
-        revision = repo.head if rev == "main" else rev
+        revision = repo.branches.get(rev, rev)
         if revision not in repo.commits:
             self._json(404, {"error": "Invalid rev id"}, {"X-Error-Code": "RevisionNotFound"})
             return None
@@ -236,6 +260,16 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self.hub.add_repo(name, private=asked.get("visibility") == "private" or bool(asked.get("private")))
         self._json(200, {"url": url, "name": name})
+
+    def _whoami(self) -> None:
+        writable = self._writable()
+        if writable is None:
+            self._json(401, {"error": "Invalid credentials in Authorization header"})
+            return
+        name, *others = sorted(writable)
+        orgs = [{"name": other, "roleInOrg": "write"} for other in others]
+        access = {"type": "access_token", "accessToken": {"displayName": "t", "role": self.hub.role}}
+        self._json(200, {"type": "user", "name": name, "orgs": orgs, "auth": access})
 
     def _validate(self) -> None:
         import yaml
@@ -280,7 +314,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _paths(self, name: str, rev: str) -> None:
         if found := self._found(name, rev):
-            asked = json.loads(self.body)["paths"]
+            is_form = "urlencoded" in self.headers.get("Content-Type", "")
+            asked = (parse_qs(self.body.decode()) if is_form else json.loads(self.body))["paths"]
             self._json(200, [self._entry(path, found[2][path]) for path in asked if path in found[2]])
 
     def _preupload(self, name: str, rev: str) -> None:
@@ -289,7 +324,8 @@ class _Handler(BaseHTTPRequestHandler):
         answers = []
         for file in json.loads(self.body)["files"]:
             large, data = _is_large(file["path"]), found[2].get(file["path"])
-            answer = {"path": file["path"], "uploadMode": "lfs" if large else "regular", "shouldIgnore": False}
+            ignored = any(fnmatch(file["path"], rule) for rule in found[2].get(".gitignore", b"").decode().split())
+            answer = {"path": file["path"], "uploadMode": "lfs" if large else "regular", "shouldIgnore": ignored}
             if data is not None:
                 answer["oid"] = _sha256(data) if large else _git_oid(data)
             answers.append(answer)
@@ -303,7 +339,11 @@ class _Handler(BaseHTTPRequestHandler):
             oid = asked["oid"]
             answer = {"oid": oid, "size": asked["size"]}
             if oid not in self.hub.blobs:
-                upload = {"href": f"{self.hub.url}/blobs/{oid}"}
+                upload: dict[str, Any] = {"href": f"{self.hub.url}/blobs/{oid}"}
+                size, part = asked["size"], self.hub.part_size
+                if part and size > part:
+                    parts = {str(n + 1): f"{self.hub.url}/blobs/{oid}/{n + 1}" for n in range(-(-size // part))}
+                    upload = {"href": f"{self.hub.url}/complete/{oid}", "header": {"chunk_size": str(part), **parts}}
                 verify = {"href": f"{self.hub.url}/verify/{oid}"}
                 answer["actions"] = {"upload": upload, "verify": verify}
             objects.append(answer)
@@ -316,6 +356,19 @@ class _Handler(BaseHTTPRequestHandler):
         self.hub.blobs[oid] = self.body
         self._json(200, {})
 
+    def _part(self, oid: str, number: str) -> None:
+        self.hub.parts.setdefault(oid, {})[int(number)] = self.body
+        self._send(200, b"", {"ETag": f'"{_sha256(self.body)}"'})
+
+    def _complete(self, oid: str) -> None:
+        parts = self.hub.parts.get(oid, {})
+        asked = [(part["partNumber"], part["etag"].strip('"')) for part in json.loads(self.body)["parts"]]
+        self.body = b"".join(parts[number] for number, _ in asked)
+        if asked != [(number, _sha256(part)) for number, part in sorted(parts.items())]:
+            self._json(400, {"error": "these are not the parts"})
+        else:
+            self._put(oid)
+
     def _verify(self, oid: str) -> None:
         is_there = len(self.hub.blobs.get(oid, b"")) == json.loads(self.body)["size"]
         self._json(200 if is_there else 404, {})
@@ -326,7 +379,11 @@ class _Handler(BaseHTTPRequestHandler):
         repo, revision, present = found
         operations = [json.loads(line) for line in self.body.splitlines() if line]
         header = operations[0]["value"]
-        if header.get("parentCommit", revision) != revision:
+        is_pull = "create_pr=1" in self.path
+        if not is_pull and rev not in repo.branches:
+            self._json(404, {"error": "Invalid rev id"}, {"X-Error-Code": "RevisionNotFound"})
+            return
+        if not is_pull and header.get("parentCommit", revision) != revision:
             self._json(412, {"error": "A commit has happened since. Please refresh and try again."})
             return
         files = dict(present)
@@ -339,9 +396,36 @@ class _Handler(BaseHTTPRequestHandler):
                     files[value["path"]] = self.hub.blobs[value["oid"]]
                 case "deletedFile":
                     del files[value["path"]]
-        oid = repo.commit(files, header["summary"])
-        url = f"{self.hub.url}/datasets/{name}/commit/{oid}"
-        self._json(200, {"success": True, "commitOid": oid, "commitUrl": url, "hookOutput": ""})
+        home = f"{self.hub.url}/datasets/{name}"
+        answer = {"success": True, "hookOutput": ""}
+        if is_pull:
+            number = len(repo.pulls) + 1
+            author = sorted(self._writable() or {""})[0]
+            repo.pulls.append({"num": number, "title": header["summary"], "author": author, "status": "open"})
+            rev = f"refs/pr/{number}"
+            answer["pullRequestUrl"] = f"{home}/discussions/{number}"
+        oid = repo.commit(files, header["summary"], rev)
+        self._json(200, {**answer, "commitOid": oid, "commitUrl": f"{home}/commit/{oid}"})
+
+    def _branch(self, name: str, branch: str) -> None:
+        if not self._may_write(name) or not (found := self._found(name)):
+            return
+        repo, revision, _ = found
+        if branch in repo.branches:
+            self._json(409, {"error": "Reference already exists"})
+            return
+        repo.branches[branch] = json.loads(self.body or b"{}").get("startingPoint", revision)
+        self._json(200, {})
+
+    def _discussions(self, name: str) -> None:
+        if found := self._found(name):
+            told = {
+                "isPullRequest": True,
+                "createdAt": "2026-01-01T00:00:00.000Z",
+                "repo": {"name": name, "type": "dataset"},
+            }
+            pulls = [{**pull, **told, "author": {"name": pull["author"]}} for pull in found[0].pulls]
+            self._json(200, {"count": len(pulls), "start": 0, "discussions": pulls})
 
     def _resolve(self, name: str, rev: str, path: str) -> None:
         if not (found := self._found(name, rev)):

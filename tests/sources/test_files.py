@@ -130,6 +130,15 @@ def test_equal_rows_of_two_files_are_told_apart(tmp_path: Path) -> None:
     assert len({rows.id_of(number) for number in range(6)}) == 6
 
 
+def test_the_manifest_of_an_output_is_no_file_of_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(jsonl(ROWS))
+    (tmp_path / "a.jsonl.manifest.json").write_text("{}", encoding="utf-8")
+    assert list(opened(tmp_path)) == ROWS
+    (tmp_path / "a.jsonl").unlink()
+    (tmp_path / "a.jsonl.manifest.json").write_text('[{"n": 1}]', encoding="utf-8")
+    assert list(opened(tmp_path)) == [{"n": 1}], "without the rows it is a file like others"
+
+
 def test_a_folder_gives_its_files_of_one_sort(tmp_path: Path) -> None:
     for name in ("b.md", "deep/a.md", ".hidden/c.md", ".d.md"):
         path = tmp_path / name

@@ -61,7 +61,7 @@ def recorded(folder: Path) -> dict[str, list[Any]]:
         "failures": "SELECT item, category, error, rows FROM failures ORDER BY item",
         "filtered": "SELECT item, number, stage, row FROM filtered ORDER BY id",
         "appends": "SELECT item, start, size, crc FROM appends ORDER BY id",
-        "meta": "SELECT name, value FROM meta WHERE name NOT IN ('opening', 'config') ORDER BY name",
+        "meta": "SELECT name, value FROM meta WHERE name NOT IN ('opening', 'config', 'models') ORDER BY name",
     }
     with closing(sqlite3.connect(folder / "out.jsonl.ledger")) as database:
         return {name: database.execute(query).fetchall() for name, query in queries.items()}

@@ -438,6 +438,7 @@ class DropsAll:
     walk_names: frozenset[str] = frozenset()
     most_replaced = 0
     for_good: frozenset[str] = frozenset()
+    beyond: Mapping[int, int] = MappingProxyType({})
     num_rows = 0
 
     def __init__(self, settings: str) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import NotRequired
 
-from pydantic import BaseModel, Field
+from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict
 
 from datafast.datasets.config import Metadata
+from datafast.datasets.row import TalkRow
 
 __all__ = ["FirstAgentMessagesRow", "FirstAgentRow"]
 
@@ -38,19 +39,31 @@ class _Step(TypedDict):
     observation: str
 
 
-class FirstAgentMessagesRow(BaseModel):
+class FirstAgentMessagesRow(TalkRow):
     """The messages alone."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     messages: list[_Message]
+    """The conversation, message by message."""
 
 
-class FirstAgentRow(BaseModel):
+class FirstAgentRow(TalkRow):
     """The messages with everything about their origin."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     messages: list[_Message]
+    """The conversation, message by message."""
     steps: list[_Step]
+    """The steps of the agent: thought, action and observation."""
     tools: list[str]
+    """The tools that the agent can call, each as JSON text."""
     model_id: str
+    """The model that wrote the row, as it was asked for."""
     language: str
+    """The code of the language that the row was asked for in."""
     uuid: str
+    """Identifies the row. It stays the same when the row is made again from recorded replies."""
     metadata: Metadata = Field(default_factory=dict)
+    """The values that the prompt was made of, such as topic and placeholders, and `prompt_index`, the number of its template."""

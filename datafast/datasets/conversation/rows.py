@@ -25,9 +25,10 @@ from datafast.datasets.config import Metadata
 from datafast.datasets.conversation.first_rows import FirstAgentMessagesRow, FirstAgentRow
 from datafast.datasets.conversation.replies import Conversation, Style
 from datafast.datasets.conversation.tools import Tools
+from datafast.datasets.row import TalkRow
 from datafast.errors import ConfigError
 from datafast.plan.template import Template
-from datafast.types import AsJson
+from datafast.types import AsJson, Pair
 
 __all__ = [
     "FIELD_NAMES",
@@ -112,82 +113,134 @@ class Step(TypedDict):
     observation: str
 
 
-class MessagesRow(BaseModel):
+class MessagesRow(TalkRow):
     """A row of the format `conversational`."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     messages: list[ChatMessage]
+    """The conversation, message by message."""
 
 
-class ReasonedMessagesRow(BaseModel):
+class ReasonedMessagesRow(TalkRow):
     """The same, with reasoning."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     messages: Annotated[list[ReasonedMessage], BeforeValidator(_present)]
+    """The conversation, message by message."""
 
 
-class AgentMessagesRow(BaseModel):
+class AgentMessagesRow(TalkRow):
     """The same, with tool calls and the tools."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     messages: Annotated[list[AgentMessage], BeforeValidator(_present)]
+    """The conversation, message by message."""
     tools: ToolSpecs = Field(default_factory=list)
-    """Outputs of version 0.1.0 have none."""
+    """The tools that the assistant can call, in OpenAI's schema. Outputs of version 0.1.0 have none."""
 
 
 class InstructionFormatRow(BaseModel):
     """A row of the format `instruction`."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     instruction: str
+    """What the user asks."""
     response: str
+    """The last answer, with its reasoning in front if there is any."""
+
+    def as_pair(self) -> Pair:
+        return Pair(self.instruction, self.response)
 
 
-class ConversationRow(BaseModel):
+class ConversationRow(TalkRow):
     """A row of a conversation dataset."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     messages: list[ChatMessage]
+    """The conversation, message by message."""
     model_id: str
+    """The model that wrote the row, as it was asked for."""
     language: str
+    """The code of the language that the row was asked for in."""
     uuid: str
+    """Identifies the row. It stays the same when the row is made again from recorded replies."""
     metadata: Metadata = Field(default_factory=dict)
+    """The values that the prompt was made of, such as topic and placeholders, and `prompt_index`, the number of its template."""
 
 
-class ReasonedConversationRow(BaseModel):
+class ReasonedConversationRow(TalkRow):
     """A row of a conversation dataset with reasoning in words, one text for each answer."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     messages: Annotated[list[ReasonedMessage], BeforeValidator(_present)]
+    """The conversation, message by message."""
     reasoning: list[str]
+    """The reasoning before each answer, one text an answer."""
     model_id: str
+    """The model that wrote the row, as it was asked for."""
     language: str
+    """The code of the language that the row was asked for in."""
     uuid: str
+    """Identifies the row. It stays the same when the row is made again from recorded replies."""
     metadata: Metadata = Field(default_factory=dict)
+    """The values that the prompt was made of, such as topic and placeholders, and `prompt_index`, the number of its template."""
 
 
-class AgentConversationRow(BaseModel):
+class AgentConversationRow(TalkRow):
     """A row of a conversation dataset of an agent. `tools` are those that it could call."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     messages: Annotated[list[AgentMessage], BeforeValidator(_present)]
+    """The conversation, message by message."""
     steps: list[Step]
+    """The steps of the agent: thought, action and observation."""
     tools: ToolSpecs
+    """The tools that the assistant can call, in OpenAI's schema."""
     model_id: str
+    """The model that wrote the row, as it was asked for."""
     language: str
+    """The code of the language that the row was asked for in."""
     uuid: str
+    """Identifies the row. It stays the same when the row is made again from recorded replies."""
     metadata: Metadata = Field(default_factory=dict)
+    """The values that the prompt was made of, such as topic and placeholders, and `prompt_index`, the number of its template."""
 
 
-class ToolMessagesRow(BaseModel):
+class ToolMessagesRow(TalkRow):
     """A row of the format `conversational` of conversations with tools."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     messages: Annotated[list[AgentMessage], BeforeValidator(_present)]
+    """The conversation, message by message."""
     tools: ToolSpecs
+    """The tools that the assistant can call, in OpenAI's schema."""
 
 
-class ToolConversationRow(BaseModel):
+class ToolConversationRow(TalkRow):
     """A row of a conversation dataset of an assistant that calls `tools` where it needs them."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     messages: Annotated[list[AgentMessage], BeforeValidator(_present)]
+    """The conversation, message by message."""
     tools: ToolSpecs
+    """The tools that the assistant can call, in OpenAI's schema."""
     model_id: str
+    """The model that wrote the row, as it was asked for."""
     language: str
+    """The code of the language that the row was asked for in."""
     uuid: str
+    """Identifies the row. It stays the same when the row is made again from recorded replies."""
     metadata: Metadata = Field(default_factory=dict)
+    """The values that the prompt was made of, such as topic and placeholders, and `prompt_index`, the number of its template."""
 
 
 _PLAIN: dict[Style, type[BaseModel]] = {
@@ -251,7 +304,8 @@ class RowFormat:
     def row_model(self) -> type[BaseModel]:
         """The model of the rows."""
         if self._templates:
-            texts: Any = dict.fromkeys(self._templates, (str, ...))
+            told = "Made of the conversation by the field's template in output_format."
+            texts: Any = {name: (str, Field(description=told)) for name in self._templates}
             with foreign_warnings_ignored():  # a field may be called `json` or `copy`
                 return create_model("CustomRow", __config__=ConfigDict(protected_namespaces=()), **texts)
         if self._format == "instruction":

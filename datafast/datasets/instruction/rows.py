@@ -5,11 +5,13 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import ClassVar
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from datafast.datasets.config import Metadata
 from datafast.datasets.row import uuid_of_content
+from datafast.types import Pair
 
 __all__ = ["EvolutionStep", "InstructionRow", "InstructionSource", "Task"]
 
@@ -80,18 +82,41 @@ class InstructionRow(BaseModel):
     evolves. `score` is the mean of the judges' scores; null where nobody judges. `instruction_model_id` is null where the instructions
     were given."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    answer_part: ClassVar[str] = "response"
+    """Whose reasoning, of those who made the row, is that of the answer."""
+
     instruction: str
+    """What is asked for."""
     input: str | None = None
+    """What the instruction is to be carried out on; null where it needs nothing."""
     response: str
+    """The response to it."""
     instruction_source: InstructionSource = InstructionSource.SYNTHETIC
+    """Where the instruction comes from; `synthetic` as it was generated."""
     original_instruction: str | None = None
+    """What the evolutions began with; null where nothing evolves."""
     original_input: str | None = None
+    """The input that they began with; null where nothing evolves."""
     evolutions: list[EvolutionStep] = Field(default_factory=list)
+    """The rounds of evolution: the operation, what came of it, and why it was dropped."""
     score: int | float | None = None
+    """The mean of the judges' scores; null where nobody judges."""
     judgements: list[InstructionJudgement] = Field(default_factory=list)
+    """What each judge says: its score and the reason."""
     instruction_model_id: str | None = None
+    """The model that wrote the instruction; null where it was given."""
     evolution_model_id: str | None = None
+    """The model that evolved it; null where nothing evolves."""
     response_model_id: str | None = None
+    """The model that wrote the response."""
     language: str | None = None
+    """The code of the language that the row was asked for in."""
     uuid: str = Field(default_factory=uuid_of_content)
+    """Identifies the row. It stays the same when the row is made again from recorded replies."""
     metadata: Metadata = Field(default_factory=dict)
+    """The values that the prompt was made of, such as topic and placeholders, and `prompt_index`, the number of its template."""
+
+    def as_pair(self) -> Pair:
+        return Pair(Task(self.instruction, self.input).text, self.response)

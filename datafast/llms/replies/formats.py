@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import orjson
+
 from datafast.errors import OutputError, ReplyError
 from datafast.llms.base import Completion
 from datafast.llms.replies.anthropic_messages import decode_message
@@ -12,7 +14,10 @@ from datafast.llms.replies.endings import Ending, ending_of, is_fault
 from datafast.llms.replies.gemini_content import decode_content
 from datafast.types import Usage
 
-__all__ = ["DECODERS", "decode_reply", "usage_of"]
+__all__ = ["DECODERS", "decode_reply", "model_of", "usage_of"]
+
+_MODEL = {"gemini_generate_content": "modelVersion"}
+"""Where a reply names its model, in formats that do not call it `model`."""
 
 DECODERS: Mapping[str, Callable[[bytes], Completion]] = {
     "anthropic_messages": decode_message,
@@ -49,6 +54,15 @@ def _check_empty(reply: Completion) -> None:
     costs_nothing = reply.usage is None or not reply.usage.output_tokens
     if costs_nothing and ending_of(reply.finish_reason, reply.native_finish_reason) is Ending.WHOLE:
         raise ReplyError("The server's answer is empty, and no tokens are counted for it.")
+
+
+def model_of(raw: bytes, wire_format: str) -> str:
+    """The model that a reply says has made it; empty if it says none, or cannot be read."""
+    try:
+        found = orjson.loads(raw).get(_MODEL.get(wire_format, "model"))
+    except (orjson.JSONDecodeError, AttributeError):
+        return ""
+    return found if isinstance(found, str) else ""
 
 
 def usage_of(raw: bytes, wire_format: str) -> Usage | None:

@@ -228,7 +228,13 @@ def test_nothing_is_left_beside_the_output(tmp_path: Path, server: BatchServer) 
     dataset = preference(tmp_path, documents=3, run=BATCH)
     dataset.generate(roles(provider(server)))
     left = {path.name for path in tmp_path.iterdir() if "lock" not in path.name}
-    assert left <= {"out.jsonl", "out.jsonl.ledger", "out.jsonl.ledger-wal", "out.jsonl.ledger-shm"}
+    assert left <= {
+        "out.jsonl",
+        "out.jsonl.ledger",
+        "out.jsonl.ledger-wal",
+        "out.jsonl.ledger-shm",
+        "out.jsonl.manifest.json",
+    }
     assert not server.files
 
 

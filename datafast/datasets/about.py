@@ -1,0 +1,98 @@
+"""What the manifest of a dataset says of how it is made, beside what the ledger knows: who answers, the digests of its templates and
+sources, the fields of its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from datafast.datasets.config import DatasetConfig, PromptDatasetConfig
+from datafast.datasets.inputs import sources_of
+from datafast.engine.manifest import hash_of, text_digest, versions_here
+from datafast.engine.routes import Route, labels_of, providers_of
+from datafast.llms.transport.redaction import without_secrets
+
+if TYPE_CHECKING:
+    from datafast.datasets.dataset import Dataset
+    from datafast.llms.provider import LLMProvider
+    from datafast.plan.items import Plan
+
+__all__ = ["about", "sources_now", "templates_now"]
+
+
+def about(dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]], plan: Plan) -> str:
+    """It as JSON. It has nothing that is secret."""
+    config, providers = dataset.config, providers_of(routes)
+    labels = labels_of(providers)
+    told = {
+        "given": {"config": sorted(config.model_fields_set), "run": sorted(config.run.model_fields_set)},
+        "row": {
+            "kind": dataset.kind,
+            "model": dataset.row_model.__name__,
+            "fields": list(dataset.written_model.model_fields),
+        },
+        "items": len(plan),
+        "templates": templates_now(config),
+        "sources": sources_now(dataset),
+        "providers": [_provider(provider, labels[id(provider)]) for provider in providers],
+        "routes": [_route(route, labels) for route in routes],
+        "versions": versions_here(),
+    }
+    return orjson.dumps(told).decode()
+
+
+def templates_now(config: DatasetConfig) -> dict[str, str]:
+    """The digests of the templates that the prompts of a config are made of, with those that the kind comes with."""
+    if not isinstance(config, PromptDatasetConfig):
+        return {}
+    edition, *_ = config.editions()
+    expanded = config.prompt_expansion().templates
+    found = {config.template_field(number): template for number, template in enumerate(expanded)}
+    others = {f"other_templates[{number}]": other for number, other in enumerate(config.other_templates(edition))}
+    return {place: text_digest(template.text) for place, template in {**found, **others}.items()}
+
+
+def sources_now(dataset: Dataset[Any, Any]) -> dict[str, Any]:
+    """The digests of all that is read beside the config: its sources, the files of its stages, and what was grown for it."""
+    config = dataset.config
+    found: dict[str, dict[str, Any]] = {
+        name: {"rows": len(texts), "digest": f"blake2b:{texts.digest.hex()}"}
+        for name, texts in sources_of(config).items()
+    }
+    for name, path in _files(dataset):
+        if path.is_file():
+            size = path.stat().st_size
+            told = {"file": str(path), "bytes": size, "sha256": hash_of(path, size)}
+            found.setdefault(name, {}).setdefault("files", []).append(told)
+    return found
+
+
+def _files(dataset: Dataset[Any, Any]) -> Iterator[tuple[str, Path]]:
+    for used in dataset.config.used_files():
+        if not used.written:
+            yield used.what, used.path
+    for ledger in dataset.other_ledgers():
+        yield "grown", ledger.with_name(ledger.name.removesuffix(".ledger"))
+
+
+def _provider(provider: LLMProvider, label: str) -> dict[str, Any]:
+    spec = provider.spec or {"provider": provider.provider_name, "model_id": provider.model_id}
+    spec.pop("extra_headers", None)
+    identity = provider.identity
+    is_open = not any(secret in identity for secret in provider.secrets)
+    return {"label": label, "identity": identity if is_open else None, "spec": without_secrets(spec)}
+
+
+def _route(route: Route[LLMProvider], labels: dict[int, str]) -> dict[str, Any]:
+    """Who answers on it: a label for all roles, or one for each; and those of further roles."""
+    own: Any = (
+        labels[id(route.sole)] if route.sole is not None else _labelled({r: route.of(r) for r in route.roles}, labels)
+    )
+    return {"own": own, "further": _labelled(route.further, labels)} if route.further else {"own": own}
+
+
+def _labelled(members: Mapping[str, LLMProvider], labels: dict[int, str]) -> dict[str, str]:
+    return {role: labels[id(member)] for role, member in members.items()}
