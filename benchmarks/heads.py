@@ -1,4 +1,4 @@
-"""`python -m benchmarks.heads`: fits the heads of `datafast.quality.heads` anew, and prints how they do on other texts.
+"""`python -m benchmarks.heads`: fits the heads of `datafast.quality.head` anew, and prints how they do on other texts.
 
 A head is fitted to texts of `benchmarks/planted`: all of `blind.ndjson` and `training.txt`, and the development halves of the others. What
 is held out there is not looked at. The figures are of cross-validation: passages that say nearly the same, translations for instance, are
@@ -21,7 +21,7 @@ from pydantic import BaseModel
 
 from benchmarks.faults import FAULTS, blind_texts, clean_texts, planted_lines
 from datafast.quality import echo, refusals
-from datafast.quality.heads import head
+from datafast.quality.head import head
 from datafast.quality.sentence_model import sentence_model, unit_length
 
 __all__ = ["HEADS", "fitted", "found_by", "left_out", "main"]

@@ -11,7 +11,7 @@ Method: the share of a text's words that lie in runs of six words of the item's 
 shows, documents for instance, are not part of the template, so quoting them is no echo. Placeholders, marks of chat formats and talk are
 found by patterns.
 
-Method, embeddings: also a head (`datafast.quality.heads`) that looks at the first sentence and the last line of each text, for talk in words
+Method, embeddings: also a head (`datafast.quality.head`) that looks at the first sentence and the last line of each text, for talk in words
 of its own. Cost: 1 to 3 ms a row. Limits: the 16 languages of the model.
 """
 
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import BaseModel, Field
 
 from datafast.quality.base import KEEP, Verdict, change, drop, with_texts
-from datafast.quality.heads.stage import HeadStage
+from datafast.quality.head_stage import HeadStage
 
 if TYPE_CHECKING:
     from datafast.plan.items import WorkItem

@@ -12,7 +12,7 @@ such content), a model that speaks of itself as one, and rules that forbid it. L
 inability ("Let's talk about something else."), is not found. A letter that refuses a request in its first sentence is found, speech in
 quotation marks is not.
 
-Method, embeddings: what patterns find, and what a head (`datafast.quality.heads`) finds in the first and the last paragraph: refusals in
+Method, embeddings: what patterns find, and what a head (`datafast.quality.head`) finds in the first and the last paragraph: refusals in
 words of their own, questions for a text that is missing, advice to ask somebody else in the place of an answer. Cost: 1 to 4 ms a row.
 Limits: the 16 languages of the model; people who refuse ("I can't open the attachment.") may be taken for models.
 """
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 from pydantic import BaseModel, Field
 
 from datafast.quality.base import KEEP, Verdict, drop
-from datafast.quality.heads.stage import HeadStage
+from datafast.quality.head_stage import HeadStage
 
 if TYPE_CHECKING:
     from datafast.plan.items import WorkItem

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
 from datafast.quality.base import TextStage
-from datafast.quality.heads import Head, head
+
+if TYPE_CHECKING:
+    from datafast.quality.head import Head
 
 __all__ = ["HeadStage"]
 
@@ -46,4 +48,6 @@ class HeadStage(TextStage):
 
     @property
     def _head(self) -> Head:
+        from datafast.quality.head import head  # it loads numpy
+
         return head(self.head_name)
