@@ -211,9 +211,6 @@ class Arrow(_Typed):
         self._file.close()
 
 
-_SAVED = "data-00000-of-00001.arrow"
-
-
 class SaveToDisk(Container):
     typed = True
     is_folder = True
@@ -222,15 +219,6 @@ class SaveToDisk(Container):
     def __init__(self, path: Path, record_model: type[BaseModel]) -> None:
         from datasets import Dataset
 
-<<<<<<< HEAD
-        # The library itself writes what stands beside the rows; they are put into a file of their own, which it makes for none or not.
-        Dataset(row_schema(record_model).features.arrow_schema.empty_table()).save_to_disk(path)
-        state = orjson.loads((path / "state.json").read_bytes())
-        state["_fingerprint"] = uuid4().hex[:16]  # its cache would take all folders of these columns for one
-        state["_data_files"] = [{"filename": _SAVED}]
-        (path / "state.json").write_bytes(orjson.dumps(state, option=orjson.OPT_INDENT_2))
-        self._rows = Arrow(path / _SAVED, record_model)
-=======
         # The library itself writes what stands beside the rows; they come into a file of the form that it writes.
         Dataset(row_schema(record_model).features.arrow_schema.empty_table()).save_to_disk(path)
         state = orjson.loads((path / "state.json").read_bytes())
@@ -238,7 +226,6 @@ class SaveToDisk(Container):
         state["_data_files"] = [{"filename": self._FILE}]
         (path / "state.json").write_bytes(orjson.dumps(state, option=orjson.OPT_INDENT_2))
         self._rows = Arrow(path / self._FILE, record_model)
->>>>>>> main
 
     def write(self, records: Sequence[Record]) -> None:
         self._rows.write(records)

@@ -26,12 +26,8 @@ from datafast.amounts import counted
 from datafast.errors import ConfigError, OutputWriteError
 from datafast.export.containers import CONTAINERS, Container, container_of, table_of
 from datafast.export.features import row_schema
-<<<<<<< HEAD
 from datafast.export.formats import FORMATS, Opened, Options, Record, Row, Writer, opened_format
-=======
-from datafast.export.formats import FORMATS, Opened, Options, Record, Row, opened_format
 from datafast.export.messages import TalkKinds, is_talk
->>>>>>> main
 from datafast.export.reading import Unfit
 from datafast.store.paths import OutputPaths
 from datafast.store.reader import LedgerReader
@@ -73,11 +69,8 @@ class Exported:
         rows: rows that were read.
         records: what they became; -1 where the format writes its own file.
         left_out: rows that became nothing, by reason.
-<<<<<<< HEAD
         split: the split that the rows are, if there are several.
-=======
         record_model: of its records; None where the format writes its own file.
->>>>>>> main
     """
 
     path: Path
@@ -86,14 +79,7 @@ class Exported:
     rows: int = 0
     records: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
-<<<<<<< HEAD
     split: str | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as plain values; `split` only if there are several."""
-        told = {**asdict(self), "path": str(self.path), "left_out": dict(self.left_out)}
-        return {name: value for name, value in told.items() if name != "split" or value is not None}
-=======
     record_model: type[BaseModel] | None = None
 
     @property
@@ -103,8 +89,8 @@ class Exported:
         return None if self.record_model is None else row_schema(self.record_model).features
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields as plain values."""
-        return {
+        """The fields as plain values; `split` only if there are several."""
+        told = {
             "path": str(self.path),
             "format": self.format,
             "container": self.container,
@@ -112,7 +98,7 @@ class Exported:
             "records": self.records,
             "left_out": dict(self.left_out),
         }
->>>>>>> main
+        return told if self.split is None else {**told, "split": self.split}
 
     def in_words(self) -> str:
         """What was written and what was not, in a sentence or two."""
