@@ -23,9 +23,9 @@ class Counted(ConfigModel):
     number: float | None = None
     switch: bool = False
     either: int | float = 1
-    several: list[int] = []
-    by_name: dict[str, bool | int] = {}
-    by_number: dict[int, str] = {}
+    several: list[int] = Field(default_factory=list)
+    by_name: dict[str, bool | int] = Field(default_factory=dict)
+    by_number: dict[int, str] = Field(default_factory=dict)
     within: Counted | None = None
 
 
