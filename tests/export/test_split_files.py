@@ -39,10 +39,12 @@ def test_a_folder_of_splits_is_loaded_as_it_is(tmp_path: Path, container: str) -
 
 
 def test_several_formats_have_folders_of_their_own(tmp_path: Path) -> None:
-    made(tmp_path).export(tmp_path / "all", ["openai", "language_modeling"], keep=["uuid"], train_size=0.75)
+    made(tmp_path).export(
+        tmp_path / "all", ["language_modeling", "custom"], keep=["uuid"], custom={"x": "{{ text }}"}, train_size=0.75
+    )
     found = [
         datasets.load_dataset(str(tmp_path / "all" / name), cache_dir=str(tmp_path / "cache"))
-        for name in ("openai", "language_modeling")
+        for name in ("language_modeling", "custom")
     ]
     assert [part.num_rows for part in found] == [{"train": 12, "test": 4}] * 2
     assert uuids(found[0]["test"]) == uuids(found[1]["test"])
