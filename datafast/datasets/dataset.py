@@ -495,7 +495,13 @@ class Dataset(Exporting, Generic[ConfigT, RowT]):
         from datafast.export.publish import publish
 
         splits = splitting(
-            train_size, validation_size, seed, shuffle=shuffle, stratify=stratify, group=group, stable=stable
+            train_size=train_size,
+            validation_size=validation_size,
+            seed=seed,
+            shuffle=shuffle,
+            stratify=stratify,
+            group=group,
+            stable=stable,
         )
         config = self.config
         listed = [name for name in NAMES if isinstance(getattr(config, name, None), list)]
