@@ -168,9 +168,9 @@ class PiiStage(TextStage):
         if self.action == "mask":
             return change(with_texts(row, self._masked_by_presidio, self.field))
         texts = self.texts(row)
-        for one in _BY_PATTERNS:
-            if one in self.kinds and any(next(_FINDERS[one](text), None) for text in texts):
-                return drop(_NAMES[one])
+        for sure in _BY_PATTERNS:
+            if sure in self.kinds and any(next(_FINDERS[sure](text), None) for text in texts):
+                return drop(_NAMES[sure])
         found = [one for text in texts if (one := self.presidio.found(text, self.min_score)) is not None]
         if not found:
             return KEEP
