@@ -1,0 +1,67 @@
+"""Statistics for a card, of a bounded number of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from datafast.statistics import Statistics, measure
+from datafast.statistics.rows import as_row
+from datafast.store.paths import OutputPaths
+
+if TYPE_CHECKING:
+    from datafast.datasets.dataset import Dataset
+
+__all__ = ["MOST_ROWS", "Measured", "measured"]
+
+MOST_ROWS = 50_000
+"""More are not looked at, which takes some seconds."""
+_TEXTS = 2_000
+_CHUNK = 1 << 20
+
+
+class Measured(NamedTuple):
+    """Statistics of `looked_at` of `rows` rows: all of them, or some that are spread evenly over the file."""
+
+    statistics: Statistics
+    looked_at: int
+    rows: int
+
+    @property
+    def is_sample(self) -> bool:
+        return self.looked_at < self.rows
+
+
+def measured(paths: OutputPaths, dataset: Dataset[Any, Any] | None, *, most: int = MOST_ROWS) -> Measured | None:
+    """The statistics of an output or of a JSONL; None if it has no rows.
+
+    Raises:
+        ConfigError: there is no such file.
+        OutputError: the ledger cannot be read.
+    """
+    known: dict[str, Any] = {}
+    if dataset is not None:
+        known = {"row_model": dataset.written_model, "placeholders": dataset.placeholders}
+    lines = _num_lines(paths.rows)
+    if not lines:
+        return None
+    step = -(-lines // most)
+    rows = _some(paths.rows, step) if step > 1 else None
+    found = measure(paths, rows=rows, sample=_TEXTS, effect_texts=0, **known)
+    return Measured(found, found.total.rows, lines) if step > 1 else Measured(found, found.total.rows, found.total.rows)
+
+
+def _num_lines(path: Path) -> int:
+    if not path.is_file():
+        return 0
+    with path.open("rb") as file:
+        return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(_CHUNK), b""))
+
+
+def _some(path: Path, step: int) -> Iterator[Mapping[str, Any]]:
+    """Each row whose number is a multiple of `step`; what is not a row is left out."""
+    with path.open("rb", buffering=_CHUNK) as file:
+        for number, line in enumerate(file):
+            if number % step == 0 and (row := as_row(line)) is not None:
+                yield row
