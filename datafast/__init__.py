@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         RawDataset,
         UltrachatDataset,
     )
+    from datafast.datasets.loaded import load
     from datafast.engine.estimate import Estimate
     from datafast.errors import (
         ConfigError,
@@ -93,6 +94,7 @@ else:
                 "RawDataset",
                 "UltrachatDataset",
             ],
+            "datafast.datasets.loaded": ["load"],
             "datafast.engine.estimate": ["Estimate"],
             "datafast.errors": [
                 "ConfigError",
@@ -227,6 +229,7 @@ __all__ = [
     "expand_prompts",
     "generator",
     "get_version",
+    "load",
     "release_models",
     "sample",
 ]

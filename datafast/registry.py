@@ -11,7 +11,7 @@ The groups:
     datafast.providers   providers: classes derived from `datafast.llms.LLMProvider`
     datafast.columns     types of column: classes derived from `datafast.columns.Column`
     datafast.stages      stages that decide about rows: classes derived from `Stage` or `WalkStage` of `datafast.quality.base`
-    datafast.formats     formats of files: functions as `datafast.export.formats.Format` describes them
+    datafast.formats     formats of files: classes derived from `datafast.export.formats.Format`, or functions
     datafast.commands    commands of the command line: `click.Command` objects
 
 A kind is a class with `kind` (its name), `config_model` and `row_model`. It is derived from `FanOutDataset`, and takes a list of
@@ -92,15 +92,28 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "semantic_duplicates": "datafast.quality.semantic_duplicates:SemanticDuplicatesStage",
     },
     "datafast.formats": {
-        "parquet": "datafast.export.formats:write_parquet",
-        "csv": "datafast.export.formats:write_csv",
-        "json": "datafast.export.formats:write_json",
-        "jsonl": "datafast.export.formats:write_jsonl",
-        "trl": "datafast.export.chat:write_trl",
-        "openai": "datafast.export.chat:write_openai",
-        "sharegpt": "datafast.export.chat:write_sharegpt",
-        "alpaca": "datafast.export.chat:write_alpaca",
-        "chatml": "datafast.export.chat:write_chatml",
+        "parquet": "datafast.export.rows:ParquetRows",
+        "csv": "datafast.export.rows:CsvRows",
+        "json": "datafast.export.rows:JsonRows",
+        "jsonl": "datafast.export.rows:JsonlRows",
+        "arrow": "datafast.export.rows:ArrowRows",
+        "save_to_disk": "datafast.export.rows:SavedRows",
+        "language_modeling": "datafast.export.trl:LanguageModeling",
+        "prompt_only": "datafast.export.trl:PromptOnly",
+        "prompt_completion": "datafast.export.trl:PromptCompletion",
+        "trl_conversational": "datafast.export.trl:TrlConversational",
+        "dpo": "datafast.export.trl:Dpo",
+        "dpo_implicit": "datafast.export.trl:DpoImplicit",
+        "kto": "datafast.export.trl:Kto",
+        "stepwise": "datafast.export.trl:Stepwise",
+        "trl": "datafast.export.trl:TrlConversational",
+        "openai": "datafast.export.chat:OpenAI",
+        "openai_dpo": "datafast.export.chat:OpenAIDpo",
+        "sharegpt": "datafast.export.chat:ShareGPT",
+        "alpaca": "datafast.export.chat:Alpaca",
+        "chatml": "datafast.export.chat:ChatML",
+        "classification": "datafast.export.chat:Classification",
+        "custom": "datafast.export.rows:Custom",
     },
     "datafast.commands": {
         "init": "datafast.cli.commands.init:command",
@@ -113,6 +126,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "failures": "datafast.cli.commands.failures:command",
         "dropped": "datafast.cli.commands.dropped:command",
         "filter": "datafast.cli.commands.filter:command",
+        "export": "datafast.cli.commands.export:command",
         "stats": "datafast.cli.commands.stats:command",
         "compare": "datafast.cli.commands.compare:command",
         "evaluate": "datafast.cli.commands.evaluate:command",

@@ -15,10 +15,14 @@ __all__ = [
     "AsJson",
     "FailedItem",
     "Message",
+    "Messages",
+    "Pair",
+    "Preference",
     "ProviderUsage",
     "RateLimit",
     "RateLimits",
     "RunReport",
+    "Steps",
     "StopCause",
     "TargetCount",
     "Usage",
@@ -28,6 +32,36 @@ __all__ = [
 
 class AsJson:
     """Marks a field of a row, in `Annotated[list[dict[str, Any]], AsJson]`, that Parquet files hold as one JSON text."""
+
+
+Messages = list[dict[str, Any]]
+"""Chat messages, those with calls of tools and reasoning included, as chat templates take them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """What a row asks and what it answers: texts, or messages."""
+
+    prompt: str | Messages
+    completion: str | Messages
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """What a row asks, and the better and the worse answer: texts, or messages."""
+
+    prompt: str | Messages
+    chosen: str | Messages
+    rejected: str | Messages
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """What a row asks, the steps of its answer, and whether each of them is right."""
+
+    prompt: str
+    completions: list[str]
+    labels: list[bool]
 
 
 class Message(TypedDict):

@@ -305,6 +305,28 @@ def _provider_row(name: str) -> list[str]:
     ]
 
 
+def format_table(_: str) -> str:
+    """Which kinds can be exported in which formats: yes, or if their columns have names that say how they read."""
+    from datafast.export.formats import FORMATS, Format
+    from datafast.export.reading import Reader
+    from datafast.registry import BUILT_IN, load_kind
+
+    kinds = list(BUILT_IN["datafast.kinds"])
+    models = [load_kind(kind).row_model for kind in kinds]
+    says = [any(hasattr(model, f"as_{way}") for way in ("text", "messages", "pair", "preference")) for model in models]
+    rows = []
+    for name in BUILT_IN["datafast.formats"]:
+        found = FORMATS.load(name)
+        assert isinstance(found, type)
+        assert issubclass(found, Format)
+        cells = [
+            "yes" if found.reads in Reader(model).can else "" if declared else "if"
+            for model, declared in zip(models, says, strict=True)
+        ]
+        rows.append([f"`{name}`", *cells])
+    return table(["format", *(f"`{kind}`" for kind in kinds)], rows)
+
+
 TABLES = {
     "command": command_table,
     "column": column_table,
@@ -312,6 +334,7 @@ TABLES = {
     "error_kinds": error_kind_table,
     "error_tree": error_tree,
     "events": event_table,
+    "formats": format_table,
     "finish_reasons": finish_reason_table,
     "part": part_table,
     "providers": provider_table,

@@ -75,6 +75,8 @@ def test_the_kind_takes_the_provider_of_the_page_and_its_rows_the_format_of_the_
     assert [row.text for row in dataset.data_rows] == ["Write a haiku about winter."]
     saved = save_rows([row.model_dump() for row in dataset.data_rows], Path("haiku.txt"), row_model=kind.row_model)
     assert saved.read_text(encoding="utf-8") == "Write a haiku about winter.\n"
+    (written,) = dataset.export("haiku.jsonl.headline", "headline")
+    assert written.path.read_text(encoding="utf-8") == '{"headline":"# Write a haiku about winter."}\n'
 
 
 def test_the_schema_of_a_config_knows_what_the_package_adds() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["whole_file", "write_whole"]
+__all__ = ["whole_file", "whole_folder", "write_whole"]
 
 
 @contextlib.contextmanager
@@ -30,6 +32,33 @@ def whole_file(path: Path) -> Iterator[Path]:
         new.replace(path)
     finally:
         new.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Gives the name of a new folder to make, which becomes `path` when the block ends without an error. An older folder of that name is
+    replaced if it holds files alone, as such folders do.
+
+    Raises:
+        OSError: it cannot be made, or `path` is a file or a folder with folders in it.
+    """
+    if path.is_dir() and any(entry.is_dir() for entry in path.iterdir()):
+        raise FileExistsError(errno.EEXIST, "there is a folder with other folders in it", str(path))
+    if path.exists() and not path.is_dir():
+        raise FileExistsError(errno.EEXIST, "there is a file of that name", str(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp")
+    try:
+        yield new
+        if path.exists():
+            old = path.with_name(f"{new.name}.old")
+            path.replace(old)
+            new.replace(path)
+            shutil.rmtree(old)
+        else:
+            new.replace(path)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from datafast._util.user_path import is_file, is_folder
 from datafast.errors import ConfigError, OutputError
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from datafast.store.ledger import Ledger
     from datafast.store.paths import OutputPaths
 
-__all__ = ["dataset_of", "failures_command", "output_command", "paths_of", "resume_command", "retry_command"]
+__all__ = ["failures_command", "output_command", "paths_of", "resume_command", "retry_command"]
 
 
 def paths_of(file: Path, ledger: Path | None) -> OutputPaths:
@@ -41,21 +40,6 @@ def paths_of(file: Path, ledger: Path | None) -> OutputPaths:
         f"{paths.rows} has no ledger beside it ({paths.ledger}), so nothing is known about it but its lines. "
         f"If `run: {{ledger: ...}}` put it elsewhere, name it with --ledger."
     )
-
-
-def dataset_of(ledger: Ledger) -> Any:
-    """The dataset whose config the last run left in the ledger; None if its kind is not installed here or is of another version."""
-    from pydantic import ValidationError
-
-    from datafast.registry import load_kind
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the run itself has given them
-            kind = load_kind(str(ledger.meta("kind")))
-            return kind(kind.config_model.model_validate_json(ledger.meta("config") or ""))
-    except (ConfigError, ValidationError):
-        return None
 
 
 def resume_command(ledger: Ledger) -> str | None:

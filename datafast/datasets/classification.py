@@ -23,6 +23,7 @@ from datafast.engine.generate import Generate
 from datafast.plan.defaults import DefaultPrompts
 from datafast.plan.grid import Dimension, GridPlan
 from datafast.plan.items import WorkItem
+from datafast.types import Pair
 
 __all__ = [
     "DEFAULT_PROMPTS",
@@ -83,6 +84,15 @@ class TextClassificationRow(BaseModel):
     """Identifies the row. It stays the same when the row is made again from recorded replies."""
     metadata: Metadata = Field(default_factory=dict)
     """The values that the prompt was made of, such as topic and placeholders, and `prompt_index`, the number of its template."""
+
+    def as_text(self) -> str:
+        return self.text
+
+    def as_label(self) -> str:
+        return self.label
+
+    def as_pair(self) -> Pair:
+        return Pair(self.text, self.label)
 
 
 class TextClass(ConfigModel):

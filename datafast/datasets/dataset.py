@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Sized
 from functools import partial
 from pathlib import Path
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from pydantic import BaseModel
 
 from datafast._util.plugins import blaming
-from datafast._util.user_path import user_path
 from datafast.datasets.config import DatasetConfig, Metadata, PromptDatasetConfig
+from datafast.datasets.exporting import Exporting, Order
 from datafast.datasets.inputs import origins, sources_of
 from datafast.datasets.pairing import NAMES, given, paired
 from datafast.datasets.row import with_reasoning
@@ -41,14 +41,12 @@ from datafast.plan.pairing import Pairing
 from datafast.plan.stratified import StratifiedPlan
 from datafast.quality.base import ModelStage
 from datafast.store.failures import FailedItems, values_of
-from datafast.store.paths import OutputPaths, UsedFile, refuse_shared
+from datafast.store.paths import OutputPaths, UsedFile
 from datafast.store.reader import LedgerReader
 from datafast.store.rows import RowSequence
 from datafast.types import FailedItem, RunReport
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from datafast.engine.options import RunOptions
     from datafast.executors.base import Executor
     from datafast.llms.provider import LLMProvider
@@ -66,7 +64,7 @@ T = TypeVar("T")
 _TOLD_WHY = "What was written before was not taken, for this reason: {}. Let what you write now give no such reason."
 
 
-class Dataset(ABC, Generic[ConfigT, RowT]):
+class Dataset(Exporting, Generic[ConfigT, RowT]):
     """A dataset: its config, and its generated rows.
 
     A kind defines what is to be done (`plan`) and how an item becomes rows (`produce`). Everything else is here and in the engine.
@@ -370,55 +368,13 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         """The names of the optional placeholders of its prompts."""
         return self.config.placeholders if isinstance(self.config, PromptDatasetConfig) else ()
 
-    def save(self, path: str | Path, format: str | None = None) -> Path:  # noqa: A002 - as pandas and datasets call it
-        """Writes the rows of the output file into another file, completely or not at all, and returns its path.
+    def rows_to_export(self, order: Order = "file") -> Iterable[Mapping[str, Any]]:
+        from datafast.export.files import OutputRows
 
-        Args:
-            path: the new file; an existing one is replaced.
-            format: parquet, csv, json or jsonl; by default the ending of the path.
+        return OutputRows.of(self.paths, self.written_model, order=order)
 
-        Raises:
-            ConfigError: there are no rows yet, the format is not known, or the path is one of the files that the dataset reads
-                or writes.
-            OutputWriteError: the file cannot be written.
-        """
-        from datafast.export.files import save_output
-
-        file = user_path(path)
-        refuse_shared([*self.config.used_files(), UsedFile("save", file, written=True)])
-        return save_output(self.paths, file, format, row_model=self.written_model)
-
-    def to_csv(self, path: str | Path) -> Path:
-        """`save` as CSV, whatever the path ends in."""
-        return self.save(path, "csv")
-
-    def to_parquet(self, path: str | Path) -> Path:
-        """`save` as Parquet, whatever the path ends in."""
-        return self.save(path, "parquet")
-
-    def to_jsonl(self, path: str | Path) -> Path:
-        """`save` as JSON Lines, whatever the path ends in."""
-        return self.save(path, "jsonl")
-
-    def to_huggingface(self) -> Any:
-        """The rows of the output file as a `datasets.Dataset`, with the types that a push would have.
-
-        Raises:
-            ConfigError: there are no rows yet, or a line is not a row.
-        """
-        from datafast.export.views import output_dataset
-
-        return output_dataset(self.paths, row_model=self.written_model)
-
-    def to_pandas(self) -> pd.DataFrame:
-        """The rows of the output file as a DataFrame; lists and objects stay what they are.
-
-        Raises:
-            ConfigError: there are no rows yet, or a line is not a row.
-        """
-        from datafast.export.views import output_frame
-
-        return output_frame(self.paths, row_model=self.written_model)
+    def used_files(self) -> Iterable[UsedFile]:
+        return self.config.used_files()
 
     def evaluate(
         self,
@@ -464,6 +420,9 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         validation_size: float | None = None,
         seed: int | None = None,
         shuffle: bool = True,
+        stratify: str | Sequence[str] | None = None,
+        group: str | Sequence[str] | None = None,
+        stable: bool = False,
         private: bool = True,
         commit_message: str | None = None,
         revision: str | None = None,
@@ -476,8 +435,8 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
         Args:
             repo_id: `user/name`.
             token: a token with write access; by default that of `HF_TOKEN`, else that of `hf auth login`.
-            train_size, validation_size, seed, shuffle: the splits; see `datafast.export.splits.Splitting`. Without them there is a
-                train split only.
+            train_size, validation_size, seed, shuffle, stratify, group, stable: the splits; see `datafast.export.splits.Splitting`.
+                Without the first two there is a train split only.
             private: whether only you can see a new repository. Private rows are never pushed into a public one.
             revision: a branch, made from `main` if it is not there; by default `main`.
             config_name: tells several sets of rows in one repository apart; a push replaces its own alone.
@@ -491,10 +450,12 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
             ConfigError: there is no token, an argument is wrong, or there are too few rows; nothing was sent.
             PublishError: the Hub refused or could not be reached.
         """
+        from datafast.datasets.dividing import splitting
         from datafast.export.publish import publish
-        from datafast.export.splits import Splitting
 
-        splitting = Splitting(train_size, validation_size, seed, shuffle)
+        splits = splitting(
+            train_size, validation_size, seed, shuffle=shuffle, stratify=stratify, group=group, stable=stable
+        )
         config = self.config
         listed = [name for name in NAMES if isinstance(getattr(config, name, None), list)]
         inputs = list(dict.fromkeys([*config.input_fields, *listed, *sources_of(config)]))
@@ -507,7 +468,7 @@ class Dataset(ABC, Generic[ConfigT, RowT]):
             kind=self.kind,
             languages=dict(config.languages) if isinstance(config, PromptDatasetConfig) else {},
             settings={**settings, **_sizes(config, inputs)},
-            splitting=splitting,
+            splitting=splits,
             private=private,
             token=token,
             commit_message=commit_message,

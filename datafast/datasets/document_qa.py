@@ -31,6 +31,7 @@ from datafast.plan.defaults import DefaultPrompts, Edition, PromptText
 from datafast.plan.grid import Dimension, GridPlan
 from datafast.plan.items import WorkItem
 from datafast.quality.base import KEEP, BaseStage, Stage, Verdict, drop
+from datafast.types import Pair
 
 __all__ = ["DEFAULT_PROMPTS", "DocumentQADataset", "DocumentQADatasetConfig", "DocumentQARow", "EvidenceStage"]
 
@@ -80,6 +81,10 @@ class DocumentQARow(BaseModel):
     """Identifies the row. It stays the same when the row is made again from recorded replies."""
     metadata: Metadata = Field(default_factory=dict)
     """The values that the prompt was made of, such as topic and placeholders, and `prompt_index`, the number of its template."""
+
+    def as_pair(self) -> Pair:
+        """The part of the document with the question, and the answer."""
+        return Pair(f"{self.chunk}\n\n{self.question}", self.answer)
 
 
 class _Asked(ReplyModel):

@@ -56,6 +56,8 @@ __all__ = ["ComparisonRow", "JudgementDataset", "JudgementDatasetConfig", "Judge
 
 _CALLED = "source"  # in metadata
 _FIRST, _SECOND = "first", "second"
+COMPARED = "compared"
+"""The attribute of a row model that names its compared columns, of which formats for preferences make a better and a worse answer."""
 
 
 class Judgement(BaseModel):
@@ -351,4 +353,7 @@ def _row_model(config: JudgementDatasetConfig) -> type[BaseModel]:
         fields["metadata"] = (Metadata, Field(description="Where the row comes from in its source."))
     # A column may have the name of an old method of pydantic's models, like `copy` or `json`: the row's value is what counts.
     with foreign_warnings_ignored():
-        return create_model(own.__name__, __doc__=own.__doc__, **fields)
+        made: type[BaseModel] = create_model(own.__name__, __doc__=own.__doc__, **fields)
+    if config.compare:
+        setattr(made, COMPARED, tuple(config.compare))
+    return made

@@ -34,6 +34,7 @@ from datafast.plan.defaults import DefaultPrompts, Edition, PromptText
 from datafast.plan.grid import Dimension, GridPlan
 from datafast.plan.items import WorkItem, digest
 from datafast.plan.template import Template
+from datafast.types import Pair
 
 __all__ = [
     "DEFAULT_DISTRACTOR_PROMPT",
@@ -90,6 +91,9 @@ class MCQRow(BaseModel):
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
+    prompt_document: ClassVar[str] = "source_document"
+    """What can stand before the prompt."""
+
     source_document: str
     """The text that the question is about."""
     question: str
@@ -118,6 +122,16 @@ class MCQRow(BaseModel):
     """Identifies the row. It stays the same when the row is made again from recorded replies."""
     metadata: Metadata = Field(default_factory=dict)
     """The values that the prompt was made of, such as topic and placeholders, and `prompt_index`, the number of its template."""
+
+    def as_pair(self) -> Pair:
+        """The question with its lettered options, and the letter of the right one."""
+        options, place = self.options, self.answer_index
+        if not options or place is None:
+            options = [self.incorrect_answer_1, self.incorrect_answer_2, self.incorrect_answer_3]
+            place = int.from_bytes(digest(self.question, self.correct_answer)) % len(_LETTERS)
+            options.insert(place, self.correct_answer)
+        listed = "\n".join(f"{letter}. {option}" for letter, option in zip(_LETTERS, options, strict=True))
+        return Pair(f"{self.question}\n\n{listed}", _LETTERS[place])
 
 
 class _Asked(ReplyModel):

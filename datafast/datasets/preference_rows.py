@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from datafast.datasets.config import Metadata
 from datafast.datasets.row import uuid_of_content
+from datafast.types import Pair, Preference
 
 __all__ = ["JudgedPreferenceRow", "PreferenceRow", "PreferenceSource"]
 
@@ -25,6 +27,9 @@ class PreferenceRow(BaseModel):
     """A row of a preference dataset. Scores and assessments are null where no judge was asked."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
+
+    prompt_document: ClassVar[str] = "input_document"
+    """What can stand before the prompt."""
 
     input_document: str
     """The text that the question is about."""
@@ -60,6 +65,12 @@ class PreferenceRow(BaseModel):
     """Identifies the row. It stays the same when the row is made again from recorded replies."""
     metadata: Metadata = Field(default_factory=dict)
     """The values that the prompt was made of, such as topic and placeholders, and `prompt_index`, the number of its template."""
+
+    def as_pair(self) -> Pair:
+        return Pair(self.question, self.chosen_response)
+
+    def as_preference(self) -> Preference:
+        return Preference(self.question, self.chosen_response, self.rejected_response)
 
 
 class _Judged(BaseModel):

@@ -81,6 +81,9 @@ class TextRow(BaseModel):
     metadata: Metadata = Field(default_factory=dict)
     """The values that the prompt was made of, such as topic and placeholders, and `prompt_index`, the number of its template."""
 
+    def as_text(self) -> str:
+        return self.text
+
 
 class RawDatasetConfig(PromptDatasetConfig):
     """What a raw text dataset is made of: rows = document types x topics x languages x expanded prompts x samples x providers."""

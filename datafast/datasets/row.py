@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID, uuid5
 
 import orjson
@@ -12,12 +12,23 @@ from pydantic import BaseModel, Field, create_model
 from datafast.datasets.config import Metadata
 from datafast.engine.reasoning import KEY, METADATA, Place
 from datafast.errors import ConfigError
+from datafast.types import Messages
 
-__all__ = ["uuid_of_content", "with_reasoning"]
+__all__ = ["TalkRow", "uuid_of_content", "with_reasoning"]
 
 _DESCRIPTION = "What the model thought before it answered."
 _METADATA = "The values that the row was made of, and what the model thought."
 _NAMESPACE = UUID("7d7d5d0c-3a0c-5f5e-9d0a-2f6c1c1f4b52")
+
+
+class TalkRow(BaseModel):
+    """What all rows with messages can do."""
+
+    answer_part: ClassVar[str] = "assistant"
+    """Whose reasoning, of those who made the row, is that of the answer."""
+
+    def as_messages(self) -> Messages:
+        return list(vars(self)["messages"])
 
 
 def uuid_of_content(fields: dict[str, Any]) -> str:

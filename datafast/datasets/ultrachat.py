@@ -19,14 +19,14 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from datafast._util.config_model import Accepts, UserPath, default_of
 from datafast.datasets.base import FanOutDataset
 from datafast.datasets.config import Metadata, NonBlank, TemplateNames
 from datafast.datasets.inputs import origin, texts_dimension
 from datafast.datasets.pairing import given
-from datafast.datasets.row import uuid_of_content
+from datafast.datasets.row import TalkRow, uuid_of_content
 from datafast.datasets.topical import TopicalConfig, TopicalDataset
 from datafast.datasets.ultrachat_prompts import DEFAULTS, WITHOUT_PERSONAS
 from datafast.datasets.ultrachat_talk import Role, Talk, questions_model
@@ -49,7 +49,7 @@ __all__ = ["ChatRow", "Role", "UltrachatDataset", "UltrachatDatasetConfig"]
 ROLES: tuple[Role, ...] = ("question", "user", "assistant")
 
 
-class ChatRow(BaseModel):
+class ChatRow(TalkRow):
     """A row of a chat dataset. `model_id` is the assistant's."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)

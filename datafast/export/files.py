@@ -1,28 +1,247 @@
-"""Rows -> one file on this machine, or a `datasets.Dataset`. The formats are in `datafast.export.formats`.
+"""Rows -> files on this machine, in one or several formats at once, or a `datasets.Dataset`.
 
-Guarantee: a file is complete or not there: it is written under another name and then renamed.
+The formats are in `datafast.export.formats`, the containers in `datafast.export.containers`.
+
+Guarantee: a file is complete or not there: it is written under another name and then renamed. Cost: one pass over the rows for all formats
+together, and one before it where a column may hold anything and the container is typed; a batch of rows in memory. A format of another
+package that writes its own file takes a pass of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError, create_model
 
-from datafast._util.atomic_write import whole_file
+from datafast._util.atomic_write import whole_file, whole_folder
 from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.kinds import common_kind, kind_of
+from datafast.amounts import counted
 from datafast.errors import ConfigError, OutputWriteError
+from datafast.export.containers import CONTAINERS, Container, container_of, table_of
 from datafast.export.features import row_schema
-from datafast.export.formats import FORMATS, Row, arrow_tables
+from datafast.export.formats import FORMATS, Opened, Options, Record, Row, opened_format
+from datafast.export.reading import Unfit
 from datafast.store.paths import OutputPaths
+from datafast.store.reader import LedgerReader
 from datafast.store.rows import RowSequence
 
-__all__ = ["OutputRows", "narrowed", "save_output", "save_rows", "to_dataset"]
+__all__ = [
+    "Exported",
+    "OutputRows",
+    "Target",
+    "export_rows",
+    "narrowed",
+    "records_of",
+    "save_rows",
+    "targets_of",
+    "to_dataset",
+]
 
-_OTHER_ENDINGS = {"ndjson": "jsonl", "pq": "parquet"}
+_BATCH = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A file to write: its format and its container, None where the format makes its own file."""
+
+    format: str
+    path: Path
+    container: str | None
+
+
+@dataclass(slots=True)
+class Exported:
+    """A file that was written.
+
+    Attributes:
+        path: the file, or the folder of `save_to_disk`.
+        format, container: what it holds, and how.
+        rows: rows that were read.
+        records: what they became; -1 where the format writes its own file.
+        left_out: rows that became nothing, by reason.
+    """
+
+    path: Path
+    format: str
+    container: str | None
+    rows: int = 0
+    records: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain values."""
+        return {**asdict(self), "path": str(self.path), "left_out": dict(self.left_out)}
+
+    def in_words(self) -> str:
+        """What was written and what was not, in a sentence or two."""
+        told = f"{self.path}: {counted(self.rows, 'row')} as {self.format}"
+        if self.records not in (-1, self.rows - self.left_out.total()):
+            told += f", {counted(self.records, 'record')}"
+        for why, rows in self.left_out.items():
+            told += f". Left out, because a row {why}: {rows:,}"
+        return f"{told}."
+
+
+def targets_of(path: Path, formats: Sequence[str | None], container: str | None = None) -> list[Target]:
+    """The files that formats are written to.
+
+    Args:
+        path: of one format the file; of several, `rows.jsonl` stands for `rows.FORMAT.jsonl`, and a path without an ending for a folder.
+        formats: their names; None for what the path ends in.
+        container: by default what the path ends in, else JSON Lines.
+
+    Raises:
+        ConfigError: a format or a container is not known, one is given twice, or they do not fit each other.
+    """
+    if container is not None and container not in CONTAINERS:
+        raise ConfigError(
+            f"There is no container {container!r}. Choose one of {', '.join(CONTAINERS)}.", key="container"
+        )
+    if len(set(formats)) < len(formats):
+        raise ConfigError("to: A format is given twice. Name each once.", key="format")
+    several = len(formats) > 1
+    return [_target(path, name, container, several=several) for name in formats]
+
+
+def _target(path: Path, given: str | None, container: str | None, *, several: bool) -> Target:
+    name = _named(path, given)
+    found = FORMATS.load(name)
+    if not isinstance(found, type):
+        return Target(name, _beside(path, name, path.suffix) if several else path, None)
+    if found.container is not None:
+        if container not in (None, found.container):
+            raise ConfigError(f"The format {name} is not for the container {container}. Leave it out.", key="container")
+        container = found.container
+    container = container or container_of(path) or "jsonl"
+    if several:
+        endings = CONTAINERS[container].endings
+        ending = path.suffix if path.suffix.lower() in endings else "".join(endings[:1])
+        path = _beside(path, name, ending)
+    return Target(name, path, container)
+
+
+def _beside(path: Path, name: str, ending: str) -> Path:
+    return path.with_name(f"{path.stem}.{name}{ending}") if path.suffix else path / f"{name}{ending}"
+
+
+def _named(path: Path, given: str | None) -> str:
+    if given:
+        return given.lower().removeprefix(".")
+    if (container := container_of(path)) is not None:
+        return container
+    if path.suffix:
+        return path.suffix.lower().removeprefix(".")
+    raise ConfigError(
+        f"{path} does not say its format. Give format=, one of {', '.join(FORMATS.names())}.", key="format"
+    )
+
+
+@foreign_warnings_ignored()
+def export_rows(
+    rows: Iterable[Row], targets: Sequence[Target], *, row_model: type[BaseModel], options: Options | None = None
+) -> list[Exported]:
+    """Writes rows into the files of all targets.
+
+    Args:
+        rows: plain JSON. Gone through as often as it takes, if there are several targets or columns that may hold anything.
+
+    Raises:
+        ConfigError: these rows cannot be written in a format, or a value does not fit its column.
+        OutputWriteError: a file cannot be written.
+    """
+    opened = [opened_format(target.format, row_model, options or Options()) for target in targets]
+    done = [Exported(target.path, target.format, target.container) for target in targets]
+    files: list[_File] = []
+    with ExitStack() as stack:
+        for target, made, exported in zip(targets, opened, done, strict=True):
+            part = stack.enter_context(_part(target))
+            if isinstance(made, Opened):
+                files.append(stack.enter_context(_File(made, target, part, rows, exported)))
+            else:
+                made(_counting(rows, exported), part, row_model)
+        if files:
+            _write(rows, files)
+    return done
+
+
+@contextmanager
+def _part(target: Target) -> Iterator[Path]:
+    """The file or folder of a target until it is complete."""
+    is_folder = target.container is not None and CONTAINERS[target.container].is_folder
+    try:
+        with (whole_folder if is_folder else whole_file)(target.path) as part:
+            yield part
+    except OSError as error:
+        raise _unwritable(target.path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> OutputWriteError:
+    return OutputWriteError(f"Cannot write {path}: {error.strerror or error}. Choose another place.")
+
+
+def _counting(rows: Iterable[Row], exported: Exported) -> Iterator[Row]:
+    exported.records = -1
+    for row in rows:
+        exported.rows += 1
+        yield row
+
+
+class _File:
+    """A file of one format that is being written."""
+
+    def __init__(self, made: Opened, target: Target, part: Path, rows: Iterable[Row], exported: Exported) -> None:
+        assert target.container is not None  # noqa: S101 - only formats with a file of their own have none
+        kind = CONTAINERS[target.container]
+        model = made.record_model
+        self.exported = exported
+        self._made = made
+        if kind.typed:
+            model = narrowed(model, self._all(rows))
+        self._container: Container = kind(part, model)
+
+    def _all(self, rows: Iterable[Row]) -> Iterator[Record]:
+        for row in rows:
+            try:
+                yield from self._made.records(row)
+            except Unfit:
+                continue
+
+    def __enter__(self) -> _File:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._container.close()
+
+    def write(self, batch: Sequence[Row]) -> None:
+        records: list[Record] = []
+        done = self.exported
+        for row in batch:
+            done.rows += 1
+            try:
+                records.extend(self._made.records(row))
+            except Unfit as error:
+                done.left_out[str(error)] += 1
+            except ConfigError as error:
+                raise ConfigError(f"Row {done.rows:,}: {error}", key=error.key) from error
+        self._container.write(records)
+        done.records += len(records)
+
+
+def _write(rows: Iterable[Row], files: Sequence[_File]) -> None:
+    source = iter(rows)
+    while batch := list(islice(source, _BATCH)):
+        for file in files:
+            try:
+                file.write(batch)
+            except OSError as error:
+                raise _unwritable(file.exported.path, error) from error
 
 
 @foreign_warnings_ignored()
@@ -34,7 +253,7 @@ def narrowed(row_model: type[BaseModel], rows: Iterable[Row]) -> type[BaseModel]
     kinds: dict[str, set[Any]] = {name: set() for name in free}
     for row in rows:
         for name in free:
-            if row[name] is not None:
+            if row.get(name) is not None:
                 kinds[name].add(kind_of(row[name]))
     types = {name: kind | None for name in free if (kind := common_kind(kinds[name])) is not None}
     fields: dict[str, Any] = {
@@ -44,7 +263,6 @@ def narrowed(row_model: type[BaseModel], rows: Iterable[Row]) -> type[BaseModel]
     return create_model(row_model.__name__, __config__=row_model.model_config, **fields)
 
 
-@foreign_warnings_ignored()
 def save_rows(rows: Iterable[Row], path: Path, format: str | None = None, *, row_model: type[BaseModel]) -> Path:  # noqa: A002
     """Writes rows into a file.
 
@@ -55,57 +273,77 @@ def save_rows(rows: Iterable[Row], path: Path, format: str | None = None, *, row
         ConfigError: the format is not known.
         OutputWriteError: the file cannot be written.
     """
-    write = FORMATS.load(_format(path, format))
-    try:
-        with whole_file(path) as part:
-            write(rows, part, row_model)
-    except OSError as error:
-        raise OutputWriteError(f"Cannot write {path}: {error.strerror or error}. Choose another place.") from error
+    export_rows(rows, targets_of(path, [format]), row_model=row_model)
     return path
 
 
-def save_output(paths: OutputPaths, path: Path, format: str | None = None, *, row_model: type[BaseModel]) -> Path:  # noqa: A002
-    """Writes the rows of an output into a file; see `save_rows`.
+def records_of(rows: Iterable[Row], format: str, *, row_model: type[BaseModel]) -> Iterator[Record]:  # noqa: A002
+    """What rows become in a format of records; those that become nothing are left out.
 
     Raises:
-        ConfigError: there are no rows, a line is not a row, or the format is not known.
-        OutputWriteError: the file cannot be written.
+        ConfigError: the format is not known, makes a file of its own, or is not for such rows.
     """
-    rows = OutputRows.of(paths, row_model)
-    return save_rows(rows, path, format, row_model=narrowed(row_model, rows))
+    made = opened_format(format, row_model, Options())
+    if not isinstance(made, Opened):
+        raise ConfigError(f"The format {format} makes a file of its own. Save the rows with it.", key="format")
+    for row in rows:
+        with suppress(Unfit):
+            yield from made.records(row)
 
 
 class OutputRows(Iterable[Row]):
-    """The rows of a JSONL as plain values, as often as they are gone through."""
+    """The rows of a JSONL as plain values, as often as they are gone through.
 
-    def __init__(self, path: Path, row_model: type[BaseModel]) -> None:
+    Args:
+        ledger: what knows the order of the plan; None for the order of the file.
+    """
+
+    def __init__(self, path: Path, row_model: type[BaseModel], ledger: Path | None = None) -> None:
         self._path = path
         self._row_model = row_model
+        self._ledger = ledger
 
     @classmethod
-    def of(cls, paths: OutputPaths, row_model: type[BaseModel]) -> OutputRows:
-        """Those of an output.
+    def of(cls, paths: OutputPaths, row_model: type[BaseModel], *, order: str = "file") -> OutputRows:
+        """Those of an output, in the order of the file or of the plan.
 
         Raises:
-            ConfigError: it has no file.
+            ConfigError: it has no file, or no ledger that knows the plan.
         """
         if not paths.rows.exists():
             raise ConfigError(f"There are no rows in {paths.rows}. Generate the dataset first.")
-        return cls(paths.rows, row_model)
+        if order == "plan" and not paths.ledger.is_file():
+            raise ConfigError(f"order: {paths.rows} has no ledger that tells of its plan. Leave it out.", key="order")
+        return cls(paths.rows, row_model, paths.ledger if order == "plan" else None)
 
     def __iter__(self) -> Iterator[Row]:
         number = 1
+        rows = RowSequence(self._path, self._row_model) if self._ledger is None else self._in_plan_order()
         try:
-            for row in RowSequence(self._path, self._row_model):
+            for row in rows:
                 yield row.model_dump(mode="json")
                 number += 1
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             place = ".".join(str(part) for part in first["loc"]) or "the line"
+            line = "line" if self._ledger is None else "in the order of the plan, row"
             raise ConfigError(
-                f"{self._path}: line {number} is not a {self._row_model.__name__} ({place}: {first['msg']}). Correct the line, "
+                f"{self._path}: {line} {number} is not a {self._row_model.__name__} ({place}: {first['msg']}). Correct the line, "
                 f"or move the file away and generate again: its rows come back from the ledger at no cost."
             ) from error
+
+    def _in_plan_order(self) -> Iterator[BaseModel]:
+        """The rows by their places in the plan; lines that the ledger does not know, which users have added, come last."""
+        assert self._ledger is not None  # noqa: S101 - it knows the order
+        with LedgerReader(self._ledger) as ledger, self._path.open("rb") as file:
+            for append in ledger.appends.in_plan_order():
+                file.seek(append.start)
+                for line in file.read(append.size).splitlines():
+                    yield self._row_model.model_validate_json(line)
+            file.seek(ledger.appends.committed_size())
+            for line in file:
+                if line.endswith(b"\n"):
+                    yield self._row_model.model_validate_json(line)
 
 
 @foreign_warnings_ignored()
@@ -114,16 +352,16 @@ def to_dataset(rows: Iterable[Row], *, row_model: type[BaseModel]) -> Any:
     import pyarrow
     from datasets import Dataset
 
-    tables = list(arrow_tables(rows, row_model))
+    tables = list(_tables(rows, row_model))
     return Dataset(
         pyarrow.concat_tables(tables) if tables else row_schema(row_model).features.arrow_schema.empty_table()
     )
 
 
-def _format(path: Path, given: str | None) -> str:
-    name = (given or path.suffix).lower().removeprefix(".")
-    if not name:
-        raise ConfigError(
-            f"{path} does not say its format. Give format=, one of {', '.join(FORMATS.names())}.", key="format"
-        )
-    return _OTHER_ENDINGS.get(name, name)
+def _tables(rows: Iterable[Row], row_model: type[BaseModel]) -> Iterator[Any]:
+    """The rows as Arrow tables with the row model's types, a batch at a time."""
+    schema = row_schema(row_model)
+    source, first = iter(rows), 1
+    while batch := list(islice(source, _BATCH)):
+        yield table_of(schema, batch, first=first)
+        first += len(batch)

@@ -1,133 +1,208 @@
-"""Formats: how rows are written into a file. Built-in ones and those of other packages enter by the same door.
+"""Formats: what records look like. Built-in ones and those of other packages enter by the same door.
 
-    parquet    the columns and types of the row model; objects of free form are JSON text, as on the Hub
-    csv        one line a row, null is empty, lists and objects are JSON text
-    json       a list of objects
-    jsonl      an object a line
+A format is a class derived from `Format`. It says how it reads a row (`reads`, see `datafast.export.reading`), which columns its records
+have, and which records a row becomes. In which files they lie is the matter of containers, and each format goes into all of them.
 
-A format is a function that takes rows, a path and the row model; a package offers one by an entry point:
+    class Headline(Format):
+        reads = "text"
+
+        def columns(self):
+            return {"headline": str}
+
+        def records(self, read, row):
+            yield {"headline": f"# {read}"}
+
+A package offers it by an entry point:
 
     [project.entry-points."datafast.formats"]
-    tsv = "my_package.formats:write_tsv"
+    headline = "my_package.formats:Headline"
 
-It writes the whole file at the path it is given, which is not the final one: the file gets its name when it is complete.
-Cost: of the built-in ones, a batch of rows in memory.
+A function that takes rows, a path and the row model is a format too, with a file of its own making. It writes the whole file at the path
+it is given, which is not the final one: the file gets its name when it is complete.
 """
 
 from __future__ import annotations
 
-import csv
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol, TypeAlias
 
-import orjson
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, create_model
+from pydantic.fields import FieldInfo
 
+from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.plugins import Door
 from datafast.errors import ConfigError
-from datafast.export.features import row_schema
+from datafast.export.reading import Reader, Reading, Row
 from datafast.registry import BUILT_IN
 
-__all__ = [
-    "FORMATS",
-    "Format",
-    "Row",
-    "arrow_tables",
-    "misfit",
-    "write_csv",
-    "write_json",
-    "write_jsonl",
-    "write_parquet",
-]
+__all__ = ["FORMATS", "Format", "Options", "Record", "Row", "Rows", "Writer", "format_names", "opened_format"]
 
-Row = Mapping[str, Any]
-
-_BATCH = 10_000
+Record: TypeAlias = dict[str, Any]
 
 
-class Format(Protocol):
-    """Writes rows into one file."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What users choose beside the format.
+
+    Attributes:
+        texts: prompts and answers as texts, not as messages, where the format may have both.
+        keep: columns of the rows that records have besides.
+        custom: of the format `custom`, a template for each column.
+        with_document: put the document that a row is about before its prompt.
+    """
+
+    texts: bool = False
+    keep: Sequence[str] = ()
+    custom: Mapping[str, str] = field(default_factory=dict)
+    with_document: bool = False
+
+
+class Format(ABC):
+    """What records look like. One is made for each export.
+
+    Args:
+        row_model: the model of the rows.
+        reader: how they read.
+        options: what the user chose.
+
+    Raises:
+        ConfigError: an option does not fit.
+    """
+
+    reads: ClassVar[Reading]
+    """How it reads a row."""
+    container: ClassVar[str | None] = None
+    """The only container that it is for; None for all."""
+
+    def __init__(self, row_model: type[BaseModel], reader: Reader, options: Options) -> None:
+        self.row_model = row_model
+        self.reader = reader
+        self.options = options
+
+    @abstractmethod
+    def columns(self) -> Mapping[str, Any]:
+        """The columns of its records, each with the type of its values."""
+
+    @abstractmethod
+    def records(self, read: Any, row: Row) -> Iterable[Record]:
+        """What a row becomes.
+
+        Args:
+            read: the row, as `reads` says.
+            row: all of it.
+
+        Raises:
+            Unfit: it becomes nothing, and why; it is left out and counted.
+        """
+
+
+class Writer(Protocol):
+    """A format with a file of its own making."""
 
     def __call__(self, rows: Iterable[Row], path: Path, row_model: type[BaseModel]) -> None:
         """`rows` are plain JSON and can be gone through once. Raises OSError where the file cannot be written."""
         ...
 
 
+class Rows(Format):
+    """Rows as they are."""
+
+    reads = "row"
+
+    def columns(self) -> Mapping[str, Any]:
+        return dict(self.row_model.model_fields)
+
+    def records(self, read: Any, row: Row) -> Iterator[Record]:
+        yield dict(row)
+
+
 def _check(name: str, thing: Any) -> str | None:
-    return None if callable(thing) else "a function of rows, path and row model is expected"
+    if isinstance(thing, type) and not issubclass(thing, Format):
+        return "a class derived from datafast.export.formats.Format is expected"
+    return (
+        None
+        if callable(thing)
+        else "a class derived from Format, or a function of rows, path and row model, is expected"
+    )
 
 
-FORMATS: Door[Format] = Door(
+FORMATS: Door[type[Format] | Writer] = Door(
     "datafast.formats", noun="format", built_in=BUILT_IN["datafast.formats"], check=_check, key="format"
 )
 
 
-def write_parquet(rows: Iterable[Row], path: Path, row_model: type[BaseModel]) -> None:
-    """Writes a Parquet file, typed by the row model."""
-    from pyarrow import parquet
+class Opened:
+    """A format for rows of one model: what it makes of each, and the model of its records."""
 
-    schema = row_schema(row_model).features.arrow_schema
-    with parquet.ParquetWriter(path, schema) as writer:
-        for table in arrow_tables(rows, row_model):
-            writer.write_table(table)
-
-
-def arrow_tables(rows: Iterable[Row], row_model: type[BaseModel]) -> Iterator[Any]:
-    """The rows as Arrow tables with the row model's types, a batch at a time."""
-    import pyarrow
-
-    schema = row_schema(row_model)
-    source = iter(rows)
-    arrow_schema, first = schema.features.arrow_schema, 1
-    while batch := list(islice(source, _BATCH)):
-        values = [schema.encode(row) for row in batch]
-        try:
-            yield pyarrow.Table.from_pylist(values, schema=arrow_schema)
-        except (pyarrow.ArrowException, OverflowError) as error:
-            raise misfit(values, arrow_schema, first=first, why=error) from error
-        first += len(batch)
-
-
-def misfit(values: Sequence[Row], schema: Any, *, first: int, why: Exception) -> ConfigError:
-    """What says which of these rows, from number `first` on, has a value that its column cannot hold."""
-    import pyarrow
-
-    for number, row in enumerate(values, first):
-        for field in schema:
-            try:
-                pyarrow.array([row[field.name]], type=field.type)
-            except (pyarrow.ArrowException, OverflowError) as error:
-                return ConfigError(
-                    f"Row {number}: The column {field.name!r} is {field.type} and cannot hold {row[field.name]!r:.60}: {error}. "
-                    f"Whole numbers have at most 64 bits there; save as jsonl or csv, or make the value a text."
+    def __init__(self, name: str, made: Format) -> None:
+        self.name = name
+        self.container = made.container
+        self._made = made
+        self._keep = made.options.keep
+        fields = {name: _field(kind) for name, kind in made.columns().items()}
+        for kept in self._keep:
+            if kept in fields and not isinstance(made, Rows):
+                raise ConfigError(
+                    f"keep: The format {name} has a column {kept!r} of its own. Leave it out.", key="keep"
                 )
-    return ConfigError(f"The rows from {first} on do not fit their columns: {why}. Save them as jsonl.")
+            fields.setdefault(kept, _field(made.row_model.model_fields[kept]))
+        with foreign_warnings_ignored():  # a column may be called `json` or `copy`
+            self.record_model: type[BaseModel] = create_model(
+                "Record", __config__=ConfigDict(protected_namespaces=()), **fields
+            )
+
+    def records(self, row: Row) -> Iterator[Record]:
+        """Raises Unfit."""
+        made = self._made
+        kept = {name: row.get(name) for name in self._keep}
+        for record in made.records(made.reader.read(made.reads, row), row):
+            yield {**record, **kept} if kept else record
 
 
-def write_csv(rows: Iterable[Row], path: Path, row_model: type[BaseModel]) -> None:
-    """Writes a table of comma-separated values with a header."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(row_model.model_fields))
-        writer.writeheader()
-        writer.writerows({name: _flat(value) for name, value in row.items()} for row in rows)
+def _field(kind: Any) -> Any:
+    return (kind.annotation, kind) if isinstance(kind, FieldInfo) else (kind, ...)
 
 
-def _flat(value: Any) -> Any:
-    return orjson.dumps(value).decode() if isinstance(value, dict | list | bool) else value
+def opened_format(name: str, row_model: type[BaseModel], options: Options) -> Opened | Writer:
+    """A format for rows of this model.
+
+    Raises:
+        ConfigError: there is no such format, these rows cannot be read its way (the error lists the formats for which they can), or an
+            option does not fit.
+    """
+    found = FORMATS.load(name)
+    for kept in options.keep:
+        if kept not in row_model.model_fields:
+            raise ConfigError(
+                f"keep: The rows have no column {kept!r}. They have {', '.join(row_model.model_fields)}.", key="keep"
+            )
+    if not isinstance(found, type):
+        return found
+    reader = Reader(row_model, with_document=options.with_document)
+    if found.reads not in reader.can:
+        raise ConfigError(
+            f"The format {name} is for rows with {_WORDS[found.reads]}. Rows with {', '.join(row_model.model_fields)} can be "
+            f"written as {', '.join(format_names(row_model))}.",
+            key="format",
+        )
+    return Opened(name, found(row_model, reader, options))
 
 
-def write_json(rows: Iterable[Row], path: Path, row_model: type[BaseModel]) -> None:
-    """Writes one JSON list."""
-    with path.open("wb") as file:
-        file.write(b"[")
-        for number, row in enumerate(rows):
-            file.write((b",\n" if number else b"\n") + orjson.dumps(row))
-        file.write(b"\n]\n")
+_WORDS: Mapping[Reading, str] = {
+    "text": "a text",
+    "label": "a text and its label",
+    "messages": "messages, or with a question and its answer",
+    "prompt": "a prompt",
+    "pair": "a question and its answer",
+    "preference": "a better and a worse answer",
+    "steps": "steps that are right or wrong",
+}
 
 
-def write_jsonl(rows: Iterable[Row], path: Path, row_model: type[BaseModel]) -> None:
-    """Writes JSON lines."""
-    with path.open("wb") as file:
-        file.writelines(orjson.dumps(row) + b"\n" for row in rows)
+def format_names(row_model: type[BaseModel]) -> list[str]:
+    """The formats that rows of this model can be written in."""
+    can = Reader(row_model).can
+    return [name for name, found in FORMATS.loaded().items() if not isinstance(found, type) or found.reads in can]

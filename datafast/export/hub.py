@@ -24,6 +24,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
+from datafast._util.notify import warn_user
 from datafast.errors import PublishError
 from datafast.export.card import CardInfo, Contents, front_matter, readme
 from datafast.export.card_markdown import redactor
@@ -202,6 +203,8 @@ def _prepared(
                 f"The Parquet files cannot be written to {folder}: {error}. "
                 "Set TMPDIR to a folder with more room, then push again."
             ) from error
+        for note in export.notes:
+            warn_user(note)
         info = card or CardInfo(title=target.repo_id.partition("/")[2], kind=row_model.__name__)
         info = replace(info, num_rows=export.num_rows)
         contents = Contents(

@@ -1,36 +1,29 @@
 """Rows of a JSONL file -> Parquet files, one set per split.
 
-Guarantee: the split depends on the seed and the rows' uuids alone, not on the order of the file (rows are written in
-completion order, which differs between runs). Every row is checked against the row model; a row that does not fit stops
-the export with its number. No split is ever empty.
+Guarantee: every row is checked against the row model; a row that does not fit stops the export with its number. Which
+rows are in which split is said in `datafast.export.splits`.
 
-Cost: two passes over the file; 8 bytes of memory per row (24 when shuffled), plus one batch of rows (at most 10,000
-rows or about 16 MiB of text). A shuffled export reads the file in random order.
-
-Limits: rows that share a uuid keep the file's order among themselves. Rows appended while the export runs are left out.
+Cost: two passes over the file, and what its division into splits costs, plus one batch of rows (at most 10,000 rows or
+about 16 MiB of text). A shuffled export reads the file in random order.
 """
 
 from __future__ import annotations
 
-from array import array
 from collections import Counter
 from dataclasses import dataclass
-from hashlib import blake2b
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
-import orjson
 from pydantic import BaseModel, ValidationError
 
-from datafast._util.jsonl import LineIndex
-from datafast._util.user_path import is_file
 from datafast.errors import ConfigError
 from datafast.export.features import RowSchema, row_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from datafast.export.splits import Splitting
+    from datafast.export.splits.rows import Line
 
 __all__ = ["DataFile", "Export", "Split", "export_parquet"]
 
@@ -61,11 +54,13 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """A finished export; `counts` has, per value of `language` and of `model_id`, the number of rows."""
+    """A finished export; `counts` has, per value of `language` and of `model_id`, the number of rows. `notes` say in sentences what of the
+    splits is not quite as it was asked for."""
 
     schema: RowSchema
     splits: tuple[Split, ...]
     counts: Mapping[str, Counter[str]]
+    notes: Sequence[str]
 
     @property
     def num_rows(self) -> int:
@@ -74,23 +69,6 @@ class Export:
     @property
     def files(self) -> list[DataFile]:
         return [file for split in self.splits for file in split.files]
-
-
-@dataclass(frozen=True, slots=True)
-class _Index:
-    """Where each row lies, and its place in the shuffled order (empty without shuffling)."""
-
-    lines: LineIndex
-    ranks: array[int]
-
-    def order(self) -> Any:
-        """Places of the rows (from 0) in the order of the export; can be sliced."""
-        if not self.ranks:
-            return range(len(self.lines))
-        import numpy as np
-
-        order: Any = np.argsort(np.frombuffer(self.ranks, dtype=np.uint64), kind="stable")
-        return order
 
 
 def export_parquet(
@@ -114,67 +92,29 @@ def export_parquet(
         ConfigError: the file is missing, has no or too few rows, or a row does not fit the model.
         OSError: `folder` cannot be written.
     """
+    from datafast.export.splits.rows import SplitRows
+
     schema = row_schema(row_model)
-    index = _index(source, seed=splitting.seed if splitting.shuffle else None)
-    if not len(index.lines):
-        raise ConfigError(f"{source} has no rows, so there is nothing to push. Generate the dataset first.")
-    sizes = splitting.sizes(len(index.lines))
+    rows = SplitRows.of(source, splitting, row_model)
     counts: dict[str, Counter[str]] = {name: Counter() for name in _COUNTED if name in row_model.model_fields}
-    order = index.order()
     splits: list[Split] = []
-    done = 0
-    with source.open("rb") as lines:
-        for name, size in sizes.items():
-            rows = _rows(lines, index, order[done : done + size], row_model, source)
-            writer = _SplitWriter(name, folder, schema, max_shard_bytes)
-            splits.append(writer.write(_counted(rows, counts)))
-            done += size
-    return Export(schema, tuple(splits), counts)
+    for name in rows.assignment.rows:
+        writer = _SplitWriter(name, folder, schema, max_shard_bytes)
+        splits.append(writer.write(_counted(_rows(rows.lines(name), row_model, source), counts)))
+    rows.keep()
+    return Export(schema, tuple(splits), counts, rows.assignment.notes)
 
 
-def _index(source: Path, *, seed: int | None) -> _Index:
-    index, ranks = LineIndex(), array("Q")
-    if not is_file(source):
-        raise ConfigError(f"There is no file {source} to push. Generate the dataset first, or check the path.")
-    with source.open("rb") as file:
-        for line in index.scan(file):
-            row = _parsed(line, len(index), source)
-            if seed is not None:
-                uuid = str(row.get("uuid", "")).encode()
-                digest = blake2b(b"%d\n%b" % (seed, uuid or line.strip()), digest_size=8).digest()
-                ranks.append(int.from_bytes(digest, "big"))
-    return _Index(index, ranks)
-
-
-def _parsed(line: bytes, number: int, source: Path) -> dict[str, Any]:
-    try:
-        row = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise ConfigError(
-            f"Line {number} of {source} is not a JSON object ({error}). If the run that wrote it was cut off, "
-            "generate again: that completes the file at no cost. Then push."
-        ) from error
-    if not isinstance(row, dict):
-        raise ConfigError(
-            f"Line {number} of {source} is not a JSON object but a {type(row).__name__}. Correct it, or take it out."
-        )
-    return row
-
-
-def _rows(
-    lines: IO[bytes], index: _Index, order: Iterable[int], row_model: type[BaseModel], source: Path
-) -> Iterator[tuple[int, int, dict[str, Any]]]:
-    """The number (from 1), size in bytes and checked values of each row, in the given order."""
+def _rows(lines: Iterable[Line], row_model: type[BaseModel], source: Path) -> Iterator[tuple[int, int, dict[str, Any]]]:
+    """The number (from 1), size in bytes and checked values of each row."""
     known = row_model.model_fields.keys()
-    for place in order:
-        number = int(place) + 1
-        raw = _parsed(index.lines.read(lines, place), number, source)
-        if unknown := raw.keys() - known:
+    for line in lines:
+        if unknown := line.row.keys() - known:
             raise ConfigError(
-                f"Line {number} of {source} has the field {min(unknown)!r}, which {row_model.__name__} does not have. "
+                f"Line {line.number} of {source} has the field {min(unknown)!r}, which {row_model.__name__} does not have. "
                 f"Its fields are: {', '.join(known)}."
             )
-        yield number, index.lines.size(place), _checked(raw, number, row_model, source)
+        yield line.number, line.size, _checked(line.row, line.number, row_model, source)
 
 
 def _checked(raw: dict[str, Any], number: int, row_model: type[BaseModel], source: Path) -> dict[str, Any]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Sequence
 from random import SystemRandom
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.notify import plain_text
-from datafast.export.files import OutputRows, narrowed, to_dataset
+from datafast.export.files import OutputRows
+from datafast.export.reading import Row
 from datafast.store.rows import RowSequence
 
 if TYPE_CHECKING:
@@ -19,21 +21,15 @@ if TYPE_CHECKING:
 
     from datafast.store.paths import OutputPaths
 
-__all__ = ["output_dataset", "output_frame", "print_rows"]
-
-
-def output_dataset(paths: OutputPaths, *, row_model: type[BaseModel]) -> Any:
-    """The rows of an output as a `datasets.Dataset`."""
-    rows = OutputRows.of(paths, row_model)
-    return to_dataset(rows, row_model=narrowed(row_model, rows))
+__all__ = ["frame_of", "print_rows"]
 
 
 @foreign_warnings_ignored()
-def output_frame(paths: OutputPaths, *, row_model: type[BaseModel]) -> pd.DataFrame:
-    """The rows of an output as a DataFrame, with a column for each field."""
+def frame_of(rows: Iterable[Row], columns: Sequence[str]) -> pd.DataFrame:
+    """Rows as a DataFrame, with these columns."""
     import pandas as pd
 
-    return pd.DataFrame(list(OutputRows.of(paths, row_model)), columns=list(row_model.model_fields))
+    return pd.DataFrame(list(rows), columns=list(columns))
 
 
 def print_rows(paths: OutputPaths, *, row_model: type[BaseModel], random: bool, num_rows: int) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, overload
 from weakref import WeakSet
@@ -260,7 +260,8 @@ class ColumnsFrame:
         from datafast.export.files import narrowed, to_dataset
 
         made = self._generated("convert")
-        return to_dataset(ordered_rows(made), row_model=narrowed(made.written_model, ordered_rows(made)))
+        rows = OrderedRows(made)
+        return to_dataset(rows, row_model=narrowed(made.written_model, rows))
 
     def save(self, path: str | Path, format: str | None = None) -> Path:  # noqa: A002 - as pandas and datasets call it
         """Writes the existing rows into a file, and returns its path.
@@ -271,11 +272,10 @@ class ColumnsFrame:
         Raises:
             ConfigError: nothing was generated yet, or the format is not known.
         """
-        from datafast.export.files import narrowed, save_rows
+        from datafast.export.files import save_rows
 
         made = self._generated("save")
-        row_model = narrowed(made.written_model, ordered_rows(made))
-        return save_rows(ordered_rows(made), user_path(path), format, row_model=row_model)
+        return save_rows(OrderedRows(made), user_path(path), format, row_model=made.written_model)
 
     @property
     def eval(self) -> Comparisons:
@@ -340,6 +340,16 @@ class ColumnsFrame:
         if self._dataset is None:
             return paragraph(f"Dataset of {', '.join(self.columns)}. Nothing was generated yet.")
         return self._dataset._repr_html_()
+
+
+class OrderedRows(Iterable[dict[str, Any]]):
+    """The rows of an output in the order of their numbers, as often as they are gone through."""
+
+    def __init__(self, made: ColumnsDataset) -> None:
+        self._made = made
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return ordered_rows(self._made)
 
 
 def ordered_rows(made: ColumnsDataset) -> Iterator[dict[str, Any]]:

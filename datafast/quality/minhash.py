@@ -17,7 +17,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from datafast.quality.shingles import Shingles, mixed
+from datafast._util.mixed import mixed
+from datafast.quality.shingles import Shingles
 
 __all__ = ["Bands", "bands_for"]
 

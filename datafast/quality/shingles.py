@@ -17,7 +17,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Shingles", "mixed", "shingles"]
+from datafast._util.mixed import mixed
+
+__all__ = ["Shingles", "shingles"]
 
 Shingles = NDArray[np.uint32]
 """The shingles of a row, sorted, each once."""
@@ -181,11 +183,3 @@ def _runs(
         run = mixed(run * _STEP + padded[place : last + place])
     whole = text_of_place[:last] == text_of_place[size - 1 :]
     return run[whole], text_of_place[:last][whole]
-
-
-def mixed(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Each number as another one in which every bit depends on all of its bits (the end of splitmix64; Steele, Lea and Flood 2014)."""
-    found = numbers + _STEP
-    found = (found ^ (found >> _U64(30))) * _U64(0xBF58476D1CE4E5B9)
-    found = (found ^ (found >> _U64(27))) * _U64(0x94D049BB133111EB)
-    return found ^ (found >> _U64(31))

@@ -9,6 +9,7 @@ of. Seconds and endings of replies count in each group that has a row of their i
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from datafast.statistics.calls import Calls
@@ -41,9 +42,18 @@ class Groups:
         calls: the paid replies; None if there is no ledger.
         failed_at: the provider at which each failed item has failed.
         looked_at: the sampled rows.
+        removed: items that have left the plan although their rows stay. Of these it is not known which stages dropped, so they do not
+            count for the acceptance.
     """
 
-    def __init__(self, entries: Entries, calls: Calls | None, failed_at: dict[int, str], looked_at: LookedAt) -> None:
+    def __init__(
+        self,
+        entries: Entries,
+        calls: Calls | None,
+        failed_at: dict[int, str],
+        looked_at: LookedAt,
+        removed: Collection[int] = (),
+    ) -> None:
         import numpy as np
 
         self._entries = entries
@@ -51,6 +61,7 @@ class Groups:
         self._failed_at = failed_at
         self._outcome = np.frombuffer(entries.outcome, np.uint8) if len(entries) else np.zeros(0, np.uint8)
         self._item = _array(entries.item, np.int64)
+        self._is_removed = np.isin(self._item, np.fromiter(removed, np.int64, len(removed)))
         self._why = _array(entries.why, np.int32)
         self._characters = _array(entries.characters, np.int64)
         self._words = _array(entries.words, np.int64)
@@ -154,7 +165,7 @@ class Groups:
             rows=len(written),
             filtered=len(dropped),
             failed=len(failed),
-            acceptance=len(written) / len(rows) if len(rows) else None,
+            acceptance=None if self._calls is None else _acceptance(rows, written, self._is_removed),
             filtered_by_stage=by_stage(_counted(self._why[dropped], self._entries.reasons)),
             failures=dict(_counted(self._why[failed], self._entries.categories).most_common()),
             characters=_spread(self._characters[written], self._edges[0]),
@@ -164,6 +175,12 @@ class Groups:
             **self._looked_at.told(sampled, of_written),
             **used,
         )
+
+
+def _acceptance(rows: Numbers, written: Numbers, is_removed: Any) -> float | None:
+    """The share of rows that was written, without those of items that have left the plan; None if there are no others."""
+    made = len(rows) - int(is_removed[rows].sum())
+    return (len(written) - int(is_removed[written].sum())) / made if made else None
 
 
 def _used(replies: Calls, calls: Numbers, part: Any, written: int) -> dict[str, Any]:

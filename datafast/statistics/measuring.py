@@ -30,7 +30,7 @@ from datafast.store.failures import PlanOf, finder, planned
 from datafast.store.lock import is_running
 from datafast.store.paths import OutputPaths
 from datafast.store.reader import LedgerReader
-from datafast.store.records import ItemRecord
+from datafast.store.records import ItemRecord, ItemState
 
 __all__ = ["SAMPLE", "measure"]
 
@@ -95,7 +95,7 @@ def measure(
         )
         calls = None if ledger is None else Calls(ledger, seed)
         looked_at = LookedAt(entries.sampled, _prompts(ledger, entries, find))
-        groups = Groups(entries, calls, failed_at, looked_at)
+        groups = Groups(entries, calls, failed_at, looked_at, _removed(ledger))
         of_replies = [grouping for grouping in (groups.by_provider(), groups.by_role()) if grouping is not None]
         # A model's name says nothing that its provider does not, where it is the only one that wrote a row.
         says_more = ledger is None or len(of_replies) > 1
@@ -149,6 +149,11 @@ def _failed(ledger: LedgerReader | None, find: Find) -> tuple[list[FailedRows], 
     items = _in_plan(ledger, [failure.item for failure in failures], find)
     rows = [FailedRows(one.rows, one.item, one.category, items.get(one.item)) for one in failures]
     return rows, {failure.item: failure.provider for failure in failures if failure.provider}
+
+
+def _removed(ledger: LedgerReader | None) -> set[int]:
+    """The items that have left the plan, but not the file."""
+    return set() if ledger is None else set(ledger.ids_of(ItemState.STALE))
 
 
 def _prompts(ledger: LedgerReader | None, entries: Entries, find: Find) -> dict[int, str]:

@@ -93,7 +93,8 @@ class Group(Value):
         value: what they have in common; None for all rows, for those of which it is not known, and for the rest.
         rows: rows in the file.
         filtered, failed: rows that stages have dropped, and that have failed for good.
-        acceptance: `rows / (rows + filtered + failed)`.
+        acceptance: `rows / (rows + filtered + failed)`, without rows of prompts that are not in the plan any more; None where there is no
+            ledger, so that it is not known what was dropped.
         filtered_by_stage: filtered rows by stage and reason.
         failures: failed rows by category.
         calls: replies that were paid for.

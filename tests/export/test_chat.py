@@ -134,9 +134,12 @@ def test_rows_without_messages_are_refused(tmp_path: Path, form: str) -> None:
         text: str
 
     with pytest.raises(
-        ConfigError, match=f"The format {form} is for conversations with messages. These rows have text."
-    ):
+        ConfigError, match=f"The format {form} is for rows with messages, .* Rows with text can be"
+    ) as told:
         written(tmp_path, form, {"text": "a"}, Text)
+    assert str(told.value).endswith(
+        "written as parquet, csv, json, jsonl, arrow, save_to_disk, language_modeling, custom."
+    )
 
 
 class ThoughtRow(ConversationRow):

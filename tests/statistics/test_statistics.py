@@ -94,6 +94,21 @@ def assert_all_is_paid_for(statistics: Statistics) -> None:
             assert sum(parts) == pytest.approx(whole, abs=len(parts) / 2), (grouping.field, name)
 
 
+def test_rows_that_only_stay_in_the_file_do_not_count_as_accepted() -> None:
+    def made(topics: list[str], least: int) -> Any:
+        stage = {"stage": "keep_if", "expression": f"text | length > {least}"}
+        dataset = raw(topics=topics, num_samples_per_prompt=12, quality=[stage], run={"removed": "keep"})
+        return dataset.generate([SimulatedProvider()])
+
+    made(["ice", "tides"], 0)
+    few = made(["ice"], 300)
+    assert few.report.removed == 48
+    assert few.report.filtered
+    total = few.statistics().total
+    assert total.rows == few.report.written + 48
+    assert total.acceptance == few.report.written / 48
+
+
 def test_an_output_is_counted_as_its_report_counts_it() -> None:
     dataset = raw(
         quality=[{"stage": "length", "min_words": 45}],
@@ -118,6 +133,9 @@ def test_an_output_is_counted_as_its_report_counts_it() -> None:
         report.output_tokens,
     )
     assert total.acceptance == report.written / report.requested
+    alone = measure(OutputPaths.of(dataset.paths.rows.rename("alone.jsonl")))
+    assert {group.acceptance for grouping in alone.by for group in everyone(grouping)} == {None}
+    assert alone.total.acceptance is None
     assert found.simulated
     assert found.dataset_kind == "raw"
     assert {grouping.field: grouping.kind for grouping in found.by} == {

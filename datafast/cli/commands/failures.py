@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from datafast.cli import options
-from datafast.cli.outputs import dataset_of, paths_of, resume_command, retry_command
+from datafast.cli.outputs import paths_of, resume_command, retry_command
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -74,6 +74,7 @@ def command(
 
 def _values_of(reader: LedgerReader, ledger: Path) -> ValuesOf:
     """What items are about, from the config that the last run left in the ledger."""
+    from datafast.datasets.loaded import dataset_of
     from datafast.store.failures import values_of
 
     dataset = dataset_of(reader)

@@ -87,7 +87,8 @@ def _measured(
     file: Path, ledger: Path | None, *, by: tuple[str, ...], text_fields: tuple[str, ...] | None, **how: Any
 ) -> Statistics:
     from datafast._util.user_path import is_file
-    from datafast.cli.outputs import dataset_of, paths_of
+    from datafast.cli.outputs import paths_of
+    from datafast.datasets.loaded import dataset_of
     from datafast.statistics import measure
     from datafast.store.paths import OutputPaths
     from datafast.store.reader import LedgerReader

@@ -12,8 +12,7 @@ from datafast._util.config_model import ConfigModel
 from datafast._util.yaml_problems import Keys
 from datafast.config_files.project import Export
 from datafast.engine.settings import RunConfig
-from datafast.export.chat import FORMS
-from datafast.facades.deepfabric.forms import form_of
+from datafast.facades.deepfabric.forms import FORMS, form_of
 from datafast.facades.deepfabric.rate_limit import RateLimit
 from datafast.facades.deepfabric.tools import as_openai, tools_in
 from datafast.llms.registry import parted

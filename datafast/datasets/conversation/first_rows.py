@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import NotRequired
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict
 
 from datafast.datasets.config import Metadata
+from datafast.datasets.row import TalkRow
 
 __all__ = ["FirstAgentMessagesRow", "FirstAgentRow"]
 
@@ -38,7 +39,7 @@ class _Step(TypedDict):
     observation: str
 
 
-class FirstAgentMessagesRow(BaseModel):
+class FirstAgentMessagesRow(TalkRow):
     """The messages alone."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
@@ -47,7 +48,7 @@ class FirstAgentMessagesRow(BaseModel):
     """The conversation, message by message."""
 
 
-class FirstAgentRow(BaseModel):
+class FirstAgentRow(TalkRow):
     """The messages with everything about their origin."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)

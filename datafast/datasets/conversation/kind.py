@@ -22,6 +22,7 @@ from datafast.datasets.config import Metadata
 from datafast.datasets.conversation.config import ConversationDatasetConfig
 from datafast.datasets.conversation.prompts import shown_examples, shown_topics
 from datafast.datasets.conversation.replies import ReplyModels
+from datafast.datasets.conversation.rows import ConversationRow
 from datafast.datasets.conversation.tool_rows import ToolTalks
 from datafast.datasets.conversation.tool_talk import ASSISTANT
 from datafast.datasets.topical import TopicalDataset
@@ -63,7 +64,7 @@ class ConversationDataset(
 
     kind = "conversation"
     config_model = ConversationDatasetConfig
-    row_model = BaseModel
+    row_model: type[BaseModel] = ConversationRow
 
     def __init__(self, config: ConversationDatasetConfig, **options: Any) -> None:
         super().__init__(config, **options)

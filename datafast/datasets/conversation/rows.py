@@ -25,9 +25,10 @@ from datafast.datasets.config import Metadata
 from datafast.datasets.conversation.first_rows import FirstAgentMessagesRow, FirstAgentRow
 from datafast.datasets.conversation.replies import Conversation, Style
 from datafast.datasets.conversation.tools import Tools
+from datafast.datasets.row import TalkRow
 from datafast.errors import ConfigError
 from datafast.plan.template import Template
-from datafast.types import AsJson
+from datafast.types import AsJson, Pair
 
 __all__ = [
     "FIELD_NAMES",
@@ -112,7 +113,7 @@ class Step(TypedDict):
     observation: str
 
 
-class MessagesRow(BaseModel):
+class MessagesRow(TalkRow):
     """A row of the format `conversational`."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
@@ -121,7 +122,7 @@ class MessagesRow(BaseModel):
     """The conversation, message by message."""
 
 
-class ReasonedMessagesRow(BaseModel):
+class ReasonedMessagesRow(TalkRow):
     """The same, with reasoning."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
@@ -130,7 +131,7 @@ class ReasonedMessagesRow(BaseModel):
     """The conversation, message by message."""
 
 
-class AgentMessagesRow(BaseModel):
+class AgentMessagesRow(TalkRow):
     """The same, with tool calls and the tools."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
@@ -151,8 +152,11 @@ class InstructionFormatRow(BaseModel):
     response: str
     """The last answer, with its reasoning in front if there is any."""
 
+    def as_pair(self) -> Pair:
+        return Pair(self.instruction, self.response)
 
-class ConversationRow(BaseModel):
+
+class ConversationRow(TalkRow):
     """A row of a conversation dataset."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
@@ -169,7 +173,7 @@ class ConversationRow(BaseModel):
     """The values that the prompt was made of, such as topic and placeholders, and `prompt_index`, the number of its template."""
 
 
-class ReasonedConversationRow(BaseModel):
+class ReasonedConversationRow(TalkRow):
     """A row of a conversation dataset with reasoning in words, one text for each answer."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
@@ -188,7 +192,7 @@ class ReasonedConversationRow(BaseModel):
     """The values that the prompt was made of, such as topic and placeholders, and `prompt_index`, the number of its template."""
 
 
-class AgentConversationRow(BaseModel):
+class AgentConversationRow(TalkRow):
     """A row of a conversation dataset of an agent. `tools` are those that it could call."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
@@ -209,7 +213,7 @@ class AgentConversationRow(BaseModel):
     """The values that the prompt was made of, such as topic and placeholders, and `prompt_index`, the number of its template."""
 
 
-class ToolMessagesRow(BaseModel):
+class ToolMessagesRow(TalkRow):
     """A row of the format `conversational` of conversations with tools."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
@@ -220,7 +224,7 @@ class ToolMessagesRow(BaseModel):
     """The tools that the assistant can call, in OpenAI's schema."""
 
 
-class ToolConversationRow(BaseModel):
+class ToolConversationRow(TalkRow):
     """A row of a conversation dataset of an assistant that calls `tools` where it needs them."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from datafast.datasets.config import Metadata
 from datafast.datasets.row import uuid_of_content
+from datafast.types import Pair
 
 __all__ = ["EvolutionStep", "InstructionRow", "InstructionSource", "Task"]
 
@@ -82,6 +84,9 @@ class InstructionRow(BaseModel):
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
+    answer_part: ClassVar[str] = "response"
+    """Whose reasoning, of those who made the row, is that of the answer."""
+
     instruction: str
     """What is asked for."""
     input: str | None = None
@@ -112,3 +117,6 @@ class InstructionRow(BaseModel):
     """Identifies the row. It stays the same when the row is made again from recorded replies."""
     metadata: Metadata = Field(default_factory=dict)
     """The values that the prompt was made of, such as topic and placeholders, and `prompt_index`, the number of its template."""
+
+    def as_pair(self) -> Pair:
+        return Pair(Task(self.instruction, self.input).text, self.response)

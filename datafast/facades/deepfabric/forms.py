@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["form_of"]
+__all__ = ["FORMS", "form_of"]
+
+FORMS = ("trl", "openai", "sharegpt", "alpaca", "chatml")
+"""The forms of conversations that recipes may name."""
 
 _FORMS = {
     "alpaca": "alpaca",

@@ -251,8 +251,8 @@ class Dataset(Sequence[Row]):
         Raises:
             DataSetGeneratorError: a form is not written by datafast, or not for such rows.
         """
-        from datafast.export.chat import FORMS
-        from datafast.facades.deepfabric.forms import form_of
+        from datafast.export.files import records_of
+        from datafast.facades.deepfabric.forms import FORMS, form_of
 
         made = {}
         for formatter in formatters:
@@ -263,7 +263,7 @@ class Dataset(Sequence[Row]):
                     f"The form {template!r} is not written by datafast. The forms are {', '.join(FORMS)}."
                 )
             try:
-                rows = Dataset([FORMS[form](row) for row in self.samples])
+                rows = Dataset(records_of(self.samples, form, row_model=self._model()))
             except ConfigError as error:
                 raise DataSetGeneratorError(str(error)) from error
             if formatter.get("output"):

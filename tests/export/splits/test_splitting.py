@@ -81,3 +81,26 @@ def test_arguments_that_make_no_split_are_refused_by_name(asked: dict[str, objec
     with pytest.raises(ConfigError, match=told) as caught:
         Splitting(**asked)  # type: ignore[arg-type]
     assert caught.value.key == key
+
+
+@pytest.mark.parametrize(
+    ("asked", "key", "told"),
+    [
+        (
+            {"stratify": "label"},
+            "stratify",
+            "stratify: It says how rows are divided, and there is only one split. Give",
+        ),
+        ({"group": "topic"}, "group", "group: It says how"),
+        ({"stable": True}, "stable", "stable: It says how"),
+        ({"train_size": 0.8, "stratify": "label", "stable": True}, "stratify", "stratify: With stable=True"),
+        ({"train_size": 0.8, "stratify": "label", "group": ["label"]}, "stratify", "'label' is in group too"),
+        ({"train_size": 0.8, "stratify": "near_duplicates"}, "stratify", "use group='near_duplicates'"),
+        ({"train_size": 0.8, "group": 5}, "group", "group: expected the name of a field, or several, got 5"),
+        ({"train_size": 0.8, "stratify": [""]}, "stratify", "expected the name of a field"),
+    ],
+)
+def test_contradictions_are_refused_by_name(asked: dict[str, object], key: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=told) as caught:
+        Splitting(**asked)  # type: ignore[arg-type]
+    assert caught.value.key == key

@@ -1,0 +1,93 @@
+"""`datafast export`: the rows of any file in the formats of trainers and other tools."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from datafast.cli import options
+
+__all__ = ["command"]
+
+
+@click.command("export", short_help="Write rows in the formats of trainers and other tools.")
+@click.argument("file", metavar="FILE", type=options.UserFile(path_type=Path))
+@click.option(
+    "--to",
+    "formats",
+    metavar="FORMAT",
+    multiple=True,
+    required=True,
+    help="The format, like openai, dpo or parquet. May be given several times: all are written in one pass.",
+)
+@click.option(
+    "-o",
+    "--output",
+    metavar="OUT",
+    required=True,
+    type=options.UserFile(path_type=Path),
+    help="The new file. Of several formats, train.jsonl stands for train.FORMAT.jsonl, and a name without an ending for a folder.",
+)
+@click.option(
+    "--container",
+    metavar="NAME",
+    help="jsonl, json, csv, parquet, arrow or save_to_disk. By default as OUT ends, else jsonl.",
+)
+@click.option("--keep", metavar="COLUMN", multiple=True, help="A column that records have besides. May be given often.")
+@click.option(
+    "--order",
+    type=click.Choice(["file", "plan"]),
+    default="file",
+    show_default=True,
+    help="The order of the rows.",
+)
+@click.option(
+    "--texts", is_flag=True, help="Prompts and answers as texts, not as messages, for models without a template."
+)
+@click.option("--with-document", is_flag=True, help="Put the document that a row is about before its prompt.")
+@click.option(
+    "--column",
+    "custom",
+    metavar="NAME=TEMPLATE",
+    multiple=True,
+    help="A column of the format custom, like 'prompt={{ question }}'. May be given often.",
+)
+@options.ledger
+@options.as_json
+def command(
+    file: Path,
+    formats: tuple[str, ...],
+    output: Path,
+    ledger: Path | None,
+    custom: tuple[str, ...],
+    as_json: bool,
+    **how: Any,
+) -> None:
+    """Write the rows of FILE in one or several formats, each file completely or not at all.
+
+    FILE is the output of a config, of this or an earlier run, or any file of rows (JSONL, JSON, CSV, TSV, Parquet, Arrow). What rows cannot
+    be written as is refused with the list of what they can be written as.
+
+    \b
+    datafast export notes.jsonl --to openai -o train.jsonl
+    datafast export pairs.jsonl --to dpo --to kto -o train.parquet
+    """
+    from datafast.datasets.loaded import load
+
+    written = load(file, ledger=ledger).export(output, formats, custom=dict(map(_column, custom)), **how)
+    if as_json:
+        options.print_json([one.to_dict() for one in written])
+        return
+    for one in written:
+        click.echo(one.in_words())
+
+
+def _column(given: str) -> tuple[str, str]:
+    from datafast.errors import ConfigError
+
+    name, equals, template = given.partition("=")
+    if not equals or not name.strip():
+        raise ConfigError(f"--column: {given!r} is not NAME=TEMPLATE. Write, for example, 'prompt={{{{ question }}}}'.")
+    return name.strip(), template

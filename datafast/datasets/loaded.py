@@ -1,0 +1,119 @@
+"""`datafast.load(FILE)`: the rows of any file, of this process or an earlier one, with all that can be made of them.
+
+The model of the rows is that of the kind whose run wrote the file, if its ledger is there; else what one pass over the file finds.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+
+from datafast._util.foreign_warnings import foreign_warnings_ignored
+from datafast._util.kinds import common_kind
+from datafast._util.user_path import is_file, user_path
+from datafast.datasets.exporting import Exporting, Order
+from datafast.errors import ConfigError
+from datafast.registry import load_kind
+from datafast.sources import SourceRows, open_source
+from datafast.store.paths import OutputPaths, UsedFile
+from datafast.store.reader import LedgerReader
+
+if TYPE_CHECKING:
+    from datafast.store.ledger import Ledger
+
+__all__ = ["LoadedRows", "dataset_of", "load"]
+
+
+def load(file: str | Path, *, ledger: str | Path | None = None) -> LoadedRows:
+    """The rows of a file: of an output, of which kind ever, or of any other file that `datafast stats` reads.
+
+    Args:
+        file: JSONL, JSON, CSV, TSV, Parquet or Arrow.
+        ledger: the ledger, if it is not beside the file.
+
+    Raises:
+        ConfigError: there is no such file, or it cannot be read.
+        OutputError: the ledger cannot be read.
+    """
+    paths = OutputPaths.of(user_path(file), None if ledger is None else user_path(ledger))
+    if is_file(paths.ledger):
+        with LedgerReader(paths.ledger) as reader:
+            dataset = dataset_of(reader)
+        if dataset is not None:
+            return LoadedRows(paths, dataset.written_model)
+    rows = open_source(paths.rows, field="FILE")
+    rows.check(rows.columns, field="FILE")  # all of a row is written
+    return LoadedRows(paths, _model_of(rows), rows)
+
+
+def dataset_of(ledger: Ledger) -> Any:
+    """The dataset whose config the last run left in the ledger; None if its kind is not installed here or is of another version."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the run itself has given them
+            kind = load_kind(str(ledger.meta("kind")))
+            return kind(kind.config_model.model_validate_json(ledger.meta("config") or ""))
+    except (ConfigError, ValidationError):
+        return None
+
+
+class LoadedRows(Exporting):
+    """The rows of a file. Made by `load`.
+
+    Args:
+        row_model: of its rows.
+        source: its rows, where the file is not an output of ours.
+    """
+
+    def __init__(self, paths: OutputPaths, row_model: type[BaseModel], source: SourceRows | None = None) -> None:
+        self.paths = paths
+        self._model = row_model
+        self._source = source
+
+    @property
+    def written_model(self) -> type[BaseModel]:
+        return self._model
+
+    def rows_to_export(self, order: Order = "file") -> Iterable[Mapping[str, Any]]:
+        if self._source is None:
+            from datafast.export.files import OutputRows
+
+            return OutputRows.of(self.paths, self._model, order=order)
+        if order == "plan":
+            raise ConfigError(
+                f"order: {self.paths.rows} has no ledger that tells of its plan. Leave it out.", key="order"
+            )
+        return _Whole(self._source, list(self._model.model_fields))
+
+    def used_files(self) -> Iterator[UsedFile]:
+        yield UsedFile("FILE", self.paths.rows, written=True)
+        yield UsedFile("the ledger", self.paths.ledger, written=True)
+
+    def __repr__(self) -> str:
+        return f"<rows of {self.paths.rows}: {', '.join(self._model.model_fields)}>"
+
+
+class _Whole(Iterable[Mapping[str, Any]]):
+    """Rows that all have the same columns, null where they lack one."""
+
+    def __init__(self, rows: SourceRows, columns: list[str]) -> None:
+        self._rows = rows
+        self._columns = columns
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        for row in self._rows:
+            yield {name: row.get(name) for name in self._columns}
+
+
+def _model_of(rows: SourceRows) -> type[BaseModel]:
+    """A model of rows that are not ours, with the type that the values of each column have in common."""
+    fields: dict[str, Any] = {}
+    for name in rows.columns:
+        kind = common_kind(rows.kinds.get(name, ()))
+        fields[name] = (Any if kind is None else kind | None, None)
+    with foreign_warnings_ignored():  # a column may be called `json` or `copy`
+        return create_model("Row", __config__=ConfigDict(protected_namespaces=()), **fields)

@@ -1,0 +1,98 @@
+"""Where rows went in earlier exports: a file beside the rows.
+
+Only groups that can merge when rows are added need it, and only where splits are to be stable: a cluster's split cannot be read from its
+rows once it has joined with another one. It has 9 bytes for each row, also for those that are not there any more.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datafast._util.atomic_write import whole_file
+from datafast._util.digest import digest
+from datafast.errors import ConfigError, OutputWriteError
+
+if TYPE_CHECKING:
+    from datafast.export.splits.splitting import Splitting
+
+__all__ = ["NO_SPLIT", "SplitRecord"]
+
+NO_SPLIT = 255
+_VERSION = 1
+
+
+class SplitRecord:
+    """The splits of rows, by the hashes of their uuids.
+
+    Args:
+        path: the file.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._hashes, self._splits = _read(path)
+
+    @classmethod
+    def beside(cls, source: Path, splitting: Splitting) -> SplitRecord:
+        """That of the rows of a file, for splits that are made in this way. Others have others."""
+        names = ("train_size", "validation_size", "seed", "group")
+        settings = json.dumps([_VERSION, *(getattr(splitting, name) for name in names)])
+        return cls(source.with_name(f"{source.name}.splits-{digest(settings).hex()[:8]}"))
+
+    def splits_of(self, hashes: NDArray[np.uint64]) -> NDArray[np.uint8]:
+        """The split of each row by number; NO_SPLIT where it is not known."""
+        found = np.full(len(hashes), NO_SPLIT, np.uint8)
+        if len(self._hashes):
+            places = np.minimum(np.searchsorted(self._hashes, hashes), len(self._hashes) - 1)
+            found = np.where(self._hashes[places] == hashes, self._splits[places], found)
+        return found
+
+    def add(self, hashes: NDArray[np.uint64], splits: NDArray[np.uint8]) -> None:
+        """Takes the splits of rows; NO_SPLIT is left out."""
+        new = (splits != NO_SPLIT) & (self.splits_of(hashes) == NO_SPLIT)
+        self._hashes, first = np.unique(np.concatenate([self._hashes, hashes[new]]), return_index=True)
+        self._splits = np.concatenate([self._splits, splits[new]])[first]
+
+    def save(self) -> None:
+        """Writes the file, completely or not at all.
+
+        Raises:
+            OutputWriteError: it cannot be written.
+        """
+        try:
+            with whole_file(self._path) as part, part.open("wb") as file:
+                np.savez(file, hashes=self._hashes, splits=self._splits)
+        except OSError as error:
+            raise OutputWriteError(
+                f"Cannot write {self._path}: {error.strerror or error}. It says which rows are in which split, so that none moves when "
+                "rows are added. Copy the rows to a folder that can be written to, or leave out stable."
+            ) from error
+
+
+def _read(path: Path) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
+    if not path.exists():
+        return np.zeros(0, np.uint64), np.zeros(0, np.uint8)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            hashes, splits = file["hashes"], file["splits"]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise _damaged(path) from error
+    if hashes.dtype != np.uint64 or splits.dtype != np.uint8 or hashes.shape != splits.shape or hashes.ndim != 1:
+        raise _damaged(path)
+    return hashes, splits
+
+
+def _damaged(path: Path) -> ConfigError:
+    return ConfigError(
+        f"{path} is damaged. It says which rows are in which split. Get it back from a copy, or move it away: then all rows are divided "
+        "anew, and some may move."
+    )

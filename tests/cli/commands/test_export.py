@@ -1,0 +1,145 @@
+"""`datafast export`: what earlier processes and other tools have written, in other formats."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from datafast import load
+from datafast.cli.main import cli
+from datafast.datasets import JudgementDataset
+from datafast.errors import ConfigError
+from datafast.llms import SimulatedProvider
+from datafast.schema.config import JudgementDatasetConfig
+from tests.support import columns, preference, raw, roles, rows_of
+
+MODEL = SimulatedProvider("m")
+
+
+def run(*arguments: str | Path) -> Any:
+    return CliRunner().invoke(cli, ["export", *map(str, arguments)])
+
+
+def test_an_output_of_an_earlier_run_in_several_formats(tmp_path: Path) -> None:
+    preference(tmp_path).generate_roles(roles(MODEL))
+    rows = rows_of(tmp_path / "out.jsonl")
+    done = run(tmp_path / "out.jsonl", "--to", "dpo", "--to", "kto", "-o", tmp_path / "train.jsonl", "--keep", "uuid")
+    assert done.exit_code == 0, done.output
+    records = rows_of(tmp_path / "train.dpo.jsonl")
+    assert [record["uuid"] for record in records] == [row["uuid"] for row in rows]
+    assert [record["chosen"][0]["content"] for record in records] == [row["chosen_response"] for row in rows]
+    assert len(rows_of(tmp_path / "train.kto.jsonl")) == 2 * len(rows)
+    assert f"{tmp_path / 'train.kto.jsonl'}: {len(rows)} rows as kto, {2 * len(rows)} records." in done.output
+
+
+def test_what_was_written_as_json(tmp_path: Path) -> None:
+    raw(tmp_path).generate([MODEL])
+    done = run(tmp_path / "out.jsonl", "--to", "language_modeling", "-o", tmp_path / "a.parquet", "--json")
+    (told,) = json.loads(done.output)
+    count = len(rows_of(tmp_path / "out.jsonl"))
+    assert told == {
+        "path": str(tmp_path / "a.parquet"),
+        "format": "language_modeling",
+        "container": "parquet",
+        "rows": count,
+        "records": count,
+        "left_out": {},
+    }
+
+
+def test_a_file_of_another_tool_is_read_by_its_columns(tmp_path: Path) -> None:
+    source = tmp_path / "qa.csv"
+    source.write_text("question,answer\nWhy?,So.\nHow?,\n", encoding="utf-8")
+    done = run(source, "--to", "prompt_completion", "-o", tmp_path / "a.jsonl")
+    assert done.exit_code == 0, done.output
+    assert rows_of(tmp_path / "a.jsonl")[0] == {
+        "prompt": [{"role": "user", "content": "Why?"}],
+        "completion": [{"role": "assistant", "content": "So."}],
+    }
+
+
+def test_rows_without_an_answer_are_left_out_and_told(tmp_path: Path) -> None:
+    source = tmp_path / "qa.jsonl"
+    source.write_text('{"question": "Why?", "answer": "So."}\n{"question": "How?", "answer": null}\n', encoding="utf-8")
+    done = run(source, "--to", "openai", "-o", tmp_path / "a.jsonl")
+    assert "2 rows as openai. Left out, because a row has no answer: 1." in done.output
+    assert len(rows_of(tmp_path / "a.jsonl")) == 1
+
+
+def test_what_rows_cannot_be_written_as_is_refused(tmp_path: Path) -> None:
+    raw(tmp_path).generate([MODEL])
+    done = run(tmp_path / "out.jsonl", "--to", "dpo", "-o", tmp_path / "a.jsonl")
+    assert done.exit_code == 2
+    assert "can be written as parquet, csv, json, jsonl, arrow, save_to_disk, language_modeling, custom." in done.output
+    assert not (tmp_path / "a.jsonl").exists()
+
+
+def test_the_rows_and_their_ledger_are_never_replaced(tmp_path: Path) -> None:
+    raw(tmp_path).generate([MODEL])
+    before = (tmp_path / "out.jsonl").read_bytes()
+    for own in ("out.jsonl", "out.jsonl.ledger"):
+        with pytest.raises(ConfigError, match="is also used as"):
+            load(tmp_path / "out.jsonl").export(tmp_path / own, "jsonl")
+    assert (tmp_path / "out.jsonl").read_bytes() == before
+
+
+def test_the_order_of_the_plan(tmp_path: Path) -> None:
+    schema = {
+        "number": {"type": "uuid"},
+        "text": {"type": "text", "prompt": "{number}", "provider": "m"},
+    }
+    made = columns(tmp_path, schema, rows=30, run={"max_concurrency": 8}).generate({"m": MODEL})
+    ordered = made.export(tmp_path / "ordered.jsonl", "jsonl", order="plan")[0]
+    in_file = sorted(rows_of(tmp_path / "out.jsonl"), key=lambda row: row["number"])
+    assert sorted(rows_of(ordered.path), key=lambda row: row["number"]) == in_file
+    one = columns(tmp_path / "one", schema, rows=30, run={"max_concurrency": 1}).generate({"m": MODEL})
+    assert [row["number"] for row in rows_of(ordered.path)] == [row.number for row in one.data_rows]  # type: ignore[attr-defined]
+    source = tmp_path / "other.jsonl"
+    source.write_text('{"a": 1}\n', encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"order: .* has no ledger"):
+        load(source).export(tmp_path / "x.jsonl", "jsonl", order="plan")
+
+
+def test_compared_columns_are_a_preference(tmp_path: Path) -> None:
+    lines = [json.dumps({"question": f"Why {n}?", "one": f"So {n}.", "other": f"No {n}."}) for n in range(6)]
+    (tmp_path / "source.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    config = JudgementDatasetConfig(
+        source=tmp_path / "source.jsonl", compare=["one", "other"], output_file=tmp_path / "out.jsonl"
+    )
+    JudgementDataset(config).generate({"judge": MODEL})
+    rows = rows_of(tmp_path / "out.jsonl")
+    (done,) = load(tmp_path / "out.jsonl").export(tmp_path / "dpo.jsonl", "dpo", texts=True)
+    decided = [row for row in rows if row["preferred"] is not None]
+    assert done.left_out.total() == len(rows) - len(decided)
+    assert rows_of(done.path) == [
+        {
+            "prompt": row["question"],
+            "chosen": row[row["preferred"]],
+            "rejected": row["other" if row["preferred"] == "one" else "one"],
+        }
+        for row in decided
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--to", "xml"], "There is no format 'xml'"),
+        (["--to", "openai", "--container", "xml"], "There is no container 'xml'"),
+        (["--to", "openai", "--to", "openai"], "A format is given twice"),
+        (["--to", "csv", "--container", "json"], "The format csv is not for the container json"),
+        (["--to", "custom", "--column", "a"], "--column: 'a' is not NAME=TEMPLATE"),
+        (["--to", "custom"], "custom: There is no column"),
+    ],
+)
+def test_what_does_not_fit_is_refused(tmp_path: Path, given: list[str], message: str) -> None:
+    source = tmp_path / "qa.jsonl"
+    source.write_text('{"question": "Why?", "answer": "So."}\n', encoding="utf-8")
+    done = run(source, *given, "-o", tmp_path / "a.jsonl")
+    assert done.exit_code == 2
+    assert message in done.output
+    assert not (tmp_path / "a.jsonl").exists()
