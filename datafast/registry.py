@@ -127,6 +127,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "dropped": "datafast.cli.commands.dropped:command",
         "filter": "datafast.cli.commands.filter:command",
         "export": "datafast.cli.commands.export:command",
+        "card": "datafast.cli.commands.card:command",
         "stats": "datafast.cli.commands.stats:command",
         "compare": "datafast.cli.commands.compare:command",
         "evaluate": "datafast.cli.commands.evaluate:command",

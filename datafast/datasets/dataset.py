@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from pydantic import BaseModel
 
 from datafast._util.plugins import blaming
+from datafast._util.user_path import user_path
 from datafast.datasets.config import DatasetConfig, Metadata, PromptDatasetConfig
 from datafast.datasets.exporting import Exporting, Order
-from datafast.datasets.inputs import origins, sources_of
-from datafast.datasets.pairing import NAMES, given, paired
+from datafast.datasets.inputs import origins
+from datafast.datasets.pairing import given, paired
 from datafast.datasets.row import with_reasoning
 from datafast.datasets.targets import targets_of
 from datafast.engine.filling import fills_in
@@ -41,7 +42,7 @@ from datafast.plan.pairing import Pairing
 from datafast.plan.stratified import StratifiedPlan
 from datafast.quality.base import ModelStage
 from datafast.store.failures import FailedItems, values_of
-from datafast.store.paths import OutputPaths, UsedFile
+from datafast.store.paths import OutputPaths, UsedFile, refuse_shared
 from datafast.store.reader import LedgerReader
 from datafast.store.rows import RowSequence
 from datafast.types import FailedItem, RunReport
@@ -411,6 +412,26 @@ class Dataset(Exporting, Generic[ConfigT, RowT]):
 
         print_rows(self.paths, row_model=self.written_model, random=random, num_rows=num_rows)
 
+    def card(self, path: str | Path = "README.md") -> Path:
+        """Writes the card that a push would write, its pictures in a folder `figures` beside it, and returns its path. Nothing is sent.
+
+        Args:
+            path: the card. What you wrote into an earlier one outside of datafast's marks stays.
+
+        Raises:
+            ConfigError: there are no rows yet, or the file is there and is not a card of datafast.
+            OutputWriteError: it cannot be written.
+        """
+        from datafast.datasets.card.info import card_info
+        from datafast.export.card_files import write_card
+        from datafast.export.files import OutputRows
+
+        output, model = user_path(path), self.written_model
+        refuse_shared([*self.config.used_files(), UsedFile("path", output, written=True)])
+        rows = OutputRows.of(self.paths, model)
+        write_card(card_info(self.paths, self), rows, row_model=model, file=self.paths.rows, output=output)
+        return output
+
     def push_to_hub(
         self,
         repo_id: str,
@@ -450,24 +471,18 @@ class Dataset(Exporting, Generic[ConfigT, RowT]):
             ConfigError: there is no token, an argument is wrong, or there are too few rows; nothing was sent.
             PublishError: the Hub refused or could not be reached.
         """
+        from datafast.datasets.card.info import card_info
         from datafast.datasets.dividing import splitting
-        from datafast.export.publish import publish
+        from datafast.export.hub import push_to_hub
 
         splits = splitting(
             train_size, validation_size, seed, shuffle=shuffle, stratify=stratify, group=group, stable=stable
         )
-        config = self.config
-        listed = [name for name in NAMES if isinstance(getattr(config, name, None), list)]
-        inputs = list(dict.fromkeys([*config.input_fields, *listed, *sources_of(config)]))
-        hidden = {"output_file", "run", "languages", "reasoning", *inputs}
-        settings = config.model_dump(mode="json", exclude=hidden, exclude_none=True)
-        return publish(
-            self.paths,
+        return push_to_hub(
+            self.paths.rows,
             row_model=self.written_model,
             repo_id=repo_id,
-            kind=self.kind,
-            languages=dict(config.languages) if isinstance(config, PromptDatasetConfig) else {},
-            settings={**settings, **_sizes(config, inputs)},
+            card=partial(card_info, self.paths, self, title=repo_id.rpartition("/")[2]),
             splitting=splits,
             private=private,
             token=token,
@@ -477,16 +492,6 @@ class Dataset(Exporting, Generic[ConfigT, RowT]):
             create_pr=create_pr,
             upload_card=upload_card,
         )
-
-
-def _sizes(config: DatasetConfig, inputs: Collection[str]) -> dict[str, str]:
-    """How much there is of each input."""
-    given = {name: getattr(config, name) for name in inputs}
-    return {
-        name: f"{len(value):,}"
-        for name, value in given.items()
-        if isinstance(value, Sized) and not isinstance(value, str)
-    }
 
 
 def _supply_of(config: DatasetConfig) -> PersonaSupply | None:

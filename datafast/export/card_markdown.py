@@ -8,9 +8,10 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-__all__ = ["excerpt", "fence", "inline", "one_line", "redactor", "table"]
+__all__ = ["excerpt", "fence", "inline", "one_line", "redactor", "table", "with_code"]
 
 _SECRET_VARIABLE = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS)$", re.IGNORECASE)
+_CODE = re.compile(r"(`[A-Za-z_][\w.]*`)")
 _MAX_TEXT = 80  # of one value: what is longer is likely to be data, not a setting
 _JOINERS = "\u200c\u200d"  # unprintable, and part of Persian words and of emoji
 
@@ -45,6 +46,16 @@ def inline(text: str) -> str:
     """Text on one line in which no character means anything to Markdown or HTML."""
     escaped = re.sub(r"([\\`*_\[\]|~#$])", r"\\\1", html.escape(one_line(text), quote=False))
     return re.sub(r"^([-+])", r"\\\1", escaped)
+
+
+def with_code(text: str) -> str:
+    """The same, but names between backticks are code."""
+    parts = _CODE.split(one_line(text))
+    return "".join(part if number % 2 else _padded(part) for number, part in enumerate(parts))
+
+
+def _padded(part: str) -> str:
+    return f"{' ' * part.startswith(' ')}{inline(part)}{' ' * (len(part) > 1 and part.endswith(' '))}"
 
 
 def redactor(secrets: Iterable[str]) -> Callable[[str], str]:

@@ -35,7 +35,7 @@ def settings_parts(settings: Mapping[str, Any]) -> list[str]:
             lines.append(f"- {inline(name)}: {_listed(value)}")
     if len(lines) > _MAX_SETTINGS:
         lines = [*lines[:_MAX_SETTINGS], f"- and {len(lines) - _MAX_SETTINGS:,} more"]
-    return [*(["\n".join(lines)] if lines else []), *(["### Prompts"] if templates else []), *templates]
+    return [*(["### Settings", "\n".join(lines)] if lines else []), *(["### Prompts"] if templates else []), *templates]
 
 
 def settings_line(settings: Mapping[str, Any]) -> str:

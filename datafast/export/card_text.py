@@ -9,10 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from datafast.export.card_info import CardFigure, CardInfo, CardSource, CardStage, Contents, Facts
 from datafast.export.card_kept import DEFAULT
-from datafast.export.card_markdown import fence, inline, one_line, table
+from datafast.export.card_markdown import fence, inline, one_line, table, with_code
 from datafast.export.card_settings import settings_line, settings_parts
 from datafast.export.card_terms import terms_of
-from datafast.export.features import Column
 
 __all__ = ["card_text", "pictures_in"]
 
@@ -31,7 +30,7 @@ def card_text(info: CardInfo, contents: Contents) -> str:
         table(("split", "rows"), [(name, f"{rows:,}") for name, rows in contents.splits.items()]),
         fence(f"from datasets import load_dataset\n\ndataset = {_loading(contents)}", "python"),
         *_figures(info.figures, contents.figures),
-        *_columns(contents.columns),
+        *_columns(contents),
         *_count_table("Languages", "language", info.languages, contents.counts.get("language")),
         *_count_table("Models", "model", dict.fromkeys(info.models, ""), contents.counts.get("model_id")),
         *_under("## How it was generated", [*_listed(info.made), *settings_parts(info.settings)]),
@@ -92,10 +91,15 @@ def _figures(figures: Sequence[CardFigure], folder: str) -> list[str]:
     return [f"![{inline(figure.alt)}]({folder}/{figure.name})" for figure in figures]
 
 
-def _columns(columns: Sequence[Column]) -> list[str]:
-    rows = [(inline(column.name), inline(column.label), inline(column.description)) for column in columns]
+def _columns(contents: Contents) -> list[str]:
+    in_json = not contents.repo_id  # where free-form values are not text
+    labels = [column.label.replace("JSON text", "JSON") if in_json else column.label for column in contents.columns]
+    rows = [
+        (inline(column.name), inline(label), with_code(column.description))
+        for column, label in zip(contents.columns, labels, strict=True)
+    ]
     parts = ["## Columns", table(("column", "type", "meaning"), rows)]
-    if any("JSON text" in column.label for column in columns):
+    if any("JSON text" in label for label in labels):
         parts.append(
             "Columns of type JSON text hold one JSON value per row: `json.loads` gives exactly what was stored."
         )

@@ -16,12 +16,12 @@ HF_ENDPOINT set before it is imported.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.notify import warn_user
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 __all__ = ["Preview", "Target", "preview_push", "push", "push_to_hub"]
+
+Card: TypeAlias = CardInfo | Callable[[], CardInfo]
 
 _AGAIN = "Nothing on disk was changed. The same call can be made again."
 
@@ -116,7 +118,7 @@ def push_to_hub(
     row_model: type[BaseModel],
     repo_id: str,
     splitting: Splitting,
-    card: CardInfo | None = None,
+    card: Card | None = None,
     **target: Any,
 ) -> str:
     """Publishes the rows of a JSONL file and returns the URL of the dataset, the branch, or the pull request.
@@ -125,7 +127,7 @@ def push_to_hub(
         source: the file, one row of `row_model` per line.
         row_model: gives the columns and checks the rows.
         splitting: the splits, and the order of the rows in them.
-        card: what the card says besides what the rows tell.
+        card: what the card says besides what the rows tell, or what finds it out, which is asked when the rows are known to be sound.
         **target: see `Target`.
 
     Raises:
@@ -139,7 +141,7 @@ def push_to_hub(
 
 @foreign_warnings_ignored()
 def push(
-    source: Path, *, row_model: type[BaseModel], target: Target, splitting: Splitting, card: CardInfo | None = None
+    source: Path, *, row_model: type[BaseModel], target: Target, splitting: Splitting, card: Card | None = None
 ) -> Pushed:
     """As `push_to_hub`, with more told."""
     secret = find_token(target.token)
@@ -173,7 +175,7 @@ def push(
 
 @foreign_warnings_ignored()
 def preview_push(
-    source: Path, *, row_model: type[BaseModel], target: Target, splitting: Splitting, card: CardInfo | None = None
+    source: Path, *, row_model: type[BaseModel], target: Target, splitting: Splitting, card: Card | None = None
 ) -> Preview:
     """What `push` with the same arguments would bring about. Nothing is sent, and no token is needed."""
     with _prepared(source, row_model=row_model, target=target, splitting=splitting, card=card) as ready:
@@ -192,7 +194,7 @@ def preview_push(
 
 @contextmanager
 def _prepared(
-    source: Path, *, row_model: type[BaseModel], target: Target, splitting: Splitting, card: CardInfo | None
+    source: Path, *, row_model: type[BaseModel], target: Target, splitting: Splitting, card: Card | None
 ) -> Iterator[_Prepared]:
     with TemporaryDirectory(prefix="datafast-push-") as name:
         folder = Path(name)
@@ -205,7 +207,8 @@ def _prepared(
             ) from error
         for note in export.notes:
             warn_user(note)
-        info = card or CardInfo(title=target.repo_id.partition("/")[2], kind=row_model.__name__)
+        info = card() if callable(card) else card
+        info = info or CardInfo(title=target.repo_id.partition("/")[2], kind=row_model.__name__)
         info = replace(info, num_rows=export.num_rows)
         contents = Contents(
             repo_id=target.repo_id,

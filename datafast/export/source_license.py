@@ -28,8 +28,8 @@ def license_of(hub_id: str) -> tuple[str, str]:
 
 
 def _named(found: Any) -> Iterable[str]:
-    data = getattr(found, "card_data", None)
-    given = None if data is None else data.get("license")
+    data: Any = getattr(found, "card_data", None) or {}
+    given = data.get("license")
     if given == "other" and data.get("license_name"):
         given = str(data.get("license_name"))
     if given:

@@ -1,12 +1,12 @@
 """What a dataset card says of an output, put together from its config, ledger and manifest, and from statistics of its rows.
 
-Guarantee: nothing is written. Of inputs it has what `card.inputs` allows. Cost: seconds, whatever the number of rows (`measured`), and one request for
-each source on the Hub.
+Guarantee: nothing is written. Of inputs it has what `card.inputs` allows. Cost: seconds, whatever the number of rows (`measured`), and one
+request for each source on the Hub.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from datafast.amounts import money
@@ -48,13 +48,19 @@ _TASKS = {
 _JUDGES = ("judges", "judge", "llm_as_judge")
 
 
-def card_info(paths: OutputPaths, dataset: Dataset[Any, Any] | None = None, *, title: str = "", kind: str = "") -> CardInfo:
+def card_info(
+    paths: OutputPaths,
+    dataset: Dataset[Any, Any] | None = None,
+    *,
+    rows: Sequence[Mapping[str, Any]] | None = None,
+    title: str = "",
+) -> CardInfo:
     """What is known of an output, or of a JSONL without a ledger.
 
     Args:
         dataset: that made the rows, where it is known.
+        rows: those of the file, if it is not JSON Lines.
         title: where the config gives none; by default the name of the file.
-        kind: what rows are, where no ledger and no dataset tells it.
 
     Raises:
         OutputError: the ledger cannot be read.
@@ -62,10 +68,10 @@ def card_info(paths: OutputPaths, dataset: Dataset[Any, Any] | None = None, *, t
     config = None if dataset is None else dataset.config
     card = (config.card if config is not None else None) or CardConfig()
     known = Known.of(paths)
-    found = measured(paths, dataset)
+    found = measured(paths, dataset, rows=rows)
     stages = _stages(config, known, card)
     languages = dict(getattr(config, "languages", None) or {})
-    kind = (dataset.kind if dataset is not None else known.kind) or kind or "rows"
+    kind = (dataset.kind if dataset is not None else known.kind) or "rows"
     return CardInfo(
         title=card.title or title or paths.rows.stem,
         kind=kind,
@@ -90,7 +96,9 @@ def card_info(paths: OutputPaths, dataset: Dataset[Any, Any] | None = None, *, t
         if found is None
         else list(
             figures_of(
-                found.statistics, shows_inputs=card.inputs in {None, "samples"}, sampled=_of_some(found, ", in a sample")
+                found.statistics,
+                shows_inputs=card.inputs in {None, "samples"},
+                sampled=_of_some(found, ", in a sample"),
             )
         ),
         sources=[] if config is None or card.inputs == "none" else card_sources(config),

@@ -37,7 +37,9 @@ def limitations(
     """
     found = list(_of_making(known, is_judged=is_judged or "judge" in stages))
     if len(languages) > 1:
-        found.append(f"The rows are in {len(languages)} languages: {', '.join(languages.values())}. No model writes all languages equally well.")
+        found.append(
+            f"The rows are in {len(languages)} languages: {', '.join(languages.values())}. No model writes all languages equally well."
+        )
     elif languages:
         found.append(f"The rows were asked for in {next(iter(languages.values()))} only.")
     found += _of_counts(known)
@@ -58,7 +60,11 @@ def _of_making(known: Known, *, is_judged: bool) -> Iterator[str]:
     yield (
         "Language models wrote the rows. They may be wrong, one-sided or out of date, and may repeat what the models were trained on."
     )
-    judged = "Models judged the rows, which is not the same as people doing it." if is_judged else "No model judged the rows."
+    judged = (
+        "Models judged the rows, which is not the same as people doing it."
+        if is_judged
+        else "No model judged the rows."
+    )
     yield f"{judged} Nothing here says that people have checked them."
     if len(known.usage) == 1:
         yield f"All of it comes from one model, {next(iter(known.usage))}, with its habits of style and content."

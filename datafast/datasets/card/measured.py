@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -33,23 +33,33 @@ class Measured(NamedTuple):
         return self.looked_at < self.rows
 
 
-def measured(paths: OutputPaths, dataset: Dataset[Any, Any] | None, *, most: int = MOST_ROWS) -> Measured | None:
-    """The statistics of an output or of a JSONL; None if it has no rows.
+def measured(
+    paths: OutputPaths,
+    dataset: Dataset[Any, Any] | None,
+    *,
+    rows: Sequence[Mapping[str, Any]] | None = None,
+    most: int = MOST_ROWS,
+) -> Measured | None:
+    """The statistics of an output or of other rows; None if there are none.
+
+    Args:
+        rows: those of the file, if it is not JSON Lines.
 
     Raises:
-        ConfigError: there is no such file.
         OutputError: the ledger cannot be read.
     """
     known: dict[str, Any] = {}
     if dataset is not None:
         known = {"row_model": dataset.written_model, "placeholders": dataset.placeholders}
-    lines = _num_lines(paths.rows)
-    if not lines:
+    number = _num_lines(paths.rows) if rows is None else len(rows)
+    if not number:
         return None
-    step = -(-lines // most)
-    rows = _some(paths.rows, step) if step > 1 else None
-    found = measure(paths, rows=rows, sample=_TEXTS, effect_texts=0, **known)
-    return Measured(found, found.total.rows, lines) if step > 1 else Measured(found, found.total.rows, found.total.rows)
+    step = -(-number // most)
+    some: Iterable[Mapping[str, Any]] | None = rows
+    if step > 1:
+        some = _some(paths.rows, step) if rows is None else (rows[place] for place in range(0, number, step))
+    found = measure(paths, rows=some, sample=_TEXTS, effect_texts=0, **known)
+    return Measured(found, found.total.rows, number if step > 1 else found.total.rows)
 
 
 def _num_lines(path: Path) -> int:

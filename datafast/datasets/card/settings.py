@@ -8,12 +8,13 @@ from typing import Any
 from pydantic import BaseModel
 
 from datafast.datasets.card.config import CardConfig
-from datafast.datasets.config import DatasetConfig
+from datafast.datasets.config import DatasetConfig, PromptDatasetConfig
 from datafast.datasets.inputs import sources_of
 from datafast.datasets.pairing import NAMES
 
 __all__ = ["settings_of", "shown"]
 
+_OWN = "default prompts"  # which are the package's, not the user's
 _ELSEWHERE = {"output_file", "run", "languages", "reasoning", "card", "alarms", "quality"}
 """Fields that are not shown, or in another place."""
 
@@ -23,7 +24,10 @@ def settings_of(config: DatasetConfig, card: CardConfig) -> dict[str, Any]:
     listed = [name for name in NAMES if isinstance(getattr(config, name, None), list)]
     inputs = list(dict.fromkeys([*config.input_fields, *listed, *sources_of(config)]))
     counted = _ELSEWHERE if card.inputs == "samples" else {*_ELSEWHERE, *inputs}
-    settings = config.model_dump(mode="json", exclude=counted, exclude_none=True)
+    settings = config.model_dump(mode="json", exclude=counted, exclude_defaults=True)
+    if isinstance(config, PromptDatasetConfig) and getattr(config, config.prompts_field) is None:
+        edition, *_ = config.editions()
+        settings[_OWN] = [text.text for text in config.template_texts(edition)]
     if card.inputs == "none":
         return shown(settings, "none")
     sizes = _sizes(config, [] if card.inputs == "samples" else inputs)
@@ -37,7 +41,7 @@ def shown(settings: Mapping[str, Any], inputs: str | None) -> dict[str, Any]:
     return {name: told for name, value in settings.items() if (told := _without_texts(value, inputs, name)) is not None}
 
 
-def _without_texts(value: Any, inputs: str, name: str) -> Any:
+def _without_texts(value: Any, inputs: str | None, name: str) -> Any:
     if isinstance(value, BaseModel):
         value = value.model_dump(mode="json")
     if isinstance(value, bool | int | float):
@@ -46,7 +50,7 @@ def _without_texts(value: Any, inputs: str, name: str) -> Any:
         return {key: told for key, inner in value.items() if (told := _without_texts(inner, inputs, key)) is not None}
     is_template = "prompt" in name or "template" in name
     if inputs == "none":
-        return None
+        return value if name == _OWN else None
     return value if isinstance(value, str) or is_template else f"{len(value):,}"
 
 
