@@ -11,11 +11,16 @@ import orjson
 
 from datafast.datasets.config import DatasetConfig, PromptDatasetConfig
 from datafast.datasets.inputs import sources_of
+from datafast.datasets.row import COMPARED
 from datafast.engine.manifest import hash_of, text_digest, versions_here
 from datafast.engine.routes import Route, labels_of, providers_of
+from datafast.errors import ConfigError
+from datafast.export.features import described
 from datafast.llms.transport.redaction import without_secrets
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from datafast.datasets.dataset import Dataset
     from datafast.llms.provider import LLMProvider
     from datafast.plan.items import Plan
@@ -33,6 +38,8 @@ def about(dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]], plan
             "kind": dataset.kind,
             "model": dataset.row_model.__name__,
             "fields": list(dataset.written_model.model_fields),
+            "columns": _columns(dataset.written_model),
+            "compared": getattr(dataset.row_model, COMPARED, None),
         },
         "items": len(plan),
         "templates": templates_now(config),
@@ -42,6 +49,14 @@ def about(dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]], plan
         "versions": versions_here(),
     }
     return orjson.dumps(told).decode()
+
+
+def _columns(row_model: type[BaseModel]) -> list[dict[str, Any]] | None:
+    """The columns of the rows, for a later process; None where a field can be none, of which only an export would say so."""
+    try:
+        return described(row_model)
+    except ConfigError:
+        return None
 
 
 def templates_now(config: DatasetConfig) -> dict[str, str]:

@@ -34,7 +34,7 @@ from datafast.personas.field import PersonaInput
 from datafast.plan.defaults import DefaultPrompts, Edition, PromptText, editions
 from datafast.plan.expansion import Expansion, ExpansionSpec, Strategy, clean_placeholders, resolve_strategy
 from datafast.plan.template import Template
-from datafast.quality.base import WalkStage, further_roles, refuse_same_notes
+from datafast.quality.base import WalkStage, further_roles, refuse_same_notes, refuse_taken_notes
 from datafast.quality.registry import AnyStage
 from datafast.sources.field import TextInput
 from datafast.store.paths import OutputPaths, UsedFile
@@ -358,6 +358,18 @@ class PromptDatasetConfig(DatasetConfig):
         """Whether rows are drawn from all combinations, as many as it takes."""
         return self.num_rows is not None or self.target_rows is not None
 
+    @property
+    def metadata_names(self) -> set[str]:
+        """What stands in the metadata of rows, beside the values of placeholders."""
+        found = {*self.own_metadata, *origin_names(self), *given_names(self)}
+        if self.best_of_n:
+            found.add("best_of_n")
+        if self.has_free_text and self.run.on_truncation == "keep":
+            found.add("truncated")
+        if self.reasoning == METADATA:
+            found.add(KEY)
+        return found
+
     def _check_telling(self) -> None:
         given = self.given_instead
         if self.tell_why_dropped and not self.regenerate:
@@ -370,15 +382,13 @@ class PromptDatasetConfig(DatasetConfig):
         check_pair(self)
         check_targets(self)
         self._check_telling()
-        choice = ["best_of_n"] if self.best_of_n else []
-        own = {*self.own_metadata, *origin_names(self), *given_names(self), *choice}
-        if self.has_free_text and self.run.on_truncation == "keep":
-            own.add("truncated")
+        own = self.metadata_names
         for name in self.placeholders:
-            if name in own or (self.reasoning == METADATA and name == KEY):
+            if name in own:
                 raise ValueError(
                     f"{self.placeholder_field(name)}: The metadata of rows already has a {name}. Choose another name."
                 )
+        refuse_taken_notes(self.quality, {*own, *self.placeholders})
         self._built = self._build_expansion(self.editions()[0])
         self._check_given(self._built.templates)
         self._remark_on_system_messages()

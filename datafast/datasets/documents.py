@@ -290,6 +290,10 @@ class DocumentsConfig(PromptDatasetConfig):
         """What stands in a row's metadata about its document: where it comes from, and its context."""
         return {**document.origin, **({"context": document.context} if self.context_column else {})}
 
+    @property
+    def metadata_names(self) -> set[str]:
+        return super().metadata_names | ({"context"} if self.context_column else set())
+
     def used_files(self) -> Iterator[UsedFile]:
         for file in self.documents.source.files:
             yield UsedFile("a source", file, written=False)

@@ -164,14 +164,14 @@ class PreferenceDatasetConfig(PromptDatasetConfig):
             self._check_flaws()
         return self
 
+    @property
+    def metadata_names(self) -> set[str]:
+        return super().metadata_names | ({"flaw"} if self.strategy == "degrade" else set())
+
     def _check_flaws(self) -> None:
-        """Raises ValueError where flaws are not asked for, or their name is taken."""
+        """Raises ValueError where flaws are not asked for."""
         if self.flaws is not None and not self._asks_for_flaw:
             raise ValueError("flaws: degrade_prompt has no {flaw}. Write {flaw} into it, or leave flaws out.")
-        if self.expansion and "flaw" in self.expansion.placeholders:
-            raise ValueError(
-                "expansion.placeholders.flaw: With strategy: degrade, the metadata of rows already has a flaw. Choose another name."
-            )
 
     def _check_inputs(self) -> None:
         """Raises ValueError unless there are either documents or questions."""

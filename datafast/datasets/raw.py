@@ -90,6 +90,7 @@ class RawDatasetConfig(PromptDatasetConfig):
 
     prompt_names = TemplateNames("num_samples", "language_name", "document_type", "topic")
     default_prompts = DEFAULTS
+    own_metadata = ("prompt_index", "document_type", "topic")
 
     document_types: Accepts[Annotated[Sequence[str], TextInput("document_type", lines=True)], Iterable[Any] | Path]
     """Types of document, for example "tech blog". A list, a file, or a source with its column."""

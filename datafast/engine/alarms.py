@@ -46,7 +46,7 @@ class AlarmsConfig(ConfigModel):
     @model_validator(mode="after")
     def _has_one(self) -> AlarmsConfig:
         if not self.limits:
-            raise ValueError(f"{next(iter(ALARMS))}: No alarm is given. Give one of {', '.join(ALARMS)}.")
+            raise ValueError(f"There is no alarm in it. Give {', '.join(list(ALARMS)[:-1])} or {list(ALARMS)[-1]}.")
         return self
 
     @property

@@ -43,7 +43,8 @@ __all__ = [
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted:
     """A run begins. Rows that are already in the file count as `written`, rows that stages have dropped as `filtered`.
-    `target` are the rows that are to be accepted, with `target_rows`."""
+    `target` are the rows that are to be accepted, with `target_rows`. `compares`: rows are compared with each other before the run ends,
+    and some of those that it writes may then leave the file."""
 
     type: ClassVar[str] = "run_started"
     requested: int
@@ -54,6 +55,7 @@ class RunStarted:
     providers: list[str]
     simulated: bool
     target: int | None = None
+    compares: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -109,6 +109,7 @@ class Progress:
         max_rows: rows that this run can bring the file to at most (`limit`); None for all.
         new_rows: rows added by this run. `failed_before` are those that failed in earlier runs.
         target: rows that are to be accepted (`target_rows`); None if there are no targets.
+        compares: whether rows are compared with each other before the run ends; `uncompared` are those that still have to be.
         preparing: what the run in front does, if there is one.
         figures: what became of the last rows.
         batches: the batches that it waits for.
@@ -117,6 +118,8 @@ class Progress:
 
     max_rows: int | None = None
     target: int | None = None
+    compares: bool = False
+    uncompared: int = 0
     requested: int = 0
     written: int = 0
     new_rows: int = 0
@@ -149,6 +152,7 @@ class Progress:
             self.deciding = f"stages decide about recorded rows: {event.done:,} of {event.rows:,}"
         elif isinstance(event, RowsSettled):
             self.written, self.filtered, self.deciding = event.written, event.filtered, ""
+            self.uncompared = 0
         else:
             self._count(event)
 
@@ -179,6 +183,7 @@ class Progress:
         self.filtered, self.failed, self.deciding = event.filtered, event.failed, ""
         if isinstance(event, RunStarted):
             self.failed_before, self.target, self.simulated = event.failed, event.target, event.simulated
+            self.compares = event.compares
             for name in event.providers:
                 self._provider(name)
 
@@ -198,6 +203,7 @@ class Progress:
     def _take_rows(self, event: ItemDone) -> None:
         self.written += event.rows
         self.new_rows += event.rows
+        self.uncompared += event.rows if self.compares else 0
         self.filtered += event.filtered
         self.new_filtered += event.filtered
         if event.provider in self._providers:
@@ -260,8 +266,7 @@ class Progress:
     def state(self) -> str:
         """How far the run has come and how long the rest will take."""
         done, total = min(self.written, self.total), self.total
-        what = "rows" if self.target is None else "rows accepted"
-        parts = [f"{done:,} of {total:,} {what}", share(done, total) if total else ""]
+        parts = [f"{done:,} of {total:,} {self._what}", share(done, total) if total else "", self._uncompared_words]
         parts += [self.deciding] if self.deciding else [] if self.batches else [self._left(self._rates())]
         return ", ".join(part for part in parts if part)
 
@@ -293,8 +298,17 @@ class Progress:
             self.deciding or self.batches.summary() or self._left(rates),
         ]
         done = min(self.written, self.total)
-        what = "rows" if self.target is None else "rows accepted"
-        return ", ".join([f"{done:,}/{self.total:,} {what}", *(fact for fact in facts if fact)])
+        facts.insert(0, self._uncompared_words)
+        return ", ".join([f"{done:,}/{self.total:,} {self._what}", *(fact for fact in facts if fact)])
+
+    @property
+    def _what(self) -> str:
+        return "rows" if self.target is None else "rows accepted"
+
+    @property
+    def _uncompared_words(self) -> str:
+        """How many of the rows may still leave the file, because others are like them; nothing where none may."""
+        return f"{self.uncompared:,} of them not compared yet" if self.uncompared else ""
 
     def before_the_run(self) -> str:
         """What happens before the number of rows is known."""
@@ -305,16 +319,15 @@ class Progress:
         """What became of the last rows; nothing where nothing was measured."""
         if self.figures is None:
             return ""
+        accepted = "accepted before they are compared" if self.compares else "accepted"
         shares = (
-            (self.figures.acceptance, "accepted"),
+            (self.figures.acceptance, accepted),
             (self.figures.duplicates, "duplicates (estimated)"),
             (self.figures.refused, "refusals"),
             (self.figures.truncated, "of replies cut"),
         )
         told = [
-            f"{100 * found:.0f} % {what}"
-            for found, what in shares
-            if found is not None and (found or what == "accepted")
+            f"{100 * found:.0f} % {what}" for found, what in shares if found is not None and (found or what == accepted)
         ]
         return ", ".join(told)
 

@@ -305,6 +305,7 @@ class _Run:
                 providers=[endpoint.label for endpoint in self._endpoints()],
                 simulated=self._job.simulated,
                 target=None if targets is None else targets.total,
+                compares=bool(self._job.walk_stages),
             )
         )
 

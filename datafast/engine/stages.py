@@ -256,6 +256,11 @@ def _noted(row: BaseModel, stage: Decides, notes: Mapping[str, Any]) -> dict[str
         raise ValueError(
             f"metadata: The stage {stage.name!r} adds to an object, and the row has {before!r:.100} there."
         )
+    for name in notes:
+        if before and name in before and before[name] != notes[name]:
+            raise ValueError(
+                f"The stage {stage.name!r} adds metadata.{name}, which the row has already and would lose. Give it another name."
+            )
     return {**(before or {}), **notes}
 
 

@@ -12,12 +12,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, Field, ValidationError, create_model
+from pydantic import BaseModel, ValidationError, create_model
 
 from datafast._util.atomic_write import whole_file, whole_folder
 from datafast._util.foreign_warnings import foreign_warnings_ignored
@@ -27,6 +27,7 @@ from datafast.errors import ConfigError, OutputWriteError
 from datafast.export.containers import CONTAINERS, Container, container_of, table_of
 from datafast.export.features import row_schema
 from datafast.export.formats import FORMATS, Opened, Options, Record, Row, opened_format
+from datafast.export.messages import TalkKinds, is_talk
 from datafast.export.reading import Unfit
 from datafast.store.paths import OutputPaths
 from datafast.store.reader import LedgerReader
@@ -66,6 +67,7 @@ class Exported:
         rows: rows that were read.
         records: what they became; -1 where the format writes its own file.
         left_out: rows that became nothing, by reason.
+        record_model: of its records; None where the format writes its own file.
     """
 
     path: Path
@@ -74,10 +76,24 @@ class Exported:
     rows: int = 0
     records: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
+    record_model: type[BaseModel] | None = None
+
+    @property
+    def features(self) -> Any:
+        """The `datasets.Features` of its records, for loading files that hold no types: `load_dataset("json", ..., features=...)`. None
+        where the format writes its own file."""
+        return None if self.record_model is None else row_schema(self.record_model).features
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain values."""
-        return {**asdict(self), "path": str(self.path), "left_out": dict(self.left_out)}
+        return {
+            "path": str(self.path),
+            "format": self.format,
+            "container": self.container,
+            "rows": self.rows,
+            "records": self.records,
+            "left_out": dict(self.left_out),
+        }
 
     def in_words(self) -> str:
         """What was written and what was not, in a sentence or two."""
@@ -204,6 +220,7 @@ class _File:
         self._made = made
         if kind.typed:
             model = narrowed(model, self._all(rows))
+        exported.record_model = model
         self._container: Container = kind(part, model)
 
     def _all(self, rows: Iterable[Row]) -> Iterator[Record]:
@@ -246,21 +263,33 @@ def _write(rows: Iterable[Row], files: Sequence[_File]) -> None:
 
 @foreign_warnings_ignored()
 def narrowed(row_model: type[BaseModel], rows: Iterable[Row]) -> type[BaseModel]:
-    """The row model with a type of its own for each column of free form whose values all have one in common."""
+    """The row model with a type of its own for each column of free form whose values all have one in common, or are all messages."""
     free = {name for name, field in row_model.model_fields.items() if field.annotation is Any}
     if not free:
         return row_model
     kinds: dict[str, set[Any]] = {name: set() for name in free}
+    talks: dict[str, TalkKinds] = {}
     for row in rows:
         for name in free:
-            if row.get(name) is not None:
-                kinds[name].add(kind_of(row[name]))
-    types = {name: kind | None for name in free if (kind := common_kind(kinds[name])) is not None}
+            value = row.get(name)
+            if value is None:
+                continue
+            if is_talk(value):
+                talks.setdefault(name, TalkKinds()).note(value)
+                kinds[name].add(TalkKinds)
+            else:
+                kinds[name].add(kind_of(value))
+    types = {name: kind | None for name in free if (kind := _common(kinds[name], talks.get(name))) is not None}
     fields: dict[str, Any] = {
-        name: (types.get(name) or field.annotation, Field(description=field.description))
-        for name, field in row_model.model_fields.items()
+        name: (types.get(name) or field.annotation, field) for name, field in row_model.model_fields.items()
     }
     return create_model(row_model.__name__, __config__=row_model.model_config, **fields)
+
+
+def _common(kinds: set[Any], talks: TalkKinds | None) -> Any:
+    if talks is not None:
+        return talks.type if kinds <= {TalkKinds, list} else None
+    return common_kind(kinds)
 
 
 def save_rows(rows: Iterable[Row], path: Path, format: str | None = None, *, row_model: type[BaseModel]) -> Path:  # noqa: A002

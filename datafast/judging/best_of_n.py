@@ -77,7 +77,7 @@ class BestOfN(ConfigModel):
     @model_validator(mode="after")
     def _one_at_least(self) -> BestOfN:
         if self.judge is None and self.check is None:
-            raise ValueError("judge: Nothing says which candidate is the best. Give a judge, a check, or both.")
+            raise ValueError("Nothing says which candidate is the best. Give a judge, a check, or both.")
         return self
 
     def further_roles(self, writer: str) -> Iterator[FurtherRole]:

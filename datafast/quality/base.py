@@ -74,6 +74,7 @@ __all__ = [
     "drop",
     "further_roles",
     "refuse_same_notes",
+    "refuse_taken_notes",
     "require_metadata",
     "texts_in",
     "texts_of",
@@ -235,6 +236,16 @@ def refuse_same_notes(stages: Sequence[BaseStage]) -> None:
                     "out."
                 )
             taken[name] = number
+
+
+def refuse_taken_notes(stages: Sequence[BaseStage], names: Collection[str]) -> None:
+    """Raises ValueError where a stage adds to `metadata` under one of these names, which rows have there already."""
+    for number, stage in enumerate(stages):
+        for name in stage.noted_as:
+            if name in names:
+                raise ValueError(
+                    f"quality[{number}]: The metadata of rows already has a {name}, which would be lost. Choose another name."
+                )
 
 
 def further_roles(stages: Sequence[BaseStage]) -> list[FurtherRole]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, PrivateAttr, model_validator
 
 from datafast._util.notify import did_you_mean
-from datafast.engine.stages import STAGE_ERROR
+from datafast.engine.stages import METADATA, STAGE_ERROR
 from datafast.errors import ConfigError
 from datafast.judging import JudgeFields, Jury, Opinion, judgement_model, mean_score
 from datafast.judging.families import families
@@ -28,7 +28,7 @@ from datafast.llms.spec import named_provider
 from datafast.quality.base import KEEP, ModelStage, NonBlank, Verdict, annotate, drop, require_metadata
 from datafast.templates.base import RenderError, Template, rendered
 from datafast.templates.condition import Condition
-from datafast.templates.parse import parse_template
+from datafast.templates.parse import is_never_true, parse_template
 
 if TYPE_CHECKING:
     from datafast.engine.generate import Generate
@@ -108,8 +108,17 @@ class JudgeStage(JudgeFields, ModelStage):
         if self.keep_as is not None:
             require_metadata(row_model, "keep_as")
         self._condition = Condition.parsed(self.kept_if, names=_SAID, field="keep_if")
+        if is_never_true(self.kept_if, self._known_of_scores()):
+            raise ConfigError(
+                f"keep_if: It is never true, because scores are from {self.min} to {self.max}. Choose another bound."
+            )
         labels = [named_provider(provider).label for provider in self.providers]
         self._judges = dict(zip(self.roles, labels, strict=True))
+
+    def _known_of_scores(self) -> Mapping[str, tuple[float, float]]:
+        scores = (self.min, self.max)
+        widest = self.max - self.min if len(self.providers) > 1 else 0
+        return {"score": scores, "lowest": scores, "highest": scores, "spread": (0, widest)}
 
     def check_writers(self, writers: Sequence[Sequence[str]]) -> None:
         for route in writers:
@@ -134,6 +143,11 @@ class JudgeStage(JudgeFields, ModelStage):
     async def ask(self, row: BaseModel, item: WorkItem, generate: Generate) -> Verdict:
         if self._condition is None:
             self.check(type(row))
+        if self.keep_as is not None and self.keep_as in (getattr(row, METADATA) or {}):
+            told = (
+                f"keep_as: The metadata of rows already has a {self.keep_as}, which would be lost. Choose another name."
+            )
+            raise generate.failure(told, category=STAGE_ERROR, ends_run=True)
         writers = self._writers_of(row) or generate.writers
         judges = self._fair(self._judges, writers)
         if not judges:

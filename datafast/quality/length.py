@@ -66,7 +66,7 @@ class LengthStage(TextStage):
         )
         if all(bound is None for _, *bounds in pairs for bound in bounds):
             raise ValueError(
-                "min_words: No bound is given. Give min_words, max_words, min_characters, max_characters, min_tokens or max_tokens."
+                "There is no bound in it. Give min_words, max_words, min_characters, max_characters, min_tokens or max_tokens."
             )
         if self._counts_tokens != (self.tokenizer is not None):
             raise ValueError("tokenizer: It goes together with min_tokens or max_tokens. Give both.")

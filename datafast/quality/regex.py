@@ -37,7 +37,7 @@ class RegexStage(TextStage):
     @model_validator(mode="after")
     def _usable(self) -> RegexStage:
         if not self.allow and not self.deny:
-            raise ValueError("allow: No pattern is given. Give allow or deny.")
+            raise ValueError("There is no pattern in it. Give allow or deny.")
         for name, patterns in (("allow", self.allow), ("deny", self.deny)):
             for number, pattern in enumerate(patterns):
                 try:

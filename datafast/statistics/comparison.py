@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 import orjson
 from pydantic import Field
 
+from datafast._util.user_path import is_file
 from datafast.amounts import counted
+from datafast.errors import OutputError
 from datafast.sources import open_source
 from datafast.statistics.diversity import ROWS, Texts
 from datafast.statistics.entries import Entries, MadeRow
@@ -194,6 +196,11 @@ def compare(
         RunStopped: judging ended early; the same call goes on.
     """
     files = [OutputPaths.of(Path(a), ledger_a), OutputPaths.of(Path(b), ledger_b)]
+    for named, paths in zip((ledger_a, ledger_b), files, strict=True):
+        if named is not None and not is_file(named):
+            raise OutputError(
+                f"There is no ledger {named} of {paths.rows}. Name the file that `run: {{ledger: ...}}` says."
+            )
     if judging is not None:
         refuse_shared([*_compared(files), *judging.paths.used("verdicts", "run.ledger")])
     one, other = (

@@ -54,7 +54,7 @@ class Evaluation:
         prediction: the field that is looked at.
         reference: the field that it is compared with.
         rows: how many rows have scores.
-        missing: how many have none, because one of the fields is null.
+        missing: how many have none, because one of the fields is null or not there.
         scores: the scores over all rows, by name.
         numbers: the numbers of the rows with scores, from 0.
         by_row: their scores, by name.
@@ -140,9 +140,7 @@ def evaluate(
         for one in found:
             one.add([text for _, text, _ in part], [texts for _, _, texts in part])
     if not numbers:
-        raise ConfigError(
-            f"No row has both {prediction} and {reference}, so there is nothing to compare. Check the fields."
-        )
+        raise pairs.refusal()
     return Evaluation(
         prediction=prediction,
         reference=reference,
@@ -183,6 +181,7 @@ class _Pairs:
 
     def __init__(self, rows: Iterable[Mapping[str, Any]], prediction: str, reference: str) -> None:
         self.missing = 0
+        self._known: dict[str, None] = {}
         self._rows = rows
         self._fields = prediction, reference
         self._made = self._pairs()
@@ -193,16 +192,22 @@ class _Pairs:
     def _pairs(self) -> Iterator[tuple[int, str, list[str]]]:
         prediction, reference = self._fields
         for number, row in enumerate(self._rows):
-            for name in self._fields:
-                if name not in row:
-                    raise ConfigError(f"Row {number + 1:,} has no field {name!r}. It has {', '.join(row)}.")
-            wanted = row[reference]
+            said, wanted = row.get(prediction), row.get(reference)
             several = wanted if isinstance(wanted, list | tuple) else [wanted]
             references = [_text(each) for each in several if each is not None]
-            if row[prediction] is None or not references:
+            if said is None or not references:
                 self.missing += 1
+                self._known.update(dict.fromkeys(row))
             else:
-                yield number, _text(row[prediction]), references
+                yield number, _text(said), references
+
+    def refusal(self) -> ConfigError:
+        """Why no row could be compared, when all were gone through."""
+        for name in self._fields if self._known else ():
+            if name not in self._known:
+                return ConfigError(f"No row has a field {name!r}. {did_you_mean(name, self._known)}")
+        told = " and ".join(self._fields)
+        return ConfigError(f"No row has both {told}, so there is nothing to compare. Check the fields.")
 
 
 def _text(value: Any) -> str:

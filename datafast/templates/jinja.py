@@ -17,7 +17,7 @@ from datafast.templates.limits import MAX_CHARS, TooMuch, checked, rendering, si
 from datafast.templates.sandbox import GLOBALS, environment, guarded
 from datafast.templates.values import jinja_name
 
-__all__ = ["JinjaExpression", "JinjaTemplate", "jinja_expression", "jinja_template", "names_of"]
+__all__ = ["JinjaExpression", "JinjaTemplate", "jinja_expression", "jinja_template", "names_of", "parsed_expression"]
 
 _SHOWN = 80
 _DEEPEST = 80
@@ -124,11 +124,17 @@ def names_of(expression: str) -> frozenset[str] | None:
     return frozenset(name.name for name in tree.find_all(nodes.Name) if name.name != _RESULT)
 
 
-def _expression_tree(source: str) -> nodes.Template:
+def parsed_expression(source: str) -> nodes.Expr:
+    """The tree of an expression. Raises TemplateError."""
     parser = Parser(environment, source, state="variable")
     value = parser.parse_expression()
     if not parser.stream.eos:
         parser.fail("there is something after its end")
+    return value
+
+
+def _expression_tree(source: str) -> nodes.Template:
+    value = parsed_expression(source)
     body: list[nodes.Node] = [nodes.Assign(nodes.Name(_RESULT, "store", lineno=1), value, lineno=1)]
     tree = nodes.Template(body, lineno=1)
     tree.set_environment(environment)

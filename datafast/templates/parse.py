@@ -134,13 +134,24 @@ def parse_expression(text: str, *, names: Collection[str] | None, field: str) ->
     """
     from datafast.templates.jinja import jinja_expression
 
-    inner = re.fullmatch(r"\s*\{\{[-+]?((?s:.*?))[-+]?\}\}\s*", text)
-    source = inner[1] if inner else text
+    source = _without_braces(text)
     if names is None:
         names = _names_in(source, field)
     if odd := _odd_names(names):
         source = odd.sub(lambda found: jinja_name(found[1]) + found[2], source)
     return jinja_expression(source, names=names, field=field)
+
+
+def is_never_true(text: str, bounds: Mapping[str, tuple[float, float]]) -> bool:
+    """Whether an expression that `parse_expression` takes is false whatever these numbers are, of which the bounds are known."""
+    from datafast.templates.bounds import never_true
+
+    return never_true(_without_braces(text), bounds)
+
+
+def _without_braces(text: str) -> str:
+    inner = re.fullmatch(r"\s*\{\{[-+]?((?s:.*?))[-+]?\}\}\s*", text)
+    return inner[1] if inner else text
 
 
 def _names_in(source: str, field: str) -> Collection[str]:

@@ -425,6 +425,8 @@ def test_rows_are_valid_complete_and_made_again_without_a_request(bench: Bench) 
     assert len({row["uuid"] for row in rows}) == len(rows)
     for row in rows:
         assert json.loads(dataset.written_model.model_validate(row).model_dump_json()) == row
+    if bench.kind in WITH_PERSONAS:  # whose metadata are known before, so that no stage writes over them
+        assert {name for row in rows for name in row["metadata"]} <= dataset.config.metadata_names
 
     before = bench.output.read_bytes()
     assert bench.run(offline=True).calls == 0

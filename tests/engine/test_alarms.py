@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from datafast.cli.main import cli
 from datafast.datasets import RawDataset
-from datafast.engine.events import AlarmRaised, Event, QualityFigures
+from datafast.engine.events import AlarmRaised, Event, ItemDone, QualityFigures
 from datafast.engine.progress import Progress
 from datafast.errors import DatafastWarning, RunStopped
 from datafast.llms import OpenAICompatibleProvider
@@ -244,6 +244,29 @@ def test_figures_come_as_events_and_are_shown(tmp_path: Path) -> None:
     assert "25 % refusals" in progress.line()
 
 
+@pytest.mark.parametrize("compares", [True, False])
+def test_rows_that_may_still_leave_the_file_are_told_apart_from_accepted_ones(tmp_path: Path, compares: bool) -> None:
+    progress, told = Progress(), []
+    stages = [{"stage": "exact_duplicates" if compares else "refusals"}]
+    dataset = made(tmp_path, None, quality=stages, target_rows=6)
+
+    def look(event: Event) -> None:
+        progress.take(event)
+        if isinstance(event, ItemDone):
+            told.append((progress.state(), progress.line()))
+
+    dataset.generate([provider(tmp_path, None)], on_event=look)
+    assert len(told) >= 6
+    words = "1 of them not compared yet"
+    assert [words in text for text in told[0]] == [compares, compares]
+    assert "rows accepted" in told[0][0]
+    assert "not compared" not in progress.line() + progress.state()
+    assert ("accepted before they are compared" in progress.line()) == compares
+    later = Progress()
+    dataset.generate([provider(tmp_path, None)], on_event=later.take)
+    assert "not compared" not in later.line()
+
+
 def test_without_stages_and_alarms_there_are_none(tmp_path: Path) -> None:
     events: list[Event] = []
     made(tmp_path, None).generate([provider(tmp_path, None)], on_event=events.append)
@@ -256,8 +279,8 @@ def test_without_stages_and_alarms_there_are_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({}, "refusal_rate: No alarm is given"),
-        ({"after": 10}, "refusal_rate: No alarm is given"),
+        ({}, "There is no alarm in it"),
+        ({"after": 10}, "There is no alarm in it"),
         ({"refusal_rate": 1.5}, "less than 1"),
         ({"refusal_rat": 0.1}, "There is no such field. Did you mean 'refusal_rate'"),
         ({"failure_rate": 0.1, "action": "halt"}, "'warn', 'pause' or 'stop'"),

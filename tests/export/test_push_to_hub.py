@@ -390,3 +390,20 @@ def test_importing_the_package_imports_no_hugging_face_library() -> None:
     script = f"import sys, datafast.export; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_xet_is_off_during_a_push_unless_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    from datafast.export.hub_client import without_xet
+
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", False)
+    monkeypatch.delenv("HF_HUB_DISABLE_XET", raising=False)
+    with without_xet():
+        with without_xet():  # a second push, in another thread
+            pass
+        assert constants.HF_HUB_DISABLE_XET
+    assert not constants.HF_HUB_DISABLE_XET
+    monkeypatch.setenv("HF_HUB_DISABLE_XET", "0")
+    with without_xet():
+        assert not constants.HF_HUB_DISABLE_XET

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from pydantic import ValidationError
 
+from datafast.cli.main import cli
 from datafast.datasets import RawDataset
 from datafast.errors import ConfigError, RunStopped
 from datafast.judging.families import families
@@ -148,6 +150,43 @@ def test_an_unknown_name_in_the_expression_is_refused_before_anything_is_bought(
     assert bench.asked == {}
 
 
+@pytest.mark.parametrize(
+    ("keep_if", "is_refused"),
+    [
+        ("score >= 9", True),
+        ("{{ score > 5 }}", True),
+        ("row.language == 'en' and not score <= 5", True),
+        ("score == 0 or lowest < 1 or 6 <= highest", True),
+        ("1 <= score <= 5 and spread != 0", True),  # there is one judge
+        ("score >= 5", False),
+        ("score >= 9 or row.language == 'en'", False),
+        ("score * 2 > 9", False),
+        ("score > -1", False),
+        ("spread == 0 and 'worth' in reason", False),
+    ],
+)
+def test_an_expression_that_no_score_fulfils_is_refused_before_anything_is_bought(
+    bench: Bench, keep_if: str, is_refused: bool
+) -> None:
+    stage = bench.judge(keep_if=keep_if)
+    if is_refused:
+        with pytest.raises(
+            ConfigError, match=r"quality\[0\]: keep_if: It is never true, because scores are from 1 to 5"
+        ):
+            bench.generate(stage)
+        assert bench.asked == {}
+    else:
+        bench.dataset(stage).estimate([bench.writer])
+        assert list(bench.dataset(stage).stage_problems()) == []
+
+
+def test_what_several_judges_may_differ_by_is_known(bench: Bench) -> None:
+    two = [bench.model("claude"), bench.model("gemini")]
+    assert list(bench.dataset(bench.judge(*two, keep_if="spread >= 4")).stage_problems()) == []
+    ((_, problem),) = bench.dataset(bench.judge(*two, keep_if="spread > 4")).stage_problems()
+    assert str(problem).startswith("keep_if: It is never true")
+
+
 def test_a_prompt_that_shows_nothing_of_the_row_is_refused(bench: Bench) -> None:
     with pytest.raises(ConfigError, match=r"quality\[0\]: prompt: It shows judges nothing of a row"):
         bench.generate(bench.judge(prompt="Is it good?", rubric="Good is good."))
@@ -190,6 +229,40 @@ def test_two_judges_do_not_write_over_what_the_other_says(bench: Bench) -> None:
         bench.dataset(bench.judge(keep_as="judged"), bench.judge(keep_as="judged", rubric="Is it true?"))
     bench.generate(bench.judge(keep_as="judged"), bench.judge(keep_as="true", rubric="Is it true?"))
     assert {"judged", "true"} <= rows_of(bench.folder / "out.jsonl")[0]["metadata"].keys()
+
+
+@pytest.mark.parametrize("name", ["topic", "document_type", "prompt_index", "tone", "best_of_n", "truncated"])
+def test_what_judges_say_does_not_take_the_place_of_other_metadata(bench: Bench, name: str) -> None:
+    fields = {
+        "expansion": {"placeholders": {"tone": ["calm"]}},
+        "prompts": ["{num_samples} {language_name} {document_type} {topic} <<tone>>"],
+        "best_of_n": {"n": 2, "check": "text"},
+    }
+    told = rf"quality\[0\]: The metadata of rows already has a {name}, which would be lost\. Choose another name\."
+    if name == "truncated":  # which is there with run.on_truncation: keep alone
+        bench.dataset(bench.judge(keep_as=name), **fields)
+    else:
+        with pytest.raises(ValueError, match=told):
+            bench.dataset(bench.judge(keep_as=name), **fields)
+
+
+def test_metadata_of_rows_of_a_file_are_not_replaced_and_nobody_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    row = {"text": "The tide comes.", "metadata": {"topic": "tides"}}
+    Path("in.jsonl").write_text(f"{json.dumps(row)}\n", encoding="utf-8")
+    words = ["filter", "in.jsonl", "--quality", "q.yaml", "-o", "kept.jsonl", "--json"]
+    judge = "{stage: judge, keep_as: %s, keep_if: score > 0, providers: [{provider: simulated, model_id: m}]}"
+    Path("q.yaml").write_text(f"quality: [{judge % 'topic'}]\n", encoding="utf-8")
+    refused = CliRunner().invoke(cli, words)
+    assert refused.exit_code == 4
+    assert "keep_as: The metadata of rows already has a topic, which would be lost." in refused.output
+    Path("q.yaml").write_text(f"quality: [{judge % 'judged'}]\n", encoding="utf-8")
+    assert CliRunner().invoke(cli, words).exit_code == 0
+    (kept,) = rows_of(Path("kept.jsonl"))
+    assert kept["metadata"]["topic"] == "tides"
+    assert kept["metadata"]["judged"]["judge"] == "simulated/m"
 
 
 # -- families

@@ -185,7 +185,7 @@ def test_settings_of_stages_are_in_no_key(tmp_path: Path) -> None:
         ({"stage": "lenght", "min_words": 3}, "length"),
         ({"min_words": 3}, "The stage is missing"),
         ("length", "expected a mapping"),
-        ({"stage": "length"}, "No bound is given"),
+        ({"stage": "length"}, "There is no bound in it"),
         ({"stage": "length", "min_words": 5, "max_words": 4}, "no row would be left"),
         ({"stage": "length", "min_wrods": 5}, "Did you mean 'min_words'"),
         ({"stage": "length", "min_words": 0}, "greater than or equal to 1"),

@@ -179,6 +179,20 @@ TEMPLATE = "Write a short report of what you have seen at {topic}, in the words 
         ("Use f'{name}: {value}' to print both, and arr[0] for the first.", None),
         ("Here is where the pilot lives: a red house.", None),
         ("He wrote [in haste] that the boat had left.", None),
+        ("Antwort: Die Flut ist spät.", "a mark of a chat format"),
+        ("Usuario: ¿Y la marea?\nAsistente: Llega tarde.", "a mark of a chat format"),
+        ("Text 4 von 10 (kurz)\nDie Flut ist spät.", "a mark of a chat format"),
+        ("La marea llega el <insertar fecha>.", "a placeholder that is not filled"),
+        ("[FIRMENNAME] sucht einen Lotsen.", "a placeholder that is not filled"),
+        ("Hola, {nombre_cliente}: la marea llega tarde.", "a placeholder that is not filled"),
+        ("La marea llega tarde. [continuar aquí]", "a placeholder that is not filled"),
+        ("Die Flut ist spät.\n\n(Wortzahl: 98)", "talk around what was asked for"),
+        ("Version corrigée : la marée est en retard.", "talk around what was asked for"),
+        ("La marea è in ritardo.\n\nVuoi che lo traduca anche?", "talk around what was asked for"),
+        ("Wie gewünscht in einem Satz: Die Flut ist spät.", "talk around what was asked for"),
+        ("The user wants a report, so I keep it short.\n\nThe tide is late.", "talk around what was asked for"),
+        ("Tim fed the fish. Let me know if you need the van on Saturday.", None),
+        ("Respuesta corta: la marea llega tarde. ¿Quieres que vaya contigo?", None),
     ],
 )
 def test_what_belongs_to_the_prompt(text: str, reason: str | None) -> None:
@@ -500,7 +514,7 @@ def test_a_function_says_why() -> None:
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
-        ({"stage": "regex"}, "allow: No pattern is given"),
+        ({"stage": "regex"}, "There is no pattern in it"),
         ({"stage": "regex", "deny": ["(?=x)"]}, r"deny\[0\]: The pattern .* look-around"),
         ({"stage": "check"}, "expected one of parses_as, json_schema, answer, command and function, got none"),
         ({"stage": "check", "parses_as": "json", "json_schema": {}}, "got parses_as and json_schema"),

@@ -13,6 +13,7 @@ import json
 import re
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -54,6 +55,7 @@ class Fault:
     """Answers `times` requests whose "METHOD path" matches `pattern` with `status` (0: the connection is dropped).
 
     `late` does what was asked first, and then fails. `skip` so many of them go well before. A `delay_s` alone makes a good answer slow.
+    `then` is called before the failure.
     """
 
     pattern: str
@@ -63,6 +65,7 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     skip: int = 0
     delay_s: float = 0.0
+    then: Callable[[], None] | None = None
 
 
 class HubServer:
@@ -197,6 +200,8 @@ class _Handler(BaseHTTPRequestHandler):
         return b"".join(parts)
 
     def _fail(self, fault: Fault) -> None:
+        if fault.then:
+            fault.then()
         if fault.status:
             self._json(fault.status, {"error": f"injected {fault.status}"}, fault.headers)
         else:
@@ -287,7 +292,10 @@ class _Handler(BaseHTTPRequestHandler):
             repo, revision, files = found
             siblings = [{"rfilename": path} for path in files]
             info = {"id": name, "sha": revision, "private": repo.private, "tags": [], "downloads": 0, "likes": 0}
-            self._json(200, {**info, "author": name.partition("/")[0], "disabled": False, "siblings": siblings})
+            self._json(
+                200,
+                {**info, "author": name.partition("/")[0], "disabled": False, "xetEnabled": True, "siblings": siblings},
+            )
 
     def _entry(self, path: str, data: bytes) -> dict[str, Any]:
         entry: dict[str, Any] = {"type": "file", "path": path, "size": len(data), "oid": _git_oid(data)}

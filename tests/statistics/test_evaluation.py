@@ -194,7 +194,10 @@ def test_many_rows_are_drawn_in_groups_with_the_same_interval() -> None:
 
 
 def test_rows_without_a_value_are_counted_and_have_no_score() -> None:
-    found = of("exact_match", [("a", "a"), (None, "a"), ("a", None), ("a", []), ("b", "a")])
+    given = rows([("a", "a"), (None, "a"), ("a", None), ("a", []), ("b", "a")])
+    lacking = [{name: value for name, value in row.items() if value is not None} for row in given]
+    found = evaluate(lacking, "wanted", ["exact_match"], prediction="said")
+    assert evaluate(given, "wanted", ["exact_match"], prediction="said") == found
     assert (found.rows, found.missing, list(found.numbers)) == (2, 3, [0, 4])
     assert found.to_pandas()["exact_match"].to_dict() == {0: 1, 4: 0}
     assert "2 rows, 3 without a value" in found._repr_html_()
@@ -215,7 +218,7 @@ def test_rows_without_a_value_are_counted_and_have_no_score() -> None:
 def test_what_cannot_be_compared_says_so(metrics: Any, given: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         evaluate(rows(given), "wanted", metrics, prediction="said")
-    with pytest.raises(ConfigError, match=r"Row 1 has no field 'x'\. It has said, wanted\."):
+    with pytest.raises(ConfigError, match=r"No row has a field 'x'\. Known: said, wanted\."):
         evaluate(rows(), "x", prediction="said")
 
 

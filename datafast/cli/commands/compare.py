@@ -18,12 +18,15 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+_LEDGER = "The ledger of {}, if `run: {{ledger: ...}}` put it somewhere else."
 _OF_JUDGING = ("rubric", "max_pairs", "match", "field", "verdicts", "offline", "max_concurrency", "env_file")
 
 
 @click.command("compare", short_help="Show how two files of rows differ, and which one models prefer.")
 @click.argument("a", metavar="A", type=options.UserFile(path_type=Path))
 @click.argument("b", metavar="B", type=options.UserFile(path_type=Path))
+@click.option("--ledger-a", metavar="FILE", type=options.UserFile(path_type=Path), help=_LEDGER.format("A"))
+@click.option("--ledger-b", metavar="FILE", type=options.UserFile(path_type=Path), help=_LEDGER.format("B"))
 @click.option("--seed", metavar="N", type=int, default=0, help="Draw samples, intervals and pairs with another seed.")
 @click.option(
     "--judge",
@@ -60,7 +63,18 @@ _OF_JUDGING = ("rubric", "max_pairs", "match", "field", "verdicts", "offline", "
 @options.as_json
 @options.verbose
 @click.pass_context
-def command(ctx: click.Context, /, a: Path, b: Path, seed: int, as_json: bool, verbose: bool, **how: Any) -> None:
+def command(
+    ctx: click.Context,
+    /,
+    a: Path,
+    b: Path,
+    ledger_a: Path | None,
+    ledger_b: Path | None,
+    seed: int,
+    as_json: bool,
+    verbose: bool,
+    **how: Any,
+) -> None:
     """Show how two files of rows differ: configs, rows, lengths, languages, labels and other values, diversity, cost.
 
     A and B are outputs of configs, or any files of rows: JSONL, JSON, CSV, TSV, Parquet, Arrow. With `--judge`, models say which rows are
@@ -83,7 +97,7 @@ def command(ctx: click.Context, /, a: Path, b: Path, seed: int, as_json: bool, v
         raise ConfigError(f"--{given.replace('_', '-')} is about judging. Name a model with --judge.")
     try:
         with _judging(a, b, seed, verbose=verbose, **how) as judging:
-            found = compare(a, b, judging=judging, seed=seed)
+            found = compare(a, b, ledger_a=ledger_a, ledger_b=ledger_b, judging=judging, seed=seed)
     except RunStopped as stopped:
         click.echo(f"error: Stopped: {stopped.report.stop_reason}. The same command goes on.", err=True)
         ctx.exit(130 if stopped.report.stop_cause is StopCause.INTERRUPTED else 4)

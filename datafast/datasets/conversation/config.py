@@ -83,7 +83,7 @@ class ConversationDatasetConfig(TopicalConfig, GuidedConfig):
     provider."""
 
     prompt_names = TemplateNames("num_samples", "topic", optional=["language_name"])
-    own_metadata: ClassVar[tuple[str, ...]] = ("prompt_index", "topic_path", "variation")
+    own_metadata: ClassVar[tuple[str, ...]] = ("prompt_index", "topic", "topic_path", "variation")
     rows_field: ClassVar[str] = "examples_per_call"
     default_prompts = DEFAULTS
     input_fields: ClassVar[tuple[str, ...]] = ("example_data",)

@@ -46,6 +46,16 @@ def test_what_differs_is_told_line_by_line() -> None:
     assert "verdict" not in told
 
 
+def test_a_ledger_that_lies_elsewhere_is_named() -> None:
+    Path("new.jsonl.ledger").rename("elsewhere")
+    assert Comparison.model_validate_json(run("old.jsonl", "new.jsonl", "--json").stdout).b.has_ledger is False
+    named = ["old.jsonl", "new.jsonl", "--ledger-b", "elsewhere", "--json"]
+    found = Comparison.model_validate_json(run(*named).stdout)
+    assert (found.a.has_ledger, found.b.has_ledger, found.b.calls) == (True, True, 6)
+    told = run("old.jsonl", "new.jsonl", "--ledger-a", "missing", code=2).output
+    assert "There is no ledger missing of old.jsonl." in told
+
+
 def test_json_has_everything() -> None:
     found = Comparison.model_validate_json(run("old.jsonl", "new.jsonl", "--json").stdout)
     assert found.a.file == "old.jsonl"
