@@ -1,4 +1,4 @@
-"""Draws images/card-figures.svg, two figures of a dataset card beside each other. The numbers are made up; the same script gives the same file."""
+"""Draws images/card-figures.svg, two figures of a dataset card beside each other. The numbers are made up."""
 
 from __future__ import annotations
 
@@ -38,9 +38,8 @@ def picture() -> str:
 
 
 def _size(figure: Figure) -> tuple[int, int]:
-    found = re.search(r'width="(\d+)" height="([\d.]+)"', figure.svg)
-    assert found is not None
-    return int(found[1]), int(float(found[2]) + 0.99)
+    ((wide, high),) = re.findall(r'^<svg .*? width="(\d+)" height="([\d.]+)"', figure.svg)
+    return int(wide), int(float(high) + 0.99)
 
 
 def _placed(figure: Figure, x: int) -> str:
