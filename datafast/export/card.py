@@ -44,7 +44,7 @@ def front_matter(info: CardInfo, contents: Contents) -> dict[str, Any]:
     files = [{"split": split, "path": f"{contents.folder}/{split}-*"} for split in contents.splits]
     return {
         "language": sorted(codes.intersection(_ISO_639_1.split())) or None,
-        "tags": list(dict.fromkeys([*_TAGS, *info.tags])),
+        "tags": list(dict.fromkeys([*(_TAGS if info.kind else _TAGS[1:]), *info.tags])),
         "pretty_name": one_line(info.title),
         "size_categories": [_size_category(info.num_rows)],
         "configs": [{"config_name": contents.config_name, "data_files": files}],

@@ -64,7 +64,7 @@ class CardInfo:
 
     Attributes:
         title: one line; also the name shown on the Hub.
-        kind: what the rows are, in words ("raw text", "preference pairs").
+        kind: what the rows are, in words ("raw text", "preference pairs"); '' if it is not known whether datafast made them.
         description: by the user, in Markdown.
         task: the id of a task on the Hub that such rows are for.
         models: identities of the models that were asked to write rows.

@@ -25,7 +25,7 @@ def card_text(info: CardInfo, contents: Contents) -> str:
     parts = [
         f"# {inline(info.title if is_default else f'{info.title}: {contents.config_name}')}",
         *([_markdown(info.description)] if info.description else []),
-        f"{info.num_rows:,} rows of synthetic data ({inline(info.kind)}), made with **datafast**.",
+        _what(info),
         *_simulated_note(info, contents),
         table(("split", "rows"), [(name, f"{rows:,}") for name, rows in contents.splits.items()]),
         fence(f"from datasets import load_dataset\n\ndataset = {_loading(contents)}", "python"),
@@ -42,6 +42,12 @@ def card_text(info: CardInfo, contents: Contents) -> str:
         *_under("## Citation", _citation(info, contents)),
     ]
     return "".join(f"\n\n{part}" for part in parts) + "\n\n"
+
+
+def _what(info: CardInfo) -> str:
+    if not info.kind:
+        return f"{info.num_rows:,} rows."
+    return f"{info.num_rows:,} rows of synthetic data ({inline(info.kind)}), made with **datafast**."
 
 
 def pictures_in(text: str, contents: Contents) -> set[str]:

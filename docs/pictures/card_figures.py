@@ -10,7 +10,7 @@ from datafast.figures import Figure, histogram, stacked_bars
 _GAP = 16
 _COUNTS = [4, 19, 58, 131, 240, 355, 431, 462, 428, 361, 274, 190, 121, 73, 40, 21, 10, 5, 2, 1]
 _ROWS = {
-    "openai/gpt-5-mini": [1612, 61, 7],
+    "openai/gpt-6-luna": [1612, 61, 7],
     "anthropic/claude-haiku-4-5": [1288, 204, 8],
     "mistral/mistral-small-latest": [326, 158, 116],
 }

@@ -18,7 +18,7 @@ from datafast.datasets.card.measured import Measured, measured
 from datafast.datasets.card.settings import settings_of, shown
 from datafast.datasets.card.sources import card_sources
 from datafast.datasets.config import DatasetConfig
-from datafast.export.card_info import CardInfo, CardStage
+from datafast.export.card_info import CardFigure, CardInfo, CardStage
 from datafast.statistics.display import facts_of
 from datafast.store.paths import OutputPaths
 
@@ -69,9 +69,10 @@ def card_info(
     card = (config.card if config is not None else None) or CardConfig()
     known = Known.of(paths)
     found = measured(paths, dataset, rows=rows)
+    statistics = None if found is None else found.statistics
     stages = _stages(config, known, card)
     languages = dict(getattr(config, "languages", None) or {})
-    kind = (dataset.kind if dataset is not None else known.kind) or "rows"
+    kind = dataset.kind if dataset is not None else known.kind
     return CardInfo(
         title=card.title or title or paths.rows.stem,
         kind=kind,
@@ -87,20 +88,13 @@ def card_info(
         used=[] if known.simulated else list(_used(known)),
         limitations=limitations(
             known,
-            None if found is None else found.statistics,
+            statistics,
+            is_made=bool(kind),
             stages=[stage.name for stage in stages],
             languages=languages,
             is_judged=any(getattr(config, name, None) for name in _JUDGES),
         ),
-        figures=[]
-        if found is None
-        else list(
-            figures_of(
-                found.statistics,
-                shows_inputs=card.inputs in {None, "samples"},
-                sampled=_of_some(found, ", in a sample"),
-            )
-        ),
+        figures=[] if found is None else list(_figures(found, card)),
         sources=[] if config is None or card.inputs == "none" else card_sources(config),
         providers=[provider.partition("/")[0] for provider in known.usage],
         license=card.license or "",
@@ -177,5 +171,6 @@ def _used(known: Known) -> Iterator[tuple[str, str]]:
         yield provider, f"{usage.calls:,} calls, {tokens}, {money(usage.cost_usd)}"
 
 
-def _of_some(found: Measured, told: str) -> str:
-    return told if found.is_sample else ""
+def _figures(found: Measured, card: CardConfig) -> Iterator[CardFigure]:
+    sampled = ", in a sample" if found.is_sample else ""
+    return figures_of(found.statistics, shows_inputs=card.inputs in {None, "samples"}, sampled=sampled)

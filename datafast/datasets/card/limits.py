@@ -24,6 +24,7 @@ def limitations(
     known: Known,
     statistics: Statistics | None,
     *,
+    is_made: bool,
     stages: Collection[str],
     languages: Mapping[str, str],
     is_judged: bool,
@@ -31,11 +32,12 @@ def limitations(
     """The sentences.
 
     Args:
+        is_made: whether it is known that datafast made the rows.
         stages: that decided about rows.
         languages: that rows were asked for in.
         is_judged: whether models judged the rows by themselves.
     """
-    found = list(_of_making(known, is_judged=is_judged or "judge" in stages))
+    found = list(_of_making(known, is_judged=is_judged or "judge" in stages)) if is_made else []
     if len(languages) > 1:
         found.append(
             f"The rows are in {len(languages)} languages: {', '.join(languages.values())}. No model writes all languages equally well."
