@@ -106,9 +106,13 @@ class LoadedRows(Exporting):
     """
 
     def __init__(self, paths: OutputPaths, row_model: type[BaseModel], source: SourceRows | None = None) -> None:
-        self.paths = paths
+        self._paths = paths
         self._model = row_model
         self._source = source
+
+    @property
+    def paths(self) -> OutputPaths:
+        return self._paths
 
     @property
     def written_model(self) -> type[BaseModel]:
