@@ -104,7 +104,10 @@ def _columns(contents: Contents) -> list[str]:
         (inline(column.name), inline(label), with_code(column.description))
         for column, label in zip(contents.columns, labels, strict=True)
     ]
-    parts = ["## Columns", table(("column", "type", "meaning"), rows)]
+    if not any(meaning for _, _, meaning in rows):
+        parts = ["## Columns", table(("column", "type"), [row[:2] for row in rows])]
+    else:
+        parts = ["## Columns", table(("column", "type", "meaning"), rows)]
     if any("JSON text" in label for label in labels):
         parts.append(
             "Columns of type JSON text hold one JSON value per row: `json.loads` gives exactly what was stored."
@@ -138,8 +141,8 @@ def _dropped(stage: CardStage) -> str:
     reasons = list(stage.dropped.items())
     total = sum(stage.dropped.values())
     shown = ", ".join(f"{count:,} {inline(reason)}" for reason, count in reasons[:5])
-    if not reasons:
-        return "0"
+    if len(reasons) < 2:
+        return shown or "0"
     return f"{total:,}: {shown}{' and others' if len(reasons) > 5 else ''}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 import yaml
@@ -14,13 +14,22 @@ from click.testing import CliRunner
 from datafast import RawDataset, RawDatasetConfig
 from datafast.cli.main import cli
 from datafast.datasets.card.measured import measured
+from datafast.datasets.card.sources import card_sources
+from datafast.datasets.config import DatasetConfig
 from datafast.errors import ConfigError
-from datafast.llms import SimulatedProvider
+from datafast.export.card import CardInfo, Contents
+from datafast.export.card_info import CardSource
+from datafast.export.card_text import card_text
+from datafast.llms import OpenAIProvider, SimulatedProvider
+from datafast.sources.field import TextInput
+from datafast.sources.source import RowSource
 from datafast.store.paths import OutputPaths
 from tests.export.support import REPO
 from tests.export.support import card as card_of
 from tests.export.support import front as front_of
+from tests.servers.fault_server import FaultServer
 from tests.servers.hub_server import HubServer
+from tests.support import raw
 
 TOPICS = ["tides", "glaciers", "moss", "caves", "the vault of the firm"]
 
@@ -226,6 +235,65 @@ def test_the_licence_of_a_source_on_the_hub_stands_in_the_card(hub: HubServer, t
     licence, note = license_of("org/gone")
     assert licence == ""
     assert note.startswith("not known: the Hub did not tell it (")
+
+
+class _Made(DatasetConfig):
+    source: RowSource
+    topics: Annotated[list[str], TextInput("topic")]
+
+
+def test_sources_are_told_without_their_folders(hub: HubServer, tmp_path: Path) -> None:
+    hub.add_repo("org/open", private=False, files={"README.md": b"---\nlicense: odc-by\n---\n"})
+    topics = tmp_path / "secret folder" / "topics.jsonl"
+    topics.parent.mkdir()
+    topics.write_text('{"topic": "tides"}\n{"topic": "moss"}\n', encoding="utf-8")
+    config = _Made(output_file=tmp_path / "o.jsonl", source=RowSource(source="org/open"), topics=topics)  # type: ignore[arg-type]
+    assert card_sources(config) == [
+        CardSource("source", "org/open", None, "org/open", "odc-by", ""),
+        CardSource("topics", "topics.jsonl", 2, "", "", "not known: it is not on the Hub"),
+    ]
+    text = card_text(
+        CardInfo(title="t", kind="k", sources=card_sources(config)),
+        Contents(repo_id="a/b", splits={"train": 1}, columns=[], counts={}),
+    )
+    assert "| source: [org/open](https://huggingface.co/datasets/org/open) |  | odc-by |" in text
+    assert "secret" not in text
+
+
+def test_a_card_of_real_rows_tells_cost_models_and_terms(tmp_path: Path, fault_server: FaultServer) -> None:
+    provider = OpenAIProvider("gpt-x", api_base=fault_server.url, api_key="sk-proj-0123456789abcdef", temperature=0.4)
+    dataset = raw(tmp_path, topics=3)
+    dataset.generate([provider])
+    text = written(dataset, tmp_path).replace("\\", "")
+    assert "imulated" not in text
+    for part in (
+        "- openai/gpt-x: 3 calls, ",
+        "tokens in, ",
+        "All of it comes from one model, openai/gpt-x",
+        "- parameters.openai/gpt-x.temperature: 0.4",
+        "- OpenAI: <https://openai.com/policies/services-agreement/>",
+        "No model judged the rows. Nothing here says that people have checked them.",
+    ):
+        assert part in text
+    assert re.search(r"^- models in the replies of openai/gpt-x: \S+ \(3 replies\)$", text, re.MULTILINE)
+    for private in ("sk-proj", fault_server.url, str(tmp_path)):
+        assert private not in text
+
+
+def test_a_card_of_rows_without_their_ledger_says_what_the_config_knows(tmp_path: Path) -> None:
+    dataset = made(tmp_path)
+    (tmp_path / "notes.jsonl.ledger").unlink()
+    (tmp_path / "notes.jsonl.manifest.json").unlink()
+    text = written(dataset, tmp_path)
+    assert "80 rows of synthetic data (raw)" in text
+    assert "topics: 5" in text
+    assert "requested" not in text
+
+
+def test_a_damaged_manifest_keeps_no_card_from_being_made(tmp_path: Path) -> None:
+    dataset = made(tmp_path)
+    (tmp_path / "notes.jsonl.manifest.json").write_text("{", encoding="utf-8")
+    assert "- requested: 80" in written(dataset, tmp_path)
 
 
 def test_a_file_that_is_not_ours_has_a_card_of_what_its_rows_say(tmp_path: Path) -> None:

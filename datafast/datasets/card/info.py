@@ -7,7 +7,7 @@ request for each source on the Hub.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from datafast.amounts import money
 from datafast.datasets.card.config import CardConfig
@@ -17,13 +17,11 @@ from datafast.datasets.card.limits import limitations
 from datafast.datasets.card.measured import Measured, measured
 from datafast.datasets.card.settings import settings_of, shown
 from datafast.datasets.card.sources import card_sources
+from datafast.datasets.card.subject import Subject
 from datafast.datasets.config import DatasetConfig
 from datafast.export.card_info import CardFigure, CardInfo, CardStage
 from datafast.statistics.display import facts_of
 from datafast.store.paths import OutputPaths
-
-if TYPE_CHECKING:
-    from datafast.datasets.dataset import Dataset
 
 __all__ = ["card_info"]
 
@@ -50,7 +48,7 @@ _JUDGES = ("judges", "judge", "llm_as_judge")
 
 def card_info(
     paths: OutputPaths,
-    dataset: Dataset[Any, Any] | None = None,
+    dataset: Subject | None = None,
     *,
     rows: Sequence[Mapping[str, Any]] | None = None,
     title: str = "",

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from datafast.errors import OutputError
 from datafast.store.manifest import read_manifest
 from datafast.store.paths import OutputPaths
@@ -95,11 +97,17 @@ def _manifest(paths: OutputPaths) -> Mapping[str, Any]:
 
 
 def _parameters(provider: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    spec = provider.get("spec") or {}
-    return str(provider.get("label")), {name: value for name, value in spec.items() if name not in _NAMED}
+    try:
+        asked = orjson.loads(
+            provider.get("identity") or "{}"
+        )  # of providers made in Python, it alone has the parameters
+    except orjson.JSONDecodeError:
+        asked = {}
+    told = {**(asked if isinstance(asked, dict) else {}), **(provider.get("spec") or {})}
+    return str(provider.get("label")), {name: value for name, value in told.items() if name not in _NAMED}
 
 
-_NAMED = frozenset({"provider", "model_id", "weight", "price"})
+_NAMED = frozenset({"provider", "model_id", "stands_in_for", "weight", "price"})
 """What is told elsewhere, or is not about the texts."""
 
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from datafast.datasets.card.subject import Subject
 from datafast.statistics import Statistics, measure
 from datafast.statistics.rows import as_row
 from datafast.store.paths import OutputPaths
-
-if TYPE_CHECKING:
-    from datafast.datasets.dataset import Dataset
 
 __all__ = ["MOST_ROWS", "Measured", "measured"]
 
@@ -35,7 +33,7 @@ class Measured(NamedTuple):
 
 def measured(
     paths: OutputPaths,
-    dataset: Dataset[Any, Any] | None,
+    dataset: Subject | None,
     *,
     rows: Sequence[Mapping[str, Any]] | None = None,
     most: int = MOST_ROWS,

@@ -27,7 +27,7 @@ def card_sources(config: DatasetConfig, *, asks_hub: bool = True) -> list[CardSo
         hub_id = _hub_id(given)
         licence, note = license_of(hub_id) if hub_id and asks_hub else ("", "")
         name = hub_id or _name(given)
-        found.append(CardSource(field, name, rows, hub_id, licence, note or _note(hub_id)))
+        found.append(CardSource(field, name, rows, hub_id, licence, "" if licence else note or _note(hub_id)))
     return found
 
 
