@@ -16,9 +16,10 @@ from pydantic import BaseModel
 from datafast._util.plugins import blaming
 from datafast._util.user_path import user_path
 from datafast.datasets.config import DatasetConfig, Metadata, PromptDatasetConfig
-from datafast.datasets.exporting import Exporting, Order
+from datafast.datasets.exporting import Order
 from datafast.datasets.inputs import origins
 from datafast.datasets.pairing import given, paired
+from datafast.datasets.publishing import Publishing
 from datafast.datasets.row import with_reasoning
 from datafast.datasets.targets import targets_of
 from datafast.engine.filling import fills_in
@@ -42,7 +43,7 @@ from datafast.plan.pairing import Pairing
 from datafast.plan.stratified import StratifiedPlan
 from datafast.quality.base import ModelStage
 from datafast.store.failures import FailedItems, values_of
-from datafast.store.paths import OutputPaths, UsedFile, refuse_shared
+from datafast.store.paths import OutputPaths, UsedFile
 from datafast.store.reader import LedgerReader
 from datafast.store.rows import RowSequence
 from datafast.types import FailedItem, RunReport
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from datafast.datasets.replaying import Replayed
     from datafast.engine.options import RunOptions
     from datafast.executors.base import Executor
+    from datafast.export.card_info import CardInfo
     from datafast.llms.provider import LLMProvider
     from datafast.personas.supply import PersonaSupply
     from datafast.statistics import Statistics
@@ -66,7 +68,7 @@ T = TypeVar("T")
 _TOLD_WHY = "What was written before was not taken, for this reason: {}. Let what you write now give no such reason."
 
 
-class Dataset(Exporting, Generic[ConfigT, RowT]):
+class Dataset(Publishing, Generic[ConfigT, RowT]):
     """A dataset: its config, and its generated rows.
 
     A kind defines what is to be done (`plan`) and how an item becomes rows (`produce`). Everything else is here and in the engine.
@@ -452,92 +454,10 @@ class Dataset(Exporting, Generic[ConfigT, RowT]):
 
         print_rows(self.paths, row_model=self.written_model, random=random, num_rows=num_rows)
 
-    def card(self, path: str | Path = "README.md") -> Path:
-        """Writes the card that a push would write, its pictures in a folder `figures` beside it, and returns its path. Nothing is sent.
-
-        Args:
-            path: the card. What you wrote into an earlier one outside of datafast's marks stays.
-
-        Raises:
-            ConfigError: there are no rows yet, or the file is there and is not a card of datafast.
-            OutputWriteError: it cannot be written.
-        """
+    def card_info(self, title: str = "") -> CardInfo:
         from datafast.datasets.card.info import card_info
-        from datafast.export.card_files import write_card
-        from datafast.export.files import OutputRows
 
-        output, model = user_path(path), self.written_model
-        refuse_shared([*self.config.used_files(), UsedFile("path", output, written=True)])
-        rows = OutputRows.of(self.paths, model)
-        write_card(card_info(self.paths, self), rows, row_model=model, file=self.paths.rows, output=output)
-        return output
-
-    def push_to_hub(
-        self,
-        repo_id: str,
-        token: str | None = None,
-        *,
-        train_size: float | None = None,
-        validation_size: float | None = None,
-        seed: int | None = None,
-        shuffle: bool = True,
-        stratify: str | Sequence[str] | None = None,
-        group: str | Sequence[str] | None = None,
-        stable: bool = False,
-        private: bool = True,
-        commit_message: str | None = None,
-        revision: str | None = None,
-        config_name: str = "default",
-        create_pr: bool = False,
-        upload_card: bool = True,
-    ) -> str:
-        """Publishes the rows of the output file, with a card, as a dataset on the Hugging Face Hub: private, unless asked otherwise.
-
-        Args:
-            repo_id: `user/name`.
-            token: a token with write access; by default that of `HF_TOKEN`, else that of `hf auth login`.
-            train_size, validation_size, seed, shuffle, stratify, group, stable: the splits; see `datafast.export.splits.Splitting`.
-                Without the first two there is a train split only.
-            private: whether only you can see a new repository. Private rows are never pushed into a public one.
-            revision: a branch, made from `main` if it is not there; by default `main`.
-            config_name: tells several sets of rows in one repository apart; a push replaces its own alone.
-            create_pr: push as a pull request.
-            upload_card: whether README.md says what the rows are; without it only its front matter is written.
-
-        Returns:
-            The URL of the dataset, of the branch, or of the pull request.
-
-        Raises:
-            ConfigError: there is no token, an argument is wrong, or there are too few rows; nothing was sent.
-            PublishError: the Hub refused or could not be reached.
-        """
-        from datafast.datasets.card.info import card_info
-        from datafast.datasets.dividing import splitting
-        from datafast.export.hub import push_to_hub
-
-        splits = splitting(
-            train_size=train_size,
-            validation_size=validation_size,
-            seed=seed,
-            shuffle=shuffle,
-            stratify=stratify,
-            group=group,
-            stable=stable,
-        )
-        return push_to_hub(
-            self.paths.rows,
-            row_model=self.written_model,
-            repo_id=repo_id,
-            card=partial(card_info, self.paths, self, title=repo_id.rpartition("/")[2]),
-            splitting=splits,
-            private=private,
-            token=token,
-            commit_message=commit_message,
-            revision=revision,
-            config_name=config_name,
-            create_pr=create_pr,
-            upload_card=upload_card,
-        )
+        return card_info(self.paths, self, title=title)
 
 
 def _supply_of(config: DatasetConfig) -> PersonaSupply | None:

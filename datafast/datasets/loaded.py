@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
@@ -18,7 +18,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.kinds import common_kind
 from datafast._util.user_path import is_file, user_path
-from datafast.datasets.exporting import Exporting, Order
+from datafast.datasets.card.subject import Subject
+from datafast.datasets.exporting import Order
+from datafast.datasets.publishing import Publishing
 from datafast.datasets.row import COMPARED
 from datafast.errors import ConfigError
 from datafast.registry import load_kind
@@ -28,6 +30,7 @@ from datafast.store.paths import OutputPaths, UsedFile
 from datafast.store.reader import LedgerReader
 
 if TYPE_CHECKING:
+    from datafast.export.card_info import CardInfo
     from datafast.store.ledger import Ledger
 
 __all__ = ["LoadedRows", "dataset_of", "load"]
@@ -47,43 +50,48 @@ def load(file: str | Path, *, ledger: str | Path | None = None) -> LoadedRows:
     paths = OutputPaths.of(user_path(file), None if ledger is None else user_path(ledger))
     recorded = _recorded(paths)
     if recorded is not None:
-        return LoadedRows(paths, recorded)
+        model, kind, dataset = recorded
+        return LoadedRows(paths, model, kind=kind, dataset=dataset)
     rows = open_source(paths.rows, field="FILE")
     rows.check(rows.columns, field="FILE")  # all of a row is written
     return LoadedRows(paths, _model_of(rows), rows)
 
 
-def _recorded(paths: OutputPaths) -> type[BaseModel] | None:
-    """The model of the rows as its run has recorded it: by the config in the ledger where that can still be read, else by the columns in
-    ledger or manifest. None if nothing is recorded."""
+_Recorded: TypeAlias = tuple[type[BaseModel], str, Subject | None]
+
+
+def _recorded(paths: OutputPaths) -> _Recorded | None:
+    """The model of the rows as its run has recorded it, their kind, and the dataset that made them if it is known: by the config in the
+    ledger where that can still be read, else by the columns in ledger or manifest. None if nothing is recorded."""
     if is_file(paths.ledger):
         with LedgerReader(paths.ledger) as reader:
             dataset = dataset_of(reader)
             noted = reader.meta(ABOUT)
         if dataset is not None:
-            found: type[BaseModel] = dataset.written_model
-            return found
+            return dataset.written_model, dataset.kind, dataset
         return _as_noted(orjson.loads(noted)["row"]) if noted else None
     if is_file(paths.manifest):
         return _as_noted(read_manifest(paths.manifest).get("row", {}))
     return None
 
 
-def _as_noted(row: Mapping[str, Any]) -> type[BaseModel] | None:
-    """The model of rows with the columns that a run has noted; the kind's own where it has these columns, which says more."""
+def _as_noted(row: Mapping[str, Any]) -> _Recorded | None:
+    """The model of rows with the columns that a run has noted, and their kind; the model of the kind itself where it has these columns,
+    which says more."""
     from datafast.export.features import described, model_of
 
     columns = row.get("columns")
     if not columns:
         return None
+    kind = str(row.get("kind") or "")
     with suppress(ConfigError):
-        own: type[BaseModel] = load_kind(str(row.get("kind"))).row_model
+        own: type[BaseModel] = load_kind(kind).row_model
         if own.model_fields and described(own) == columns:
-            return own
+            return own, kind, None
     made = model_of(columns)
     if row.get("compared"):
         setattr(made, COMPARED, tuple(row["compared"]))
-    return made
+    return made, kind, None
 
 
 def dataset_of(ledger: Ledger) -> Any:
@@ -97,18 +105,39 @@ def dataset_of(ledger: Ledger) -> Any:
         return None
 
 
-class LoadedRows(Exporting):
+class LoadedRows(Publishing):
     """The rows of a file. Made by `load`.
 
     Args:
         row_model: of its rows.
         source: its rows, where the file is not an output of ours.
+        kind: of the dataset that they are, '' if that is not known.
+        dataset: that made them, if it is known.
     """
 
-    def __init__(self, paths: OutputPaths, row_model: type[BaseModel], source: SourceRows | None = None) -> None:
+    def __init__(
+        self,
+        paths: OutputPaths,
+        row_model: type[BaseModel],
+        source: SourceRows | None = None,
+        *,
+        kind: str = "",
+        dataset: Subject | None = None,
+    ) -> None:
         self._paths = paths
         self._model = row_model
         self._source = source
+        self._kind = kind
+        self._dataset = dataset
+
+    @property
+    def is_output(self) -> bool:
+        return self._source is None
+
+    def card_info(self, title: str = "") -> CardInfo:
+        from datafast.datasets.card.info import card_info
+
+        return card_info(self.paths, self._dataset, rows=self._source, kind=self._kind, title=title)
 
     @property
     def paths(self) -> OutputPaths:

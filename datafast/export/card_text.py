@@ -25,7 +25,7 @@ def card_text(info: CardInfo, contents: Contents) -> str:
     parts = [
         f"# {inline(info.title if is_default else f'{info.title}: {contents.config_name}')}",
         *([_markdown(info.description)] if info.description else []),
-        _what(info),
+        _what(info, contents),
         *_simulated_note(info, contents),
         table(("split", "rows"), [(name, f"{rows:,}") for name, rows in contents.splits.items()]),
         fence(f"from datasets import load_dataset\n\ndataset = {_loading(contents)}", "python"),
@@ -44,9 +44,9 @@ def card_text(info: CardInfo, contents: Contents) -> str:
     return "".join(f"\n\n{part}" for part in parts) + "\n\n"
 
 
-def _what(info: CardInfo) -> str:
+def _what(info: CardInfo, contents: Contents) -> str:
     if not info.kind:
-        return f"{info.num_rows:,} rows."
+        return f"{info.num_rows:,} rows{', published with **datafast**' if contents.repo_id else ''}."
     return f"{info.num_rows:,} rows of synthetic data ({inline(info.kind)}), made with **datafast**."
 
 

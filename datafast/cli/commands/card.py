@@ -34,29 +34,11 @@ def command(file: Path, output: Path, ledger: Path | None, as_json: bool) -> Non
     datafast card notes.jsonl
     datafast card notes.jsonl -o cards/README.md
     """
-    written = _written(file, ledger, output)
+    from datafast.datasets.loaded import load
+
+    written = load(file, ledger=ledger).write_card(output)
     if as_json:
         options.print_json({"card": str(output), "files": [str(path) for path in written]})
         return
     for path in written:
         click.echo(f"wrote {path}")
-
-
-def _written(file: Path, ledger: Path | None, output: Path) -> list[Path]:
-    from datafast._util.user_path import is_file
-    from datafast.datasets.card.info import card_info
-    from datafast.datasets.loaded import dataset_of, load
-    from datafast.export.card_files import write_card
-    from datafast.sources import open_source
-    from datafast.store.paths import UsedFile, refuse_shared
-    from datafast.store.reader import LedgerReader
-
-    rows = load(file, ledger=ledger)
-    dataset = None
-    if is_file(rows.paths.ledger):
-        with LedgerReader(rows.paths.ledger) as reader:
-            dataset = dataset_of(reader)
-    refuse_shared([*rows.used_files(), UsedFile("--output", output, written=True)])
-    is_lines = file.suffix.lower() in {".jsonl", ".ndjson"} or dataset is not None
-    info = card_info(rows.paths, dataset, rows=None if is_lines else open_source(file, field="FILE"))
-    return write_card(info, rows.rows_to_export(), row_model=rows.written_model, file=file, output=output)

@@ -51,6 +51,7 @@ def card_info(
     dataset: Subject | None = None,
     *,
     rows: Sequence[Mapping[str, Any]] | None = None,
+    kind: str = "",
     title: str = "",
 ) -> CardInfo:
     """What is known of an output, or of a JSONL without a ledger.
@@ -58,6 +59,7 @@ def card_info(
     Args:
         dataset: that made the rows, where it is known.
         rows: those of the file, if it is not JSON Lines.
+        kind: of the dataset, where neither it nor a ledger tells it; '' for rows that were not made by datafast.
         title: where the config gives none; by default the name of the file.
 
     Raises:
@@ -70,7 +72,7 @@ def card_info(
     statistics = None if found is None else found.statistics
     stages = _stages(config, known, card)
     languages = dict(getattr(config, "languages", None) or {})
-    kind = dataset.kind if dataset is not None else known.kind
+    kind = dataset.kind if dataset is not None else known.kind or kind
     return CardInfo(
         title=card.title or title or paths.rows.stem,
         kind=kind,
