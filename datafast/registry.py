@@ -128,6 +128,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "replay": "datafast.cli.commands.replay:command",
         "filter": "datafast.cli.commands.filter:command",
         "export": "datafast.cli.commands.export:command",
+        "push": "datafast.cli.commands.push:command",
         "stats": "datafast.cli.commands.stats:command",
         "compare": "datafast.cli.commands.compare:command",
         "evaluate": "datafast.cli.commands.evaluate:command",
