@@ -24,7 +24,7 @@ from benchmarks.heads import found_by
 from datafast.plan.expansion import Variant
 from datafast.plan.items import WorkItem
 from datafast.plan.template import Template
-from datafast.quality import refusals
+from datafast.quality import echo, refusals
 from datafast.quality.base import Stage, WalkStage
 from datafast.quality.registry import AnyStage
 
@@ -213,15 +213,19 @@ CURVES: Mapping[str, tuple[str, Sequence[float]]] = {
 
 def _by_embeddings(name: str) -> Drops:
     """What a stage drops with `engine: embeddings`: what patterns find, and what a head finds that was not fitted to the text."""
-    patterns, passages = by_stage(name), PASSAGES[name]
-    return lambda text: patterns(text) or found_by(name, passages(text.text))
+    patterns, (head, passages) = by_stage(name), PASSAGES[name]
+    return lambda text: patterns(text) or found_by(head, passages(text.text))
 
 
-PASSAGES: Mapping[str, Callable[[str], Sequence[str]]] = {"refusals": refusals.passages}
-"""By stage with heads: the passages of a text that they look at."""
+PASSAGES: Mapping[str, tuple[str, Callable[[str], Sequence[str]]]] = {
+    "refusals": ("refusals", refusals.passages),
+    "echo": ("talk", echo.passages),
+}
+"""By stage with a head: its name, and the passages of a text that it looks at."""
 
 OTHER_ENGINES: Mapping[str, tuple[str, Callable[[], Drops]]] = {
     "refusals": ("embeddings", partial(_by_embeddings, "refusals")),
+    "echo": ("embeddings", partial(_by_embeddings, "echo")),
     "pii": ("presidio", partial(by_stage, "pii", engine="presidio")),
 }
 """By stage: another engine in the place of its own rules, and what it drops. Its figures are told, and have no target."""

@@ -1,4 +1,4 @@
-"""The base of every config model: unknown fields are refused with the nearest valid name, fields are described."""
+"""The base of every config model: unknown fields are refused with the nearest valid name, numbers are numbers, fields are described."""
 
 from __future__ import annotations
 
@@ -6,10 +6,19 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Generic, Self, TypeVar, overload
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
 
 from datafast._util.notify import did_you_mean
+from datafast._util.plain_numbers import with_plain_numbers
 from datafast._util.user_path import user_path
 
 __all__ = ["NO_SET", "Accepts", "ConfigModel", "NonBlank", "Seed", "UserPath", "default_of", "in_our_words"]
@@ -80,6 +89,10 @@ class ConfigModel(BaseModel):
     """A pydantic model that forbids unknown fields and validates assignments."""
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True, use_attribute_docstrings=True)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return with_plain_numbers(handler(source), cls)
 
     @model_validator(mode="wrap")
     @classmethod

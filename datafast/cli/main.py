@@ -98,6 +98,7 @@ class _Commands(click.Group):
 _JSON = f"{__name__}.json"
 _MISSING = {
     "CONFIG.yaml": "Give the file that describes the dataset. `datafast init` writes one to start from.",
+    "FILE.jsonl.manifest.json": "Give the file that a run has written beside its rows.",
     "FILE.jsonl": "Give the file with the rows, which a config names as output_file.",
 }
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from datafast._util.user_path import user_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FC = TypeVar("FC", bound="Callable[..., Any] | click.Command")
 
 __all__ = [
     "UserFile",
@@ -24,6 +29,7 @@ __all__ = [
     "output",
     "output_file",
     "print_json",
+    "splits",
     "verbose",
     "yes",
 ]
@@ -93,6 +99,39 @@ yes = click.option(
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 verbose = click.option("-v", "--verbose", is_flag=True, help="Log everything that happens on stderr.")
+
+
+_SPLITS = (
+    click.option("--train-size", metavar="SHARE", type=float, help="Share of the rows in the split train, like 0.8."),
+    click.option(
+        "--validation-size", metavar="SHARE", type=float, help="The same of validation. What the two leave is test."
+    ),
+    click.option("--seed", metavar="N", type=int, help="Of the splits. By default 0."),
+    click.option(
+        "--shuffle/--no-shuffle", default=None, help="Order rows by a hash, as by default, or as they are in the file."
+    ),
+    click.option(
+        "--stratify",
+        metavar="FIELD",
+        multiple=True,
+        help="Divide the rows of each value of FIELD, like label, as all rows are. May be given often.",
+    ),
+    click.option(
+        "--group",
+        metavar="FIELD",
+        multiple=True,
+        help="Keep the rows with the same FIELD, like source_key, in one split; near_duplicates does so for rows that are nearly the same. "
+        "May be given often.",
+    ),
+    click.option("--stable", is_flag=True, help="Rows that come later move none. Sizes are approximate."),
+)
+
+
+def splits(command: FC) -> FC:
+    """Options about splits, as `datafast.datasets.dividing.SplitArguments` names them."""
+    for option in reversed(_SPLITS):
+        command = option(command)
+    return command
 
 
 def print_json(value: object) -> None:

@@ -3,24 +3,27 @@ sources, the fields of its rows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from datafast.datasets.config import DatasetConfig, PromptDatasetConfig
-from datafast.datasets.inputs import sources_of
-from datafast.engine.manifest import hash_of, text_digest, versions_here
+from datafast.datasets.digests import sources_now, templates_now
+from datafast.datasets.row import COMPARED
+from datafast.engine.manifest import versions_here
 from datafast.engine.routes import Route, labels_of, providers_of
+from datafast.errors import ConfigError
+from datafast.export.features import described
 from datafast.llms.transport.redaction import without_secrets
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from datafast.datasets.dataset import Dataset
     from datafast.llms.provider import LLMProvider
     from datafast.plan.items import Plan
 
-__all__ = ["about", "sources_now", "templates_now"]
+__all__ = ["about"]
 
 
 def about(dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]], plan: Plan) -> str:
@@ -33,10 +36,12 @@ def about(dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]], plan
             "kind": dataset.kind,
             "model": dataset.row_model.__name__,
             "fields": list(dataset.written_model.model_fields),
+            "columns": _columns(dataset.written_model),
+            "compared": getattr(dataset.row_model, COMPARED, None),
         },
         "items": len(plan),
         "templates": templates_now(config),
-        "sources": sources_now(dataset),
+        "sources": sources_now(config, dataset.other_ledgers()),
         "providers": [_provider(provider, labels[id(provider)]) for provider in providers],
         "routes": [_route(route, labels) for route in routes],
         "versions": versions_here(),
@@ -44,38 +49,12 @@ def about(dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]], plan
     return orjson.dumps(told).decode()
 
 
-def templates_now(config: DatasetConfig) -> dict[str, str]:
-    """The digests of the templates that the prompts of a config are made of, with those that the kind comes with."""
-    if not isinstance(config, PromptDatasetConfig):
-        return {}
-    edition, *_ = config.editions()
-    expanded = config.prompt_expansion().templates
-    found = {config.template_field(number): template for number, template in enumerate(expanded)}
-    others = {f"other_templates[{number}]": other for number, other in enumerate(config.other_templates(edition))}
-    return {place: text_digest(template.text) for place, template in {**found, **others}.items()}
-
-
-def sources_now(dataset: Dataset[Any, Any]) -> dict[str, Any]:
-    """The digests of all that is read beside the config: its sources, the files of its stages, and what was grown for it."""
-    config = dataset.config
-    found: dict[str, dict[str, Any]] = {
-        name: {"rows": len(texts), "digest": f"blake2b:{texts.digest.hex()}"}
-        for name, texts in sources_of(config).items()
-    }
-    for name, path in _files(dataset):
-        if path.is_file():
-            size = path.stat().st_size
-            told = {"file": str(path), "bytes": size, "sha256": hash_of(path, size)}
-            found.setdefault(name, {}).setdefault("files", []).append(told)
-    return found
-
-
-def _files(dataset: Dataset[Any, Any]) -> Iterator[tuple[str, Path]]:
-    for used in dataset.config.used_files():
-        if not used.written:
-            yield used.what, used.path
-    for ledger in dataset.other_ledgers():
-        yield "grown", ledger.with_name(ledger.name.removesuffix(".ledger"))
+def _columns(row_model: type[BaseModel]) -> list[dict[str, Any]] | None:
+    """The columns of the rows, for a later process; None where a field can be none, of which only an export would say so."""
+    try:
+        return described(row_model)
+    except ConfigError:
+        return None
 
 
 def _provider(provider: LLMProvider, label: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from pydantic import BaseModel
 
 from datafast._util.plugins import blaming
+from datafast._util.user_path import user_path
 from datafast.datasets.config import DatasetConfig, Metadata, PromptDatasetConfig
 from datafast.datasets.exporting import Exporting, Order
 from datafast.datasets.inputs import origins, sources_of
@@ -22,7 +23,7 @@ from datafast.datasets.row import with_reasoning
 from datafast.datasets.targets import targets_of
 from datafast.engine.filling import fills_in
 from datafast.engine.generate import Generate
-from datafast.engine.job import Produce, asking
+from datafast.engine.job import Job, Produce, asking
 from datafast.engine.preparation import Preparation
 from datafast.engine.routes import Route, route_identities
 from datafast.engine.stages import AnyStage
@@ -47,6 +48,7 @@ from datafast.store.rows import RowSequence
 from datafast.types import FailedItem, RunReport
 
 if TYPE_CHECKING:
+    from datafast.datasets.replaying import Replayed
     from datafast.engine.options import RunOptions
     from datafast.executors.base import Executor
     from datafast.llms.provider import LLMProvider
@@ -108,6 +110,10 @@ class Dataset(Exporting, Generic[ConfigT, RowT]):
 
         The result depends only on the item and the replies.
         """
+
+    @abstractmethod
+    def job_for(self, routes: Sequence[Route[LLMProvider]]) -> Job:
+        """A run of it with these providers, as it would be now."""
 
     def preparations(self, routes: Sequence[Route[LLMProvider]], options: RunOptions) -> Sequence[Preparation]:
         """Runs that have to come first because the plan depends on their results: that which grows the personas, if there is one. A kind
@@ -325,6 +331,41 @@ class Dataset(Exporting, Generic[ConfigT, RowT]):
         ledger = self.paths.ledger
         return FailedItems(ledger, values_of(self.whole_plan, ledger))
 
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        """The manifest beside the output file, as its last run has written it.
+
+        Raises:
+            ConfigError: there is none yet.
+            OutputError: it cannot be read.
+        """
+        from datafast.store.manifest import read_manifest
+
+        return read_manifest(self.paths.manifest)
+
+    def replay(self, path: str | Path, *, force: bool = False, allow_commands: bool = False) -> Replayed:
+        """Rebuilds the rows of the output file from recorded replies in another file, without any call, and compares them with its hash.
+
+        Args:
+            path: the new file; one that is there is replaced with `force` only.
+            allow_commands: whether stages may run programs.
+
+        Raises:
+            ConfigError: there is no manifest, or the file is there already.
+            OutputError: the rows would be others: replies are missing, or something has changed; says what.
+            OutputWriteError: the file cannot be written.
+        """
+        from datafast.datasets.replaying import replay
+
+        return replay(
+            self.paths.manifest,
+            user_path(path),
+            ledger=self.paths.ledger,
+            dataset=self,
+            commands=allow_commands,
+            force=force,
+        )
+
     def statistics(
         self,
         *,
@@ -454,7 +495,13 @@ class Dataset(Exporting, Generic[ConfigT, RowT]):
         from datafast.export.publish import publish
 
         splits = splitting(
-            train_size, validation_size, seed, shuffle=shuffle, stratify=stratify, group=group, stable=stable
+            train_size=train_size,
+            validation_size=validation_size,
+            seed=seed,
+            shuffle=shuffle,
+            stratify=stratify,
+            group=group,
+            stable=stable,
         )
         config = self.config
         listed = [name for name in NAMES if isinstance(getattr(config, name, None), list)]

@@ -5,23 +5,29 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from typing_extensions import TypedDict, Unpack
+
 from datafast.export.splits import Splitting
 
-__all__ = ["splitting"]
+__all__ = ["SplitArguments", "splitting"]
 
 
-def splitting(
-    train_size: float | None = None,
-    validation_size: float | None = None,
-    seed: int | None = None,
-    *,
-    shuffle: bool = True,
-    stratify: str | Sequence[str] | None = None,
-    group: str | Sequence[str] | None = None,
-    stable: bool = False,
-) -> Splitting:
-    """What splits are asked for; see `Splitting`."""
-    return Splitting(train_size, validation_size, seed, shuffle, stratify, group, stable, _near_duplicates)
+class SplitArguments(TypedDict, total=False):
+    """What may be said about splits; see `Splitting`. None stands for the default."""
+
+    train_size: float | None
+    validation_size: float | None
+    seed: int | None
+    shuffle: bool | None
+    stratify: str | Sequence[str] | None
+    group: str | Sequence[str] | None
+    stable: bool
+
+
+def splitting(**arguments: Unpack[SplitArguments]) -> Splitting:
+    """What splits are asked for."""
+    given: dict[str, Any] = {name: value for name, value in arguments.items() if value is not None}
+    return Splitting(**given, find_groups=_near_duplicates)
 
 
 def _near_duplicates(rows: Iterable[Mapping[str, Any]], about: Collection[str]) -> Sequence[int]:

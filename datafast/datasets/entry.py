@@ -117,6 +117,9 @@ class FanOutDataset(Dataset[ConfigT, RowT]):
         """
         return _events(self, self._routes(providers), options)
 
+    def job_for(self, routes: Sequence[Route[LLMProvider]]) -> Job:
+        return Generation(self, routes, {}).job()
+
     def estimate(self, providers: Sequence[LLMProvider] | Mapping[str, LLMProvider], *, fill: bool = False) -> Estimate:
         """Tokens, cost and time of what is left to generate, with their ranges. Needs no key and sends nothing.
 
@@ -189,6 +192,9 @@ class RoleDataset(Dataset[ConfigT, RowT]):
     ) -> AsyncGenerator[Event, None]:
         """`generate`, as an asynchronous iteration over the events of the run; see `FanOutDataset.generate_events`."""
         return _events(self, *self._routes(self._by_position(providers, others), options))
+
+    def job_for(self, routes: Sequence[Route[LLMProvider]]) -> Job:
+        return Generation(self, routes, {}).job()
 
     def estimate(
         self,

@@ -26,6 +26,7 @@ from datafast._util.notify import did_you_mean
 from datafast.datasets.base import RoleDataset
 from datafast.datasets.config import DatasetConfig, Metadata, NonBlank
 from datafast.datasets.documents import opened, same
+from datafast.datasets.row import COMPARED
 from datafast.engine.generate import Generate
 from datafast.errors import CallFailed
 from datafast.judging import (
@@ -56,8 +57,6 @@ __all__ = ["ComparisonRow", "JudgementDataset", "JudgementDatasetConfig", "Judge
 
 _CALLED = "source"  # in metadata
 _FIRST, _SECOND = "first", "second"
-COMPARED = "compared"
-"""The attribute of a row model that names its compared columns, of which formats for preferences make a better and a worse answer."""
 
 
 class Judgement(BaseModel):

@@ -1,24 +1,29 @@
 """`datafast.load(FILE)`: the rows of any file, of this process or an earlier one, with all that can be made of them.
 
-The model of the rows is that of the kind whose run wrote the file, if its ledger is there; else what one pass over the file finds.
+The model of the rows is that of the run that wrote the file, if its ledger or its manifest is there; else what one pass over the file
+finds.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.kinds import common_kind
 from datafast._util.user_path import is_file, user_path
 from datafast.datasets.exporting import Exporting, Order
+from datafast.datasets.row import COMPARED
 from datafast.errors import ConfigError
 from datafast.registry import load_kind
 from datafast.sources import SourceRows, open_source
+from datafast.store.manifest import ABOUT, read_manifest
 from datafast.store.paths import OutputPaths, UsedFile
 from datafast.store.reader import LedgerReader
 
@@ -40,14 +45,45 @@ def load(file: str | Path, *, ledger: str | Path | None = None) -> LoadedRows:
         OutputError: the ledger cannot be read.
     """
     paths = OutputPaths.of(user_path(file), None if ledger is None else user_path(ledger))
-    if is_file(paths.ledger):
-        with LedgerReader(paths.ledger) as reader:
-            dataset = dataset_of(reader)
-        if dataset is not None:
-            return LoadedRows(paths, dataset.written_model)
+    recorded = _recorded(paths)
+    if recorded is not None:
+        return LoadedRows(paths, recorded)
     rows = open_source(paths.rows, field="FILE")
     rows.check(rows.columns, field="FILE")  # all of a row is written
     return LoadedRows(paths, _model_of(rows), rows)
+
+
+def _recorded(paths: OutputPaths) -> type[BaseModel] | None:
+    """The model of the rows as its run has recorded it: by the config in the ledger where that can still be read, else by the columns in
+    ledger or manifest. None if nothing is recorded."""
+    if is_file(paths.ledger):
+        with LedgerReader(paths.ledger) as reader:
+            dataset = dataset_of(reader)
+            noted = reader.meta(ABOUT)
+        if dataset is not None:
+            found: type[BaseModel] = dataset.written_model
+            return found
+        return _as_noted(orjson.loads(noted)["row"]) if noted else None
+    if is_file(paths.manifest):
+        return _as_noted(read_manifest(paths.manifest).get("row", {}))
+    return None
+
+
+def _as_noted(row: Mapping[str, Any]) -> type[BaseModel] | None:
+    """The model of rows with the columns that a run has noted; the kind's own where it has these columns, which says more."""
+    from datafast.export.features import described, model_of
+
+    columns = row.get("columns")
+    if not columns:
+        return None
+    with suppress(ConfigError):
+        own: type[BaseModel] = load_kind(str(row.get("kind"))).row_model
+        if own.model_fields and described(own) == columns:
+            return own
+    made = model_of(columns)
+    if row.get("compared"):
+        setattr(made, COMPARED, tuple(row["compared"]))
+    return made
 
 
 def dataset_of(ledger: Ledger) -> Any:
@@ -70,9 +106,13 @@ class LoadedRows(Exporting):
     """
 
     def __init__(self, paths: OutputPaths, row_model: type[BaseModel], source: SourceRows | None = None) -> None:
-        self.paths = paths
+        self._paths = paths
         self._model = row_model
         self._source = source
+
+    @property
+    def paths(self) -> OutputPaths:
+        return self._paths
 
     @property
     def written_model(self) -> type[BaseModel]:
@@ -92,6 +132,7 @@ class LoadedRows(Exporting):
     def used_files(self) -> Iterator[UsedFile]:
         yield UsedFile("FILE", self.paths.rows, written=True)
         yield UsedFile("the ledger", self.paths.ledger, written=True)
+        yield UsedFile("the manifest", self.paths.manifest, written=True)
 
     def __repr__(self) -> str:
         return f"<rows of {self.paths.rows}: {', '.join(self._model.model_fields)}>"

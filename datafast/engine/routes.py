@@ -60,6 +60,10 @@ class Route(Generic[T_co]):
         """A route on which each role has its own member. There may be no roles."""
         return Route(None, MappingProxyType(dict(answerers)))
 
+    def with_further(self: Route[T], members: Mapping[str, T]) -> Route[T]:
+        """The route with members of further roles."""
+        return replace(self, further=MappingProxyType(dict(members)))
+
     def of(self, role: str) -> T_co:
         """The member that answers in a role."""
         if role in self.further:

@@ -46,7 +46,7 @@ class OpenAI(Format):
     reads = "messages"
 
     def columns(self) -> Mapping[str, Any]:
-        tools = {"tools": Tools | None} if "tools" in self.row_model.model_fields else {}
+        tools = {"tools": Tools} if "tools" in self.row_model.model_fields else {}
         return {"messages": message_list(self.row_model, reasoning=False, arguments_as_text=True), **tools}
 
     def records(self, read: Messages, row: Row) -> Iterator[Record]:

@@ -214,17 +214,18 @@ class Arrow(_Typed):
 class SaveToDisk(Container):
     typed = True
     is_folder = True
+    _FILE = "data-00000-of-00001.arrow"
 
     def __init__(self, path: Path, record_model: type[BaseModel]) -> None:
         from datasets import Dataset
 
-        # The library itself writes what stands beside the rows; they are put into the file that it makes for none.
+        # The library itself writes what stands beside the rows; they come into a file of the form that it writes.
         Dataset(row_schema(record_model).features.arrow_schema.empty_table()).save_to_disk(path)
         state = orjson.loads((path / "state.json").read_bytes())
         state["_fingerprint"] = uuid4().hex[:16]  # its cache would take all folders of these columns for one
+        state["_data_files"] = [{"filename": self._FILE}]
         (path / "state.json").write_bytes(orjson.dumps(state, option=orjson.OPT_INDENT_2))
-        (file,) = (path / entry["filename"] for entry in state["_data_files"])
-        self._rows = Arrow(file, record_model)
+        self._rows = Arrow(path / self._FILE, record_model)
 
     def write(self, records: Sequence[Record]) -> None:
         self._rows.write(records)

@@ -33,13 +33,14 @@ from typing import Annotated, Any, Literal, NotRequired, Required, Union, get_ar
 from uuid import UUID
 
 import orjson
-from pydantic import BaseModel
-from typing_extensions import ReadOnly, is_typeddict
+from pydantic import BaseModel, ConfigDict, Field, create_model
+from typing_extensions import ReadOnly, TypedDict, is_typeddict
 
+from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast.errors import ConfigError
 from datafast.types import AsJson
 
-__all__ = ["Column", "RowSchema", "row_schema"]
+__all__ = ["Column", "RowSchema", "described", "model_of", "row_schema"]
 
 _Encoder = Callable[[Any], Any]
 
@@ -113,6 +114,66 @@ def row_schema(row_model: type[BaseModel]) -> RowSchema:
     )
     encoders = {name: node.encode for name, node in nodes.items() if node.encode}
     return RowSchema(columns, Features({name: _feature(node) for name, node in nodes.items()}), encoders)
+
+
+def described(row_model: type[BaseModel]) -> list[dict[str, Any]]:
+    """The columns of a row model as plain values, for a process that does not have the model: `name`, `type` and, if there is one,
+    `description`. A type is string, bool, int64, float64 or json (JSON text), a list of one type, or a mapping of names to types.
+
+    Raises:
+        ConfigError: a field has a type that no column can hold; names the field.
+    """
+    told = []
+    for name, info in row_model.model_fields.items():
+        about = {"description": info.description} if info.description else {}
+        told.append({"name": name, "type": _described(_field_node(row_model, name)), **about})
+    return told
+
+
+def _described(node: _Node) -> Any:
+    match node.spec:
+        case str(name):
+            return "json" if node.encode is _to_json else name
+        case (item,):
+            return [_described(item)]
+        case dict(fields):
+            return {name: _described(field) for name, field in fields.items()}
+
+
+def model_of(columns: Iterable[Mapping[str, Any]]) -> type[BaseModel]:
+    """A row model with these columns, as `described` has told them; each may be null.
+
+    Raises:
+        ConfigError: a type is not one of those.
+    """
+    fields: dict[str, Any] = {}
+    for column in columns:
+        kind = _annotation(column["type"])
+        told = Field(None, description=column.get("description"))
+        fields[column["name"]] = (kind if kind is Any else kind | None, told)
+    with foreign_warnings_ignored():  # a column may be called `json` or `copy`
+        return create_model("Row", __config__=ConfigDict(protected_namespaces=()), **fields)
+
+
+_ANNOTATIONS: Mapping[str, Any] = {
+    "string": str,
+    "bool": bool,
+    "int64": int,
+    "float64": int | float,  # so that 4 stays 4 where it is written again
+    "json": Any,
+}
+
+
+def _annotation(spec: Any) -> Any:
+    match spec:
+        case str() if spec in _ANNOTATIONS:
+            return _ANNOTATIONS[spec]
+        case [item]:
+            return list[_annotation(item)]  # type: ignore[misc]
+        case dict():
+            fields = {name: NotRequired[_annotation(kind) | None] for name, kind in spec.items()}
+            return TypedDict("struct", fields)  # type: ignore[operator]  # made of what was recorded
+    raise ConfigError(f"{spec!r} is not a type of columns. Export the file without its ledger and manifest.")
 
 
 def _field_node(model: type[BaseModel], name: str) -> _Node:

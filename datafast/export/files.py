@@ -10,14 +10,14 @@ package that writes its own file takes a pass of its own.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, Field, ValidationError, create_model
+from pydantic import BaseModel, ValidationError, create_model
 
 from datafast._util.atomic_write import whole_file, whole_folder
 from datafast._util.foreign_warnings import foreign_warnings_ignored
@@ -26,7 +26,8 @@ from datafast.amounts import counted
 from datafast.errors import ConfigError, OutputWriteError
 from datafast.export.containers import CONTAINERS, Container, container_of, table_of
 from datafast.export.features import row_schema
-from datafast.export.formats import FORMATS, Opened, Options, Record, Row, opened_format
+from datafast.export.formats import FORMATS, Opened, Options, Record, Row, Writer, opened_format
+from datafast.export.messages import TalkKinds, is_talk
 from datafast.export.reading import Unfit
 from datafast.store.paths import OutputPaths
 from datafast.store.reader import LedgerReader
@@ -36,6 +37,8 @@ __all__ = [
     "Exported",
     "OutputRows",
     "Target",
+    "dataset_dict",
+    "export_parts",
     "export_rows",
     "narrowed",
     "records_of",
@@ -66,6 +69,8 @@ class Exported:
         rows: rows that were read.
         records: what they became; -1 where the format writes its own file.
         left_out: rows that became nothing, by reason.
+        split: the split that the rows are, if there are several.
+        record_model: of its records; None where the format writes its own file.
     """
 
     path: Path
@@ -74,10 +79,26 @@ class Exported:
     rows: int = 0
     records: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
+    split: str | None = None
+    record_model: type[BaseModel] | None = None
+
+    @property
+    def features(self) -> Any:
+        """The `datasets.Features` of its records, for loading files that hold no types: `load_dataset("json", ..., features=...)`. None
+        where the format writes its own file."""
+        return None if self.record_model is None else row_schema(self.record_model).features
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields as plain values."""
-        return {**asdict(self), "path": str(self.path), "left_out": dict(self.left_out)}
+        """The fields as plain values; `split` only if there are several."""
+        told = {
+            "path": str(self.path),
+            "format": self.format,
+            "container": self.container,
+            "rows": self.rows,
+            "records": self.records,
+            "left_out": dict(self.left_out),
+        }
+        return told if self.split is None else {**told, "split": self.split}
 
     def in_words(self) -> str:
         """What was written and what was not, in a sentence or two."""
@@ -143,7 +164,6 @@ def _named(path: Path, given: str | None) -> str:
     )
 
 
-@foreign_warnings_ignored()
 def export_rows(
     rows: Iterable[Row], targets: Sequence[Target], *, row_model: type[BaseModel], options: Options | None = None
 ) -> list[Exported]:
@@ -156,14 +176,51 @@ def export_rows(
         ConfigError: these rows cannot be written in a format, or a value does not fit its column.
         OutputWriteError: a file cannot be written.
     """
-    opened = [opened_format(target.format, row_model, options or Options()) for target in targets]
-    done = [Exported(target.path, target.format, target.container) for target in targets]
+    return export_parts([(rows, targets)], rows, row_model=row_model, options=options)
+
+
+@foreign_warnings_ignored()
+def export_parts(
+    parts: Sequence[tuple[Iterable[Row], Sequence[Target]]],
+    rows: Iterable[Row],
+    *,
+    row_model: type[BaseModel],
+    options: Options | None = None,
+) -> list[Exported]:
+    """Writes rows into files, each part into its own. Either all files are there in the end, or none.
+
+    Args:
+        parts: rows, and the targets that they go to.
+        rows: those of all parts, from which the types of columns follow that may hold anything.
+
+    Raises:
+        ConfigError, OutputWriteError: as of `export_rows`.
+    """
+    opened = [
+        [opened_format(target.format, row_model, options or Options()) for target in targets] for _, targets in parts
+    ]
+    done: list[Exported] = []
+    with ExitStack() as whole:
+        for (own, targets), made in zip(parts, opened, strict=True):
+            into = [(target, whole.enter_context(_part(target))) for target in targets]
+            done += _written(own, into, made, rows, row_model)
+    return done
+
+
+def _written(
+    rows: Iterable[Row],
+    into: Sequence[tuple[Target, Path]],
+    opened: Sequence[Opened | Writer],
+    all_rows: Iterable[Row],
+    row_model: type[BaseModel],
+) -> list[Exported]:
+    """Writes rows into files that are not complete before the others are."""
+    done = [Exported(target.path, target.format, target.container) for target, _ in into]
     files: list[_File] = []
     with ExitStack() as stack:
-        for target, made, exported in zip(targets, opened, done, strict=True):
-            part = stack.enter_context(_part(target))
+        for (target, part), made, exported in zip(into, opened, done, strict=True):
             if isinstance(made, Opened):
-                files.append(stack.enter_context(_File(made, target, part, rows, exported)))
+                files.append(stack.enter_context(_File(made, target, part, all_rows, exported)))
             else:
                 made(_counting(rows, exported), part, row_model)
         if files:
@@ -204,6 +261,7 @@ class _File:
         self._made = made
         if kind.typed:
             model = narrowed(model, self._all(rows))
+        exported.record_model = model
         self._container: Container = kind(part, model)
 
     def _all(self, rows: Iterable[Row]) -> Iterator[Record]:
@@ -246,21 +304,33 @@ def _write(rows: Iterable[Row], files: Sequence[_File]) -> None:
 
 @foreign_warnings_ignored()
 def narrowed(row_model: type[BaseModel], rows: Iterable[Row]) -> type[BaseModel]:
-    """The row model with a type of its own for each column of free form whose values all have one in common."""
+    """The row model with a type of its own for each column of free form whose values all have one in common, or are all messages."""
     free = {name for name, field in row_model.model_fields.items() if field.annotation is Any}
     if not free:
         return row_model
     kinds: dict[str, set[Any]] = {name: set() for name in free}
+    talks: dict[str, TalkKinds] = {}
     for row in rows:
         for name in free:
-            if row.get(name) is not None:
-                kinds[name].add(kind_of(row[name]))
-    types = {name: kind | None for name in free if (kind := common_kind(kinds[name])) is not None}
+            value = row.get(name)
+            if value is None:
+                continue
+            if is_talk(value):
+                talks.setdefault(name, TalkKinds()).note(value)
+                kinds[name].add(TalkKinds)
+            else:
+                kinds[name].add(kind_of(value))
+    types = {name: kind | None for name in free if (kind := _common(kinds[name], talks.get(name))) is not None}
     fields: dict[str, Any] = {
-        name: (types.get(name) or field.annotation, Field(description=field.description))
-        for name, field in row_model.model_fields.items()
+        name: (types.get(name) or field.annotation, field) for name, field in row_model.model_fields.items()
     }
     return create_model(row_model.__name__, __config__=row_model.model_config, **fields)
+
+
+def _common(kinds: set[Any], talks: TalkKinds | None) -> Any:
+    if talks is not None:
+        return talks.type if kinds <= {TalkKinds, list} else None
+    return common_kind(kinds)
 
 
 def save_rows(rows: Iterable[Row], path: Path, format: str | None = None, *, row_model: type[BaseModel]) -> Path:  # noqa: A002
@@ -356,6 +426,14 @@ def to_dataset(rows: Iterable[Row], *, row_model: type[BaseModel]) -> Any:
     return Dataset(
         pyarrow.concat_tables(tables) if tables else row_schema(row_model).features.arrow_schema.empty_table()
     )
+
+
+@foreign_warnings_ignored()
+def dataset_dict(splits: Mapping[str, Any]) -> Any:
+    """Datasets by split as a `datasets.DatasetDict`."""
+    from datasets import DatasetDict
+
+    return DatasetDict(splits)
 
 
 def _tables(rows: Iterable[Row], row_model: type[BaseModel]) -> Iterator[Any]:

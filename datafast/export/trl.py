@@ -58,7 +58,7 @@ class TrlFormat(Format):
         return {**dict.fromkeys(names, kind), **self.tools_column()}
 
     def tools_column(self) -> dict[str, Any]:
-        return {"tools": Tools | None} if "tools" in self.row_model.model_fields else {}
+        return {"tools": Tools} if "tools" in self.row_model.model_fields else {}
 
     def tools_of(self, row: Row) -> dict[str, Any]:
         tools = self.reader.tools(row)

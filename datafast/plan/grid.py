@@ -277,7 +277,7 @@ def spread(plan: Plan, limit: int, *, seed: int) -> list[int]:
     The selection for a smaller limit is the beginning of that for a larger one. Memory is proportional to `limit`.
     """
     total = len(plan)
-    if limit >= total or not plan.radices:
+    if not limit or limit >= total or not plan.radices:
         return list(range(min(limit, total)))
     chosen: dict[int, None] = {}
     for position in _spread_positions(plan.radices, total, seed):

@@ -12,7 +12,7 @@ such content), a model that speaks of itself as one, and rules that forbid it. L
 inability ("Let's talk about something else."), is not found. A letter that refuses a request in its first sentence is found, speech in
 quotation marks is not.
 
-Method, embeddings: what patterns find, and what a head (`datafast.quality.heads`) finds in the first and the last paragraph: refusals in
+Method, embeddings: what patterns find, and what a head (`datafast.quality.head`) finds in the first and the last paragraph: refusals in
 words of their own, questions for a text that is missing, advice to ask somebody else in the place of an answer. Cost: 1 to 4 ms a row.
 Limits: the 16 languages of the model; people who refuse ("I can't open the attachment.") may be taken for models.
 """
@@ -20,15 +20,15 @@ Limits: the 16 languages of the model; people who refuse ("I can't open the atta
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field
 
-from datafast.quality.base import KEEP, TextStage, Verdict, drop
+from datafast.quality.base import KEEP, Verdict, drop
+from datafast.quality.head_stage import HeadStage
 
 if TYPE_CHECKING:
     from datafast.plan.items import WorkItem
-    from datafast.quality.heads import Head
 
 __all__ = ["LANGUAGES", "PASSAGE", "RefusalsStage", "is_refusal", "passages"]
 
@@ -359,51 +359,26 @@ _RULES = re.compile(
 )
 
 
-class RefusalsStage(TextStage):
+class RefusalsStage(HeadStage):
     """Drops rows in which a model apologises or refuses."""
 
+    head_name: ClassVar[str] = "refusals"
     stage: Literal["refusals"] = "refusals"
     """Drops rows in which a model apologises or refuses in the place of what was asked for."""
 
-    engine: Literal["patterns", "embeddings"] = "patterns"
-    """What finds them: patterns, or patterns and embeddings of sentences, which find far more, and need the extra `semantic`."""
-    min_score: float = Field(default=0, ge=-2, le=2)
-    """For embeddings: how sure it has to be. Most refusals score from 0.2 to 1.2, and most other texts from -1.4 to -0.4."""
     max_characters: int = Field(default=1200, ge=1)
     """Longer texts are taken for answers, whatever they begin with."""
-
-    @model_validator(mode="after")
-    def _by_engine(self) -> RefusalsStage:
-        if self.engine == "patterns" and self.min_score != 0:
-            raise ValueError("min_score: It is for the engine embeddings alone. Write engine: embeddings.")
-        return self
-
-    def check(self, row_model: type[BaseModel]) -> None:
-        super().check(row_model)
-        if self.engine == "embeddings":
-            self._head.load()
-
-    def settings(self) -> dict[str, Any]:
-        return super().settings() | (self._head.settings() if self.engine == "embeddings" else {})
 
     def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
         texts = [text for text in self.texts(row) if len(text) <= self.max_characters]
         if any(map(is_refusal, texts)):
             return drop("a refusal")
-        if self.engine == "patterns" or not (said := [part for text in texts for part in passages(text)]):
-            return KEEP
-        score = max(self._head.scores(said))
-        return drop("reads like a refusal", round(score, 3)) if score >= self.min_score else KEEP
+        score = self.head_score([part for text in texts for part in passages(text)])
+        return KEEP if score is None else drop("reads like a refusal", score)
 
     def finds(self, row: BaseModel) -> bool:
         """Whether a row reads as a refusal, by patterns."""
         return any(len(text) <= self.max_characters and is_refusal(text) for text in self.texts(row))
-
-    @property
-    def _head(self) -> Head:
-        from datafast.quality.heads import head
-
-        return head("refusals")
 
 
 def passages(text: str) -> list[str]:

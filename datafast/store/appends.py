@@ -34,6 +34,11 @@ class AppendTable:
         for row in self._db.execute(query, {"start": start, "end": end}):
             yield append_from(row)
 
+    def of(self, item_id: int) -> list[Append]:
+        """Those of an item."""
+        query = "SELECT * FROM appends WHERE item = ? ORDER BY id"
+        return [append_from(row) for row in self._db.execute(query, (item_id,))]
+
     def in_plan_order(self) -> Generator[Append, None, None]:
         """All appends by the item's position in the plan, those of an item together; those of removed items at the end."""
         query = f"SELECT appends.* FROM appends JOIN items ON items.id = appends.item ORDER BY {_PLACE}, appends.id"  # noqa: S608 - our own text

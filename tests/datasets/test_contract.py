@@ -5,6 +5,7 @@ A kind that is registered and has no line in `CASES` fails here, and so does one
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import os
@@ -501,6 +502,20 @@ def test_a_run_whose_process_was_killed_ends_in_the_rows_of_one_run(
     assert rest.calls <= whole.calls
     assert rest.written == whole.written
     assert same_rows(killed.rows, bench.rows)
+
+
+@every_kind
+def test_the_manifest_tells_the_file_and_its_rows_are_rebuilt_byte_for_byte(bench: Bench, tmp_path: Path) -> None:
+    bench = bench.changed(run={"ordered": True})
+    report = bench.run()
+    dataset = bench.project.dataset()
+    told = dataset.manifest
+    assert told["output"]["sha256"] == hashlib.sha256(bench.output.read_bytes()).hexdigest()
+    assert told["counts"]["written"] == report.written
+    assert told["row"]["fields"] == list(bench.rows[0])
+    made = dataset.replay(tmp_path / "again.jsonl")
+    assert made.rows == report.written
+    assert (tmp_path / "again.jsonl").read_bytes() == bench.output.read_bytes()
 
 
 @every_kind

@@ -20,7 +20,7 @@ def test_rows_that_are_nearly_the_same_are_in_one_split() -> None:
     texts = ["the old lighthouse keeper writes down the weather of every single morning", "one two three four five six"]
     table = [{"uuid": f"u{number}", "text": f"{texts[number % 2]} {number // 2}"} for number in range(20)]
     table += [{"uuid": f"alone {number}", "text": f"{number}"} for number in range(20)]
-    split = where(divided(table, splitting(0.5, group="near_duplicates"))[0])
+    split = where(divided(table, splitting(train_size=0.5, group="near_duplicates"))[0])
     assert len({split[f"u{number}"] for number in range(0, 20, 2)}) == 1
 
 

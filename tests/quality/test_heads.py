@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from datafast.errors import MissingExtraError
 from datafast.quality import sentence_model
 from datafast.quality.base import Stage
+from datafast.quality.echo import EchoStage
 from datafast.quality.refusals import RefusalsStage
 
 PROSE = (
@@ -88,3 +89,36 @@ def test_settings_of_embeddings_tell_the_model_and_the_head() -> None:
     assert set(RefusalsStage(engine="embeddings").settings()) == {"stage", "engine", "model", "head"}
     with pytest.raises(ValidationError, match=r"Write engine: embeddings\."):
         RefusalsStage(min_score=0.2)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Brilliant, leave it with me! I'll describe the harbour for you.\n\n{PROSE}",
+        f"{PROSE}\n\nIch kann den Absatz auf Wunsch gern noch einmal kürzer formulieren.",
+        f"{PROSE}\n\nJe reste à votre disposition pour reformuler ce passage si besoin.",
+        f"{PROSE} I wrote this without any adjectives, just as you instructed me to.",
+    ],
+)
+def test_talk_in_words_of_its_own_is_found_by_embeddings(text: str) -> None:
+    stage = EchoStage(engine="embeddings")
+    assert dropped(stage, text) == "reads like talk around what was asked for"
+    assert dropped(EchoStage(), text) is None
+    assert dropped(EchoStage(engine="embeddings", action="strip"), text) == "reads like talk around what was asked for"
+
+
+@pytest.mark.parametrize(
+    "text", [PROSE, "", "Dear Anna,\n\nthank you for the pears.\n\nYours, Tom", "# Storage\n\nKeep it dry."]
+)
+def test_texts_without_talk_are_kept(text: str) -> None:
+    assert dropped(EchoStage(engine="embeddings"), text) is None
+
+
+def test_in_a_conversation_talk_is_a_part_of_it() -> None:
+    class Talk(BaseModel):
+        messages: list[dict[str, str]]
+
+    talk = Talk(
+        messages=[{"role": "assistant", "content": "Brilliant, leave it with me! I'll describe the harbour for you."}]
+    )
+    assert EchoStage(engine="embeddings").decide(talk, None).keeps  # type: ignore[arg-type]

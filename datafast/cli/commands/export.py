@@ -28,7 +28,8 @@ __all__ = ["command"]
     metavar="OUT",
     required=True,
     type=options.UserFile(path_type=Path),
-    help="The new file. Of several formats, train.jsonl stands for train.FORMAT.jsonl, and a name without an ending for a folder.",
+    help="The new file. Of several formats, rows.jsonl stands for rows.FORMAT.jsonl, and a name without an ending for a folder; "
+    "of several splits likewise for rows.SPLIT.jsonl.",
 )
 @click.option(
     "--container",
@@ -54,6 +55,7 @@ __all__ = ["command"]
     multiple=True,
     help="A column of the format custom, like 'prompt={{ question }}'. May be given often.",
 )
+@options.splits
 @options.ledger
 @options.as_json
 def command(
@@ -73,6 +75,7 @@ def command(
     \b
     datafast export notes.jsonl --to openai -o train.jsonl
     datafast export pairs.jsonl --to dpo --to kto -o train.parquet
+    datafast export texts.jsonl --to parquet -o texts --train-size 0.8 --stratify label
     """
     from datafast.datasets.loaded import load
 

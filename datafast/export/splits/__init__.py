@@ -8,6 +8,6 @@
 together, `record` remembers, and `rows` reads files.
 """
 
-from datafast.export.splits.splitting import NEAR_DUPLICATES, Splitting
+from datafast.export.splits.splitting import NEAR_DUPLICATES, SPLITS, Splitting
 
-__all__ = ["NEAR_DUPLICATES", "Splitting"]
+__all__ = ["NEAR_DUPLICATES", "SPLITS", "Splitting"]

@@ -6,7 +6,7 @@ and 8 to 60 more until the splits are known. Rows that are appended meanwhile ar
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,15 @@ from pydantic import BaseModel
 
 from datafast._util.jsonl import LineIndex
 from datafast._util.user_path import is_file
-from datafast.errors import ConfigError
+from datafast.errors import ConfigError, OutputWriteError
 from datafast.export.splits.assignment import Assignment, assign
 from datafast.export.splits.keys import RowKeys
 from datafast.export.splits.record import SplitRecord
 from datafast.export.splits.splitting import NEAR_DUPLICATES, Splitting
 
 __all__ = ["Line", "SplitRows"]
+
+Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +51,20 @@ class SplitRows:
         self._record = record
 
     @classmethod
-    def of(cls, source: Path, splitting: Splitting, row_model: type[BaseModel] | None = None) -> SplitRows:
+    def of(
+        cls,
+        source: Path,
+        splitting: Splitting,
+        row_model: type[BaseModel] | None = None,
+        *,
+        origin: Path | None = None,
+    ) -> SplitRows:
         """Divides the rows of a file.
 
         Args:
             source: JSONL in UTF-8.
             row_model: says which fields are about a row and no texts of it; None if that is not known.
+            origin: the file that the rows come from, where `source` is a copy.
 
         Raises:
             ConfigError: the file is missing, has no or too few rows, or a line is not an object.
@@ -66,7 +76,7 @@ class SplitRows:
             for line in lines.scan(file):
                 keys.add(_parsed(line, len(lines), source), line)
         if not len(lines):
-            raise ConfigError(f"{source} has no rows. Generate the dataset first.")
+            raise ConfigError(f"{origin or source} has no rows. Generate the dataset first.")
         clusters = record = None
         if NEAR_DUPLICATES in splitting.group:
             assert splitting.find_groups is not None, "the caller finds near-duplicates"  # noqa: S101
@@ -74,8 +84,39 @@ class SplitRows:
             about = getattr(row_model, "about_the_row", ())
             clusters = np.asarray(splitting.find_groups(rows, about), np.int64)
         if splitting.stable and (clusters is not None or len(splitting.group) > 1):
-            record = SplitRecord.beside(source, splitting)
+            record = SplitRecord.beside(origin or source, splitting)
         return cls(source, lines, assign(keys, splitting, clusters=clusters, record=record), record)
+
+    @classmethod
+    def copied(
+        cls, rows: Iterable[Row], folder: Path, splitting: Splitting, row_model: type[BaseModel], *, origin: Path
+    ) -> SplitRows:
+        """Divides rows that do not stand in a JSONL file, by a copy of them in a folder that is there as long as they are read.
+
+        Raises:
+            ConfigError: as of `of`.
+            OutputWriteError: there is no room for the copy.
+        """
+        copy = folder / "rows.jsonl"
+        try:
+            with copy.open("wb") as file:
+                for row in rows:
+                    file.write(orjson.dumps(row) + b"\n")
+        except OSError as error:
+            raise OutputWriteError(
+                f"The rows cannot be copied to {folder}, where they are divided: {error.strerror or error}. Set TMPDIR to a folder with "
+                "more room."
+            ) from error
+        return cls.of(copy, splitting, row_model, origin=origin)
+
+    @property
+    def names(self) -> list[str]:
+        """The splits, in order."""
+        return [*self.assignment.rows]
+
+    def rows(self, *splits: str) -> Iterable[Row]:
+        """The rows of splits, one after the other, as often as they are gone through."""
+        return _Rows(self, splits)
 
     def lines(self, split: str) -> Iterator[Line]:
         """The lines of a split, in its order."""
@@ -89,6 +130,17 @@ class SplitRows:
         """
         if self._record is not None:
             self._record.save()
+
+
+class _Rows(Iterable[Row]):
+    def __init__(self, divided: SplitRows, splits: Sequence[str]) -> None:
+        self._divided = divided
+        self._splits = splits
+
+    def __iter__(self) -> Iterator[Row]:
+        for split in self._splits:
+            for line in self._divided.lines(split):
+                yield line.row
 
 
 def _lines(source: Path, lines: LineIndex, numbers: Iterable[int]) -> Iterator[Line]:

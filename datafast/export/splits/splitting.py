@@ -9,7 +9,9 @@ from typing import Any
 
 from datafast.errors import ConfigError
 
-__all__ = ["NEAR_DUPLICATES", "FindGroups", "Splitting"]
+__all__ = ["NEAR_DUPLICATES", "SPLITS", "FindGroups", "Splitting"]
+
+SPLITS = ("train", "validation", "test")
 
 NEAR_DUPLICATES = "near_duplicates"
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pytest
 from click.testing import CliRunner
 
@@ -143,3 +145,38 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, given: list[str], message:
     assert done.exit_code == 2
     assert message in done.output
     assert not (tmp_path / "a.jsonl").exists()
+
+
+def compared_of_memory(folder: Path) -> list[dict[str, Any]]:
+    """Rows whose config cannot be read again, because their source was a list."""
+    source = [{"question": f"Why {n}?", "one": f"So {n}.", "other": f"No {n}.", "note": None} for n in range(6)]
+    config = JudgementDatasetConfig(source=source, compare=["one", "other"], output_file=folder / "out.jsonl")
+    JudgementDataset(config).generate({"judge": MODEL})
+    return rows_of(folder / "out.jsonl")
+
+
+@pytest.mark.parametrize("kept", [("out.jsonl", "out.jsonl.ledger"), ("out.jsonl", "out.jsonl.manifest.json")])
+def test_rows_of_a_run_have_its_types_where_only_the_ledger_or_the_manifest_tells(
+    tmp_path: Path, kept: tuple[str, ...]
+) -> None:
+    rows = compared_of_memory(tmp_path / "made")
+    for name in kept:
+        shutil.copy(tmp_path / "made" / name, tmp_path / name)
+    found = load(tmp_path / "out.jsonl")
+    features = found.to_huggingface().features
+    assert features["margin"] == datasets.Value("float64")
+    assert features["judgements"].feature["first_score"] == datasets.Value("float64")
+    (done,) = found.export(tmp_path / "dpo.jsonl", "dpo")
+    assert done.records == sum(row["preferred"] is not None for row in rows)
+    assert rows_of(found.to_jsonl(tmp_path / "again.jsonl")) == rows
+
+
+def test_a_kind_that_is_read_from_its_manifest_reads_as_it_says(tmp_path: Path) -> None:
+    (tmp_path / "made").mkdir()
+    preference(tmp_path / "made").generate_roles(roles(MODEL))
+    for name in ("out.jsonl", "out.jsonl.manifest.json"):
+        shutil.copy(tmp_path / "made" / name, tmp_path / name)
+    (done,) = load(tmp_path / "out.jsonl").export(tmp_path / "a.jsonl", "dpo", with_document=True)
+    (first, *_) = rows_of(done.path)
+    row = rows_of(tmp_path / "out.jsonl")[0]
+    assert first["prompt"] == [{"role": "user", "content": f"{row['input_document']}\n\n{row['question']}"}]
