@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from benchmarks.child import run
+from benchmarks.export import FORMATS
 from benchmarks.limits import Limits
 from benchmarks.server import STREAM_S, running_server
 from benchmarks.stages import STAGES
@@ -53,6 +54,7 @@ class Sizes:
     near_rows: int = 1_000_000
     live_rows: int = 2_560  # made while stages decide
     statistics_rows: int = 1_000_000
+    export_rows: int = 1_000_000
 
 
 FULL = Sizes()
@@ -73,6 +75,7 @@ QUICK = Sizes(
     near_rows=50_000,
     live_rows=640,
     statistics_rows=50_000,
+    export_rows=50_000,
 )
 
 _IN_FLIGHT = 64
@@ -658,6 +661,22 @@ def _statistics(sizes: Sizes) -> list[Line]:
     return lines
 
 
+def _export(sizes: Sizes) -> list[Line]:
+    lines = []
+    with tempfile.TemporaryDirectory(prefix="datafast-bench-") as folder:
+        of: dict[str, Any] = {"folder": folder, "rows": sizes.export_rows}
+        run("export:written", **of)
+        copied = run("export:copied", **of)
+        for form in FORMATS:
+            found = run("export:exported", form=form, **of)
+            what = f"{sizes.export_rows:,} rows as `{form}`"
+            speed: dict[str, Any] = {"ours": [found["rows_per_s"]], "peer": [copied["rows_per_s"]]}
+            lines.append(Line(case="export", measured=f"rows a second of CPU, {what}", unit="/s", digits=0, **speed))
+            peak = [found["peak_mb"]]
+            lines.append(Line(case="export", measured=f"peak RSS, {what}", unit="MB", ours=peak, limit=300, digits=0))
+    return lines
+
+
 _Result = dict[str, Any]
 
 CASES: Mapping[str, Callable[[Sizes], list[Line]]] = {
@@ -678,6 +697,7 @@ CASES: Mapping[str, Callable[[Sizes], list[Line]]] = {
     "stages": _stages,
     "duplicates": _duplicates,
     "statistics": _statistics,
+    "export": _export,
 }
 """By name, in the order of the table."""
 

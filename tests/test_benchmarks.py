@@ -14,6 +14,7 @@ import pytest
 from benchmarks import __main__ as program
 from benchmarks.cases import CASES, FULL, Sizes, measure, schema
 from benchmarks.child import Failed, run
+from benchmarks.export import FORMATS
 from benchmarks.stages import STAGES
 from benchmarks.table import COLUMNS, Line, as_markdown, as_text, update
 
@@ -46,6 +47,7 @@ TINY = Sizes(
     near_rows=40,
     live_rows=20,
     statistics_rows=40,
+    export_rows=40,
 )
 EXPECTED = {
     "zero-latency": ["CPU a row, 20 rows, 64 in flight", "rows a second"],
@@ -99,6 +101,7 @@ EXPECTED = {
         for what in ("an output with its ledger", "a file without one")
         for figure in ("CPU", "peak RSS")
     ],
+    "export": [f"{figure}, 40 rows as `{form}`" for form in FORMATS for figure in ("rows a second of CPU", "peak RSS")],
 }
 
 

@@ -289,7 +289,9 @@ def _further_steps(report: RunReport, settings: Settings, ledger: Path | None) -
         else:
             steps.append(Step(shlex.join(do_it), "do it, into the file of the config"))
     elif not report.pending and not report.simulated:
-        steps.append(Step('dataset.push_to_hub("owner/name")', "in Python: publishes the rows"))
+        steps.append(
+            Step(f"{output_command('push', file, ledger)} OWNER/NAME", "publish the rows, private unless --public")
+        )
     return steps
 
 

@@ -16,9 +16,10 @@ from pydantic import BaseModel
 from datafast._util.plugins import blaming
 from datafast._util.user_path import user_path
 from datafast.datasets.config import DatasetConfig, Metadata, PromptDatasetConfig
-from datafast.datasets.exporting import Exporting, Order
+from datafast.datasets.exporting import Order
 from datafast.datasets.inputs import origins, sources_of
 from datafast.datasets.pairing import NAMES, given, paired
+from datafast.datasets.publishing import About, Publishing
 from datafast.datasets.row import with_reasoning
 from datafast.datasets.targets import targets_of
 from datafast.engine.filling import fills_in
@@ -48,6 +49,7 @@ from datafast.store.rows import RowSequence
 from datafast.types import FailedItem, RunReport
 
 if TYPE_CHECKING:
+    from datafast.datasets.explaining import Explained
     from datafast.datasets.replaying import Replayed
     from datafast.engine.options import RunOptions
     from datafast.executors.base import Executor
@@ -66,7 +68,7 @@ T = TypeVar("T")
 _TOLD_WHY = "What was written before was not taken, for this reason: {}. Let what you write now give no such reason."
 
 
-class Dataset(Exporting, Generic[ConfigT, RowT]):
+class Dataset(Publishing, Generic[ConfigT, RowT]):
     """A dataset: its config, and its generated rows.
 
     A kind defines what is to be done (`plan`) and how an item becomes rows (`produce`). Everything else is here and in the engine.
@@ -343,6 +345,21 @@ class Dataset(Exporting, Generic[ConfigT, RowT]):
 
         return read_manifest(self.paths.manifest)
 
+    def explain(self, uuid: str = "", *, line: int | None = None) -> Explained:
+        """Everything that is recorded of one row: what it is about, what was asked and answered, cost, what stages have said and changed.
+
+        Args:
+            uuid: of a row in the file, or of one that was dropped or has failed; its beginning is enough if no other begins so.
+            line: the number of its line in the file instead.
+
+        Raises:
+            ConfigError: there is no such row, or several.
+            OutputError: there is no ledger, or it cannot be read.
+        """
+        from datafast.datasets.explaining import explain
+
+        return explain(self.paths, uuid, self, line=line)
+
     def replay(self, path: str | Path, *, force: bool = False, allow_commands: bool = False) -> Replayed:
         """Rebuilds the rows of the output file from recorded replies in another file, without any call, and compares them with its hash.
 
@@ -452,78 +469,14 @@ class Dataset(Exporting, Generic[ConfigT, RowT]):
 
         print_rows(self.paths, row_model=self.written_model, random=random, num_rows=num_rows)
 
-    def push_to_hub(
-        self,
-        repo_id: str,
-        token: str | None = None,
-        *,
-        train_size: float | None = None,
-        validation_size: float | None = None,
-        seed: int | None = None,
-        shuffle: bool = True,
-        stratify: str | Sequence[str] | None = None,
-        group: str | Sequence[str] | None = None,
-        stable: bool = False,
-        private: bool = True,
-        commit_message: str | None = None,
-        revision: str | None = None,
-        config_name: str = "default",
-        create_pr: bool = False,
-        upload_card: bool = True,
-    ) -> str:
-        """Publishes the rows of the output file, with a card, as a dataset on the Hugging Face Hub: private, unless asked otherwise.
-
-        Args:
-            repo_id: `user/name`.
-            token: a token with write access; by default that of `HF_TOKEN`, else that of `hf auth login`.
-            train_size, validation_size, seed, shuffle, stratify, group, stable: the splits; see `datafast.export.splits.Splitting`.
-                Without the first two there is a train split only.
-            private: whether only you can see a new repository. Private rows are never pushed into a public one.
-            revision: a branch, made from `main` if it is not there; by default `main`.
-            config_name: tells several sets of rows in one repository apart; a push replaces its own alone.
-            create_pr: push as a pull request.
-            upload_card: whether README.md says what the rows are; without it only its front matter is written.
-
-        Returns:
-            The URL of the dataset, of the branch, or of the pull request.
-
-        Raises:
-            ConfigError: there is no token, an argument is wrong, or there are too few rows; nothing was sent.
-            PublishError: the Hub refused or could not be reached.
-        """
-        from datafast.datasets.dividing import splitting
-        from datafast.export.publish import publish
-
-        splits = splitting(
-            train_size=train_size,
-            validation_size=validation_size,
-            seed=seed,
-            shuffle=shuffle,
-            stratify=stratify,
-            group=group,
-            stable=stable,
-        )
+    def about(self) -> About:
         config = self.config
         listed = [name for name in NAMES if isinstance(getattr(config, name, None), list)]
         inputs = list(dict.fromkeys([*config.input_fields, *listed, *sources_of(config)]))
         hidden = {"output_file", "run", "languages", "reasoning", *inputs}
         settings = config.model_dump(mode="json", exclude=hidden, exclude_none=True)
-        return publish(
-            self.paths,
-            row_model=self.written_model,
-            repo_id=repo_id,
-            kind=self.kind,
-            languages=dict(config.languages) if isinstance(config, PromptDatasetConfig) else {},
-            settings={**settings, **_sizes(config, inputs)},
-            splitting=splits,
-            private=private,
-            token=token,
-            commit_message=commit_message,
-            revision=revision,
-            config_name=config_name,
-            create_pr=create_pr,
-            upload_card=upload_card,
-        )
+        languages = dict(config.languages) if isinstance(config, PromptDatasetConfig) else {}
+        return About(self.kind, languages, {**settings, **_sizes(config, inputs)})
 
 
 def _sizes(config: DatasetConfig, inputs: Collection[str]) -> dict[str, str]:

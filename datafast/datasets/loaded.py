@@ -7,8 +7,9 @@ finds.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.kinds import common_kind
 from datafast._util.user_path import is_file, user_path
-from datafast.datasets.exporting import Exporting, Order
+from datafast.datasets.exporting import Order
+from datafast.datasets.publishing import About, Publishing
 from datafast.datasets.row import COMPARED
 from datafast.errors import ConfigError
 from datafast.registry import load_kind
@@ -47,43 +49,46 @@ def load(file: str | Path, *, ledger: str | Path | None = None) -> LoadedRows:
     paths = OutputPaths.of(user_path(file), None if ledger is None else user_path(ledger))
     recorded = _recorded(paths)
     if recorded is not None:
-        return LoadedRows(paths, recorded)
+        model, about = recorded
+        return LoadedRows(paths, model, about=about)
     rows = open_source(paths.rows, field="FILE")
     rows.check(rows.columns, field="FILE")  # all of a row is written
     return LoadedRows(paths, _model_of(rows), rows)
 
 
-def _recorded(paths: OutputPaths) -> type[BaseModel] | None:
-    """The model of the rows as its run has recorded it: by the config in the ledger where that can still be read, else by the columns in
-    ledger or manifest. None if nothing is recorded."""
+def _recorded(paths: OutputPaths) -> tuple[type[BaseModel], Callable[[], About]] | None:
+    """The model of the rows as its run has recorded it, and what their card says of them: by the config in the ledger where that can still
+    be read, else by the columns in ledger or manifest. None if nothing is recorded."""
     if is_file(paths.ledger):
         with LedgerReader(paths.ledger) as reader:
             dataset = dataset_of(reader)
             noted = reader.meta(ABOUT)
         if dataset is not None:
-            found: type[BaseModel] = dataset.written_model
-            return found
+            return dataset.written_model, dataset.about
         return _as_noted(orjson.loads(noted)["row"]) if noted else None
     if is_file(paths.manifest):
         return _as_noted(read_manifest(paths.manifest).get("row", {}))
     return None
 
 
-def _as_noted(row: Mapping[str, Any]) -> type[BaseModel] | None:
-    """The model of rows with the columns that a run has noted; the kind's own where it has these columns, which says more."""
+def _as_noted(row: Mapping[str, Any]) -> tuple[type[BaseModel], Callable[[], About]] | None:
+    """The model of rows with the columns that a run has noted, and their kind; the model of the kind itself where it has these columns,
+    which says more."""
     from datafast.export.features import described, model_of
 
     columns = row.get("columns")
     if not columns:
         return None
+    kind = str(row.get("kind") or "")
+    about = partial(About, kind, {}, {})
     with suppress(ConfigError):
-        own: type[BaseModel] = load_kind(str(row.get("kind"))).row_model
+        own: type[BaseModel] = load_kind(kind).row_model
         if own.model_fields and described(own) == columns:
-            return own
+            return own, about
     made = model_of(columns)
     if row.get("compared"):
         setattr(made, COMPARED, tuple(row["compared"]))
-    return made
+    return made, about
 
 
 def dataset_of(ledger: Ledger) -> Any:
@@ -97,18 +102,34 @@ def dataset_of(ledger: Ledger) -> Any:
         return None
 
 
-class LoadedRows(Exporting):
+class LoadedRows(Publishing):
     """The rows of a file. Made by `load`.
 
     Args:
         row_model: of its rows.
         source: its rows, where the file is not an output of ours.
+        about: gives what their card says of them.
     """
 
-    def __init__(self, paths: OutputPaths, row_model: type[BaseModel], source: SourceRows | None = None) -> None:
+    def __init__(
+        self,
+        paths: OutputPaths,
+        row_model: type[BaseModel],
+        source: SourceRows | None = None,
+        *,
+        about: Callable[[], About] = lambda: About("", {}, {}),
+    ) -> None:
         self._paths = paths
         self._model = row_model
         self._source = source
+        self._about = about
+
+    @property
+    def is_output(self) -> bool:
+        return self._source is None
+
+    def about(self) -> About:
+        return self._about()
 
     @property
     def paths(self) -> OutputPaths:

@@ -60,7 +60,7 @@ class CardInfo:
 
     Attributes:
         title: one line; also the name shown on the Hub.
-        kind: what the rows are, in words ("raw text", "preference pairs").
+        kind: what the rows are, in words ("raw text", "preference pairs"); '' for rows that were not made by datafast.
         models: identities of the models that were asked to write rows.
         languages: language code -> name.
         settings: settings of the run by name; nested values are flattened. Texts under a name with "prompt" or
@@ -102,7 +102,7 @@ def front_matter(info: CardInfo, contents: Contents) -> dict[str, Any]:
     files = [{"split": split, "path": f"{contents.folder}/{split}-*"} for split in contents.splits]
     return {
         "language": sorted(codes.intersection(_ISO_639_1.split())) or None,
-        "tags": list(_TAGS),
+        "tags": [tag for tag in _TAGS if info.kind or tag != "synthetic"],
         "pretty_name": _one_line(info.title),
         "size_categories": [_size_category(info.num_rows)],
         "configs": [{"config_name": contents.config_name, "data_files": files}],
@@ -167,7 +167,9 @@ def _section(info: CardInfo, contents: Contents) -> str:
     loaded = f'"{contents.repo_id}"' if is_default else f'"{contents.repo_id}", "{contents.config_name}"'
     parts = [
         f"# {_inline(info.title if is_default else f'{info.title}: {contents.config_name}')}",
-        f"{info.num_rows:,} rows of synthetic data ({_inline(info.kind)}), made with **datafast**.",
+        f"{info.num_rows:,} rows of synthetic data ({_inline(info.kind)}), made with **datafast**."
+        if info.kind
+        else f"{info.num_rows:,} rows, published with **datafast**.",
         *_simulated_note(info, contents),
         _table(("split", "rows"), [(name, f"{rows:,}") for name, rows in contents.splits.items()]),
         _fence(f"from datasets import load_dataset\n\ndataset = load_dataset({loaded})", "python"),

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -348,17 +348,21 @@ def save_rows(rows: Iterable[Row], path: Path, format: str | None = None, *, row
 
 
 def records_of(rows: Iterable[Row], format: str, *, row_model: type[BaseModel]) -> Iterator[Record]:  # noqa: A002
-    """What rows become in a format of records; those that become nothing are left out.
+    """What rows become in a format of records.
 
     Raises:
-        ConfigError: the format is not known, makes a file of its own, or is not for such rows.
+        ConfigError: the format is not known, makes a file of its own, or is not for such rows or for one of them.
     """
     made = opened_format(format, row_model, Options())
     if not isinstance(made, Opened):
         raise ConfigError(f"The format {format} makes a file of its own. Save the rows with it.", key="format")
-    for row in rows:
-        with suppress(Unfit):
+    for number, row in enumerate(rows, 1):
+        try:
             yield from made.records(row)
+        except Unfit as error:
+            raise ConfigError(
+                f"Row {number:,} cannot be written as {format}: it {error}. Leave it out.", key="format"
+            ) from error
 
 
 class OutputRows(Iterable[Row]):

@@ -1,9 +1,9 @@
-"""A JSONL file -> a dataset repository on the Hugging Face Hub.
+"""Rows -> a dataset repository on the Hugging Face Hub.
 
 Guarantee: data and card arrive in one commit, or nothing changes. A push is private unless public is asked for, and a
 private push never goes into a repository that is public. It can be repeated from the file alone, in another process: a
 push of what is there already makes no commit, one with other columns or splits leaves no file or setting of the former
-behind, and one that was cut off sends only what is missing. The JSONL file and its ledger are only read.
+behind, and one that was cut off sends only what is missing. The rows and their ledger are only read.
 
 How: Parquet with an explicit schema, and the card with `configs` and `dataset_info`, through `HfApi.create_commit`. The
 `push_to_hub` of `datasets` would need the rows as a Dataset first (inferred types, or one more copy on disk), makes a
@@ -16,8 +16,8 @@ HF_ENDPOINT set before it is imported.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,23 +27,25 @@ from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.notify import warn_user
 from datafast.errors import PublishError
 from datafast.export.card import CardInfo, Contents, front_matter, readme
-from datafast.export.hub_access import check_arguments, check_token, endpoint, find_token
+from datafast.export.hub_access import Access, check_arguments, check_token, endpoint, find_token
 from datafast.export.hub_client import Hub, HubFailed, chain, told, without_xet
 from datafast.export.hub_push import Push, Pushed
 from datafast.export.parquet import Export, export_parquet
-from datafast.export.splits import Splitting
 from datafast.llms.transport.redaction import redact
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-__all__ = ["Preview", "Target", "preview_push", "push", "push_to_hub"]
+    from datafast.export.splits import Splitting
+    from datafast.export.splits.rows import SplitRows
+
+__all__ = ["HubTarget", "Preview", "Publication", "preview_push", "push", "push_to_hub", "sign_in"]
 
 _AGAIN = "Nothing on disk was changed. The same call can be made again."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class HubTarget:
     """Where rows are pushed, and how.
 
     Args:
@@ -90,6 +92,23 @@ class Preview:
     card: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """What is pushed.
+
+    Args:
+        rows: gives the rows by split, for as long as they are read. It is asked for them when the token is known to be good.
+        row_model: gives the columns and checks the rows.
+        format: what rows become, like "openai"; None for the rows as they are.
+        card: gives what the card says besides what the rows tell.
+    """
+
+    rows: Callable[[], AbstractContextManager[SplitRows]]
+    row_model: type[BaseModel]
+    format: str | None = None
+    card: Callable[[], CardInfo | None] = lambda: None
+
+
 @dataclass(frozen=True, slots=True)
 class _Prepared:
     """The rows as they are to be in the repository."""
@@ -109,6 +128,7 @@ def push_to_hub(
     row_model: type[BaseModel],
     repo_id: str,
     splitting: Splitting,
+    format: str | None = None,  # noqa: A002 - as everywhere
     card: CardInfo | None = None,
     **target: Any,
 ) -> str:
@@ -118,57 +138,77 @@ def push_to_hub(
         source: the file, one row of `row_model` per line.
         row_model: gives the columns and checks the rows.
         splitting: the splits, and the order of the rows in them.
+        format: what rows become, like "openai"; None for the rows as they are.
         card: what the card says besides what the rows tell.
-        **target: see `Target`.
+        **target: see `HubTarget`.
 
     Raises:
         MissingKeyError: no token. Nothing was read or sent.
         ConfigError: an argument, the file or a row is not as it must be. Nothing was sent.
         PublishError: the Hub refused or could not be reached, or there is no room for the Parquet files.
     """
-    where = Target(repo_id=repo_id, **target)
-    return push(source, row_model=row_model, target=where, splitting=splitting, card=card).url
+    from datafast.export.splits.rows import SplitRows
+
+    return push(
+        Publication(
+            rows=lambda: nullcontext(SplitRows.of(Path(source), splitting, row_model)),
+            row_model=row_model,
+            format=format,
+            card=lambda: card,
+        ),
+        HubTarget(repo_id=repo_id, **target),
+    ).url
 
 
 @foreign_warnings_ignored()
-def push(
-    source: Path, *, row_model: type[BaseModel], target: Target, splitting: Splitting, card: CardInfo | None = None
-) -> Pushed:
-    """As `push_to_hub`, with more told."""
+def sign_in(target: HubTarget) -> Access:
+    """Finds the token, and checks it.
+
+    Raises:
+        MissingKeyError: there is none. Nothing was sent.
+        ConfigError, PublishError: it is not good for a push, or the Hub cannot be reached.
+    """
     secret = find_token(target.token)
     hub = Hub(endpoint(), secret)
-    try:
-        user = check_token(hub)
-        with (
-            _prepared(source, row_model=row_model, target=target, splitting=splitting, card=card) as ready,
-            without_xet(),
-        ):
-            return Push(
-                hub=hub,
-                repo_id=target.repo_id,
-                private=target.private,
-                revision=target.revision,
-                create_pr=target.create_pr,
-                message=ready.message,
-                files=ready.files,
-                front=ready.front,
-                info=ready.info if target.upload_card else None,
-                contents=ready.contents,
-                user=user,
-                secrets=[secret],
-                folder=ready.folder,
-            ).run()
-    except HubFailed as failed:
-        # Not "from failed": the Hub's answer may repeat the token, and a traceback would show it.
-        raise PublishError(_explained(failed, target, hub.endpoint, secret)) from None
+    with _explaining(target, hub.endpoint, secret):
+        return Access(hub, secret, check_token(hub))
 
 
 @foreign_warnings_ignored()
-def preview_push(
-    source: Path, *, row_model: type[BaseModel], target: Target, splitting: Splitting, card: CardInfo | None = None
-) -> Preview:
-    """What `push` with the same arguments would bring about. Nothing is sent, and no token is needed."""
-    with _prepared(source, row_model=row_model, target=target, splitting=splitting, card=card) as ready:
+def push(publication: Publication, target: HubTarget, access: Access | None = None) -> Pushed:
+    """As `push_to_hub`, with more told. `access` is that of `sign_in`, where rows were to be read after it only."""
+    access = access or sign_in(target)
+    with _explaining(target, access.hub.endpoint, access.token), _prepared(publication, target) as ready, without_xet():
+        return Push(
+            hub=access.hub,
+            repo_id=target.repo_id,
+            private=target.private,
+            revision=target.revision,
+            create_pr=target.create_pr,
+            message=ready.message,
+            files=ready.files,
+            front=ready.front,
+            info=ready.info if target.upload_card else None,
+            contents=ready.contents,
+            user=access.user,
+            secrets=[access.token],
+            folder=ready.folder,
+        ).run()
+
+
+@contextmanager
+def _explaining(target: HubTarget, address: str, secret: str) -> Iterator[None]:
+    try:
+        yield
+    except HubFailed as failed:
+        # Not "from failed": the Hub's answer may repeat the token, and a traceback would show it.
+        raise PublishError(_explained(failed, target, address, secret)) from None
+
+
+@foreign_warnings_ignored()
+def preview_push(publication: Publication, target: HubTarget) -> Preview:
+    """What `push` with the same arguments would bring about. Nothing is sent or kept, and no token is needed."""
+    with _prepared(publication, target, keeps=False) as ready:
         info = ready.info if target.upload_card else None
         text, _ = readme(info, ready.contents, ready.front, previous="", secrets=[target.token or ""])
         return Preview(
@@ -180,21 +220,17 @@ def preview_push(
 
 
 @contextmanager
-def _prepared(
-    source: Path, *, row_model: type[BaseModel], target: Target, splitting: Splitting, card: CardInfo | None
-) -> Iterator[_Prepared]:
+def _prepared(publication: Publication, target: HubTarget, *, keeps: bool = True) -> Iterator[_Prepared]:
+    model = publication.row_model
     with TemporaryDirectory(prefix="datafast-push-") as name:
         folder = Path(name)
-        try:
-            export = export_parquet(Path(source), folder, row_model=row_model, splitting=splitting)
-        except OSError as error:
-            raise PublishError(
-                f"The Parquet files cannot be written to {folder}: {error}. "
-                "Set TMPDIR to a folder with more room, then push again."
-            ) from error
+        with publication.rows() as rows:
+            export = _exported(rows, folder, model, publication.format)
+            if keeps:
+                rows.keep()
         for note in export.notes:
             warn_user(note)
-        info = card or CardInfo(title=target.repo_id.partition("/")[2], kind=row_model.__name__)
+        info = publication.card() or CardInfo(title=target.repo_id.partition("/")[2], kind=model.__name__)
         info = replace(info, num_rows=export.num_rows)
         contents = Contents(
             repo_id=target.repo_id,
@@ -212,6 +248,16 @@ def _prepared(
             message=target.commit_message or f"Upload {export.num_rows:,} rows with datafast",
             folder=folder,
         )
+
+
+def _exported(rows: SplitRows, folder: Path, row_model: type[BaseModel], format_name: str | None) -> Export:
+    try:
+        return export_parquet(rows, folder, row_model=row_model, format=format_name)
+    except OSError as error:
+        raise PublishError(
+            f"The Parquet files cannot be written to {folder}: {error}. "
+            "Set TMPDIR to a folder with more room, then push again."
+        ) from error
 
 
 def _front(export: Export, info: CardInfo, contents: Contents) -> dict[str, Any]:
@@ -233,7 +279,7 @@ def _front(export: Export, info: CardInfo, contents: Contents) -> dict[str, Any]
     return {**front_matter(info, contents), "dataset_info": data["dataset_info"]}
 
 
-def _explained(failed: HubFailed, target: Target, address: str, secret: str) -> str:
+def _explained(failed: HubFailed, target: HubTarget, address: str, secret: str) -> str:
     fault, owner = failed.fault, target.repo_id.partition("/")[0]
     match fault.status:
         case 401:

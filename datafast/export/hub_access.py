@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
 from typing import Any
 
 from datafast.errors import ConfigError, MissingKeyError
 from datafast.export.hub_client import Hub, HubFailed
 
-__all__ = ["check_arguments", "check_token", "endpoint", "find_token"]
+__all__ = ["Access", "check_arguments", "check_token", "endpoint", "find_token"]
 
 # Both parts: letters, digits, '-', '_', '.', not '-' or '.' at either end, and no repository of git's own naming.
 _REPO_ID = re.compile(r"[\w](?:[\w.-]*\w)?/(?!.{97})\w(?:[\w.-]*\w)?(?<!\.git)", re.ASCII)
@@ -17,6 +18,18 @@ _CONFIG_NAME = re.compile(r"\w[\w.-]{0,95}", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 # What git allows as the name of a branch, without its rarer freedoms.
 _REVISION = re.compile(r"\w(?:[\w./-]*\w)?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The Hub with a token that it knows, and the name of the user, '' where it does not say."""
+
+    hub: Hub
+    token: str
+    user: str
+
+    def __repr__(self) -> str:
+        return f"<access of {self.user} to {self.hub.endpoint}>"
 
 
 def endpoint() -> str:

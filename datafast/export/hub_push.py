@@ -40,10 +40,14 @@ class Pushed:
     Attributes:
         url: of the dataset, of the branch if one was named, or of the pull request.
         private: whether the repository is.
+        changed: whether a commit was made; not where all was there already.
+        splits: the rows of each split.
     """
 
     url: str
     private: bool
+    changed: bool
+    splits: Mapping[str, int]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -73,6 +77,7 @@ class Push:
     secrets: Sequence[str]
     folder: Path
     _notes: list[str] = field(default_factory=list)
+    _changed: bool = False
 
     def run(self) -> Pushed:
         """Raises HubFailed, or PublishError where it is known what to do."""
@@ -81,19 +86,24 @@ class Push:
         url = self._committed(repository)
         for note in self._notes:
             warn_user(f"{self.repo_id}: {note} What it was is in the repository's history, before this push.")
-        return Pushed(url=url, private=bool(repository.private))
+        private, splits = bool(repository.private), self.contents.splits
+        return Pushed(url=url, private=private, changed=self._changed, splits=splits)
 
     def _committed(self, repository: Any) -> str:
         """The address of what was made; each try builds upon what is there by then."""
         waits = delays()
+        first: str | None = None
         while True:
             head = self._head(repository)
+            first = first or head
             operations = self._operations(head)
             if self.create_pr and (url := self._open_pull_request(operations)):
                 return url
             self._upload([operation for operation in operations if hasattr(operation, "path_or_fileobj")])
             try:
-                return self._commit(operations, head)
+                made = self._commit(operations, head)
+                self._changed = made.oid != first
+                return made.pr_url or self._url()
             except HubFailed as failed:
                 if not (failed.fault.passes or failed.fault.conflicts):
                     raise
@@ -202,8 +212,8 @@ class Push:
                 "file on the Hub, then push again."
             )
 
-    def _commit(self, operations: list[Any], head: str) -> str:
-        made = asked(
+    def _commit(self, operations: list[Any], head: str) -> Any:
+        return asked(
             self.hub.api.create_commit,
             self.repo_id,
             operations,
@@ -213,7 +223,6 @@ class Push:
             create_pr=self.create_pr,
             parent_commit=head,
         )
-        return made.pr_url or self._url()
 
     def _url(self) -> str:
         home = f"{self.hub.endpoint}/datasets/{self.repo_id}"

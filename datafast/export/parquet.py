@@ -1,15 +1,17 @@
-"""Rows of a JSONL file -> Parquet files, one set per split.
+"""Rows by split -> Parquet files, one set per split, as they are or in a format.
 
 Guarantee: every row is checked against the row model; a row that does not fit stops the export with its number. Which
-rows are in which split is said in `datafast.export.splits`.
+rows are in which split is said in `datafast.export.splits`. The schema is that of the model; a column that may hold
+anything has the type that all its values have in common.
 
-Cost: two passes over the file, and what its division into splits costs, plus one batch of rows (at most 10,000 rows or
-about 16 MiB of text). A shuffled export reads the file in random order.
+Cost: one pass over the file, one more where a column may hold anything, and what its division into splits costs, plus one batch
+of rows (at most 10,000 rows or about 16 MiB of text). A shuffled export reads the file in random order.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +19,15 @@ from pydantic import BaseModel, ValidationError
 
 from datafast.errors import ConfigError
 from datafast.export.features import RowSchema, row_schema
+from datafast.export.files import narrowed
+from datafast.export.formats import Opened, Options, opened_format
+from datafast.export.reading import Unfit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from datafast.export.splits import Splitting
-    from datafast.export.splits.rows import Line
+    from datafast.export.splits.rows import Line, SplitRows
 
 __all__ = ["DataFile", "Export", "Split", "export_parquet"]
 
@@ -31,6 +35,7 @@ _BATCH_ROWS = 10_000
 _BATCH_BYTES = 16 * 2**20
 _SHARD_BYTES = 500_000_000
 _COUNTED = ("language", "model_id")
+_Numbered = tuple[int, int, dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +59,12 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """A finished export; `counts` has, per value of `language` and of `model_id`, the number of rows. `notes` say in sentences what of the
-    splits is not quite as it was asked for."""
+    """A finished export.
+
+    Attributes:
+        counts: per value of `language` and of `model_id`, the number of rows.
+        notes: in sentences, what is not quite as it was asked for.
+    """
 
     schema: RowSchema
     splits: tuple[Split, ...]
@@ -72,40 +81,88 @@ class Export:
 
 
 def export_parquet(
-    source: Path,
+    rows: SplitRows,
     folder: Path,
     *,
     row_model: type[BaseModel],
-    splitting: Splitting,
+    format: str | None = None,  # noqa: A002 - as everywhere
     max_shard_bytes: int = _SHARD_BYTES,
 ) -> Export:
-    """Writes the rows of `source` as Parquet files into `folder`.
+    """Writes rows as Parquet files into `folder`.
 
     Args:
-        source: JSONL in UTF-8, one row of `row_model` per line.
+        rows: the rows, by split.
         folder: an existing, empty folder.
         row_model: gives the columns and checks the rows.
-        splitting: the splits, and the order of the rows in them.
+        format: what rows become, like "openai"; None for the rows as they are.
         max_shard_bytes: a new file is begun when the one being written has this size.
 
     Raises:
-        ConfigError: the file is missing, has no or too few rows, or a row does not fit the model.
+        ConfigError: a row does not fit the model, or the format is not for such rows or makes files of its own.
         OSError: `folder` cannot be written.
     """
-    from datafast.export.splits.rows import SplitRows
-
-    schema = row_schema(row_model)
-    rows = SplitRows.of(source, splitting, row_model)
+    made = _Made(row_model, format)
+    schema = row_schema(narrowed(made.model, made.all(rows)))
     counts: dict[str, Counter[str]] = {name: Counter() for name in _COUNTED if name in row_model.model_fields}
     splits: list[Split] = []
-    for name in rows.assignment.rows:
+    for name in rows.names:
         writer = _SplitWriter(name, folder, schema, max_shard_bytes)
-        splits.append(writer.write(_counted(_rows(rows.lines(name), row_model, source), counts)))
-    rows.keep()
-    return Export(schema, tuple(splits), counts, rows.assignment.notes)
+        checked = _counted(_rows(rows.lines(name), row_model, rows.origin), counts)
+        splits.append(writer.write(made.records(checked)))
+        if not splits[-1].num_rows:
+            raise ConfigError(
+                f"None of the rows in the split {name} can be written as {format}, because {made.in_words()}."
+            )
+    return Export(schema, tuple(splits), counts, [*rows.assignment.notes, *made.notes()])
 
 
-def _rows(lines: Iterable[Line], row_model: type[BaseModel], source: Path) -> Iterator[tuple[int, int, dict[str, Any]]]:
+class _Made:
+    """What rows become in a format, and which of them become nothing."""
+
+    def __init__(self, row_model: type[BaseModel], name: str | None) -> None:
+        self._opened = None if name is None else _opened(name, row_model)
+        self.model = row_model if self._opened is None else self._opened.record_model
+        self._name = name
+        self._left_out: Counter[str] = Counter()
+
+    def all(self, rows: SplitRows) -> Iterator[Mapping[str, Any]]:
+        """The records of all splits, for what their values have in common."""
+        for row in rows.rows(*rows.names):
+            if self._opened is None:
+                yield row
+            else:
+                with suppress(Unfit):
+                    yield from self._opened.records(row)
+
+    def records(self, rows: Iterable[_Numbered]) -> Iterator[_Numbered]:
+        for number, size, row in rows:
+            if self._opened is None:
+                yield number, size, row
+                continue
+            try:
+                for record in self._opened.records(row):
+                    yield number, size, record
+            except Unfit as error:
+                self._left_out[str(error)] += 1
+
+    def in_words(self) -> str:
+        return ", ".join(f"a row {why} ({rows:,})" for why, rows in self._left_out.items())
+
+    def notes(self) -> list[str]:
+        return [f"Left out of {self._name}, because {self.in_words()}."] if self._left_out else []
+
+
+def _opened(name: str, row_model: type[BaseModel]) -> Opened:
+    opened = opened_format(name, row_model, Options())
+    if not isinstance(opened, Opened) or opened.container not in (None, "parquet"):
+        raise ConfigError(
+            f"format: {name} is about files, and a push is made of Parquet files. Choose one of records, like openai, or leave it out.",
+            key="format",
+        )
+    return opened
+
+
+def _rows(lines: Iterable[Line], row_model: type[BaseModel], source: Path) -> Iterator[_Numbered]:
     """The number (from 1), size in bytes and checked values of each row."""
     known = row_model.model_fields.keys()
     for line in lines:
@@ -129,9 +186,7 @@ def _checked(raw: dict[str, Any], number: int, row_model: type[BaseModel], sourc
         ) from error
 
 
-def _counted(
-    rows: Iterable[tuple[int, int, dict[str, Any]]], counts: Mapping[str, Counter[str]]
-) -> Iterator[tuple[int, int, dict[str, Any]]]:
+def _counted(rows: Iterable[_Numbered], counts: Mapping[str, Counter[str]]) -> Iterator[_Numbered]:
     for row in rows:
         for name, counter in counts.items():
             if row[2][name] is not None:
@@ -151,7 +206,7 @@ class _SplitWriter:
         self._paths: list[Path] = []
         self._writer: Any = None
 
-    def write(self, rows: Iterable[tuple[int, int, dict[str, Any]]]) -> Split:
+    def write(self, rows: Iterable[_Numbered]) -> Split:
         num_rows = num_bytes = 0
         try:
             for batch in self._batches(rows):
@@ -164,29 +219,29 @@ class _SplitWriter:
             self._close()
         return Split(self._name, num_rows, num_bytes, self._files())
 
-    def _batches(self, rows: Iterable[tuple[int, int, dict[str, Any]]]) -> Iterator[Any]:
-        values: dict[int, dict[str, Any]] = {}
+    def _batches(self, rows: Iterable[_Numbered]) -> Iterator[Any]:
+        values: list[tuple[int, dict[str, Any]]] = []
         size = 0
         for number, row_size, row in rows:
-            values[number] = self._schema.encode(row)
+            values.append((number, self._schema.encode(row)))
             size += row_size
             if len(values) >= _BATCH_ROWS or size >= _BATCH_BYTES:
                 yield self._batch(values)
-                values, size = {}, 0
+                values, size = [], 0
         if values:
             yield self._batch(values)
 
-    def _batch(self, values: Mapping[int, dict[str, Any]]) -> Any:
-        """A batch of rows by their lines."""
+    def _batch(self, values: Sequence[tuple[int, dict[str, Any]]]) -> Any:
+        """A batch of rows with their lines."""
         import pyarrow as pa
 
         try:
-            return pa.RecordBatch.from_pylist(list(values.values()), schema=self._arrow_schema)
+            return pa.RecordBatch.from_pylist([row for _, row in values], schema=self._arrow_schema)
         except (pa.ArrowException, OverflowError) as error:
-            for number, row in values.items() if len(values) > 1 else ():  # one of them raises by itself
-                self._batch({number: row})
+            for one in values if len(values) > 1 else ():  # one of them raises by itself
+                self._batch([one])
             raise ConfigError(
-                f"Line {next(iter(values))} does not fit the columns: {error}. Integers must fit into 64 bits."
+                f"Line {values[0][0]} does not fit the columns: {error}. Integers must fit into 64 bits."
             ) from error
 
     def _open(self) -> Any:

@@ -1,4 +1,4 @@
-"""The rows of an output -> the Hub, with a card that says what they were made from and whether a simulated model made them."""
+"""What is said on a card about the rows of an output: what they were made from, and whether a simulated model made them."""
 
 from __future__ import annotations
 
@@ -6,41 +6,21 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from datafast.export.card import CardInfo
-from datafast.export.hub import push_to_hub
 from datafast.store.reader import LedgerReader
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
-
     from datafast.store.paths import OutputPaths
 
-__all__ = ["publish"]
+__all__ = ["card_of"]
 
 
-def publish(
-    paths: OutputPaths,
-    *,
-    row_model: type[BaseModel],
-    repo_id: str,
-    kind: str,
-    languages: Mapping[str, str],
-    settings: Mapping[str, Any],
-    **options: Any,
-) -> str:
-    """Pushes the rows of an output and returns the URL of the dataset.
-
-    Args:
-        kind, languages, settings: for the card.
-        **options: as of `push_to_hub`.
-    """
-    card = CardInfo(
-        title=repo_id.rpartition("/")[2],
-        kind=kind,
-        languages=dict(languages),
-        settings=dict(settings),
-        simulated=_is_simulated(paths),
+def card_of(
+    paths: OutputPaths, *, title: str, kind: str, languages: Mapping[str, str], settings: Mapping[str, Any]
+) -> CardInfo:
+    """The card of an output."""
+    return CardInfo(
+        title=title, kind=kind, languages=dict(languages), settings=dict(settings), simulated=_is_simulated(paths)
     )
-    return push_to_hub(paths.rows, row_model=row_model, repo_id=repo_id, card=card, **options)
 
 
 def _is_simulated(paths: OutputPaths) -> bool:

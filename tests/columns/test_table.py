@@ -237,14 +237,14 @@ def test_the_row_model_has_the_types_of_the_columns(tmp_path: Path) -> None:
 def test_rows_can_be_exported_as_the_hub_gets_them(tmp_path: Path) -> None:
     from datafast.export.parquet import export_parquet
     from datafast.export.splits import Splitting
+    from datafast.export.splits.rows import SplitRows
 
     dataset = columns(tmp_path, DRAWN, rows=10)
     dataset.generate({"default": SIM})
     folder = tmp_path / "export"
     folder.mkdir()
-    exported = export_parquet(
-        dataset.config.output_file, folder, row_model=dataset.row_model, splitting=Splitting(0.8, seed=1)
-    )
+    rows = SplitRows.of(dataset.config.output_file, Splitting(0.8, seed=1))
+    exported = export_parquet(rows, folder, row_model=dataset.row_model)
     assert [split.num_rows for split in exported.splits] == [8, 2]
 
 

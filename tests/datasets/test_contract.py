@@ -21,14 +21,17 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from pyarrow import parquet
 
+from datafast import load
 from datafast._util.plugins import installed
 from datafast.cli.commands.plugin_package import plugin_files
 from datafast.config_files.loader import load_project
 from datafast.config_files.project import Project
 from datafast.datasets.instruction.evolution import Depth
 from datafast.engine.options import RunOptions
-from datafast.errors import DatafastWarning, RunStopped
+from datafast.errors import ConfigError, DatafastWarning, RunStopped
+from datafast.export.formats import FORMATS, format_names
 from datafast.llms import provider_from_spec
 from datafast.llms.base import Request, Response
 from datafast.llms.simulated.provider import SimulatedBackend
@@ -325,6 +328,8 @@ WITH_CANDIDATES = [kind for kind in WITH_PERSONAS if kind != "preference"]
 """Those of them that have `best_of_n`; pairs have a strategy for it."""
 PERSONAS = ["a crane driver who writes in capitals", "a harbour pilot who quotes poems", "a clerk who counts"]
 SEED_TEXTS = ["The hook came down in the fog.", "Tuesday: two lifts, no wind."]
+WITH_OPTIONS = {"custom"}
+"""The formats that need to be told more."""
 every_kind = pytest.mark.parametrize("kind", CASES)
 
 
@@ -719,6 +724,25 @@ def test_statistics_count_what_the_report_counts_and_groups_add_up(bench: Bench)
             assert counted == getattr(total, count) or (grouping.overlaps and counted > getattr(total, count))
     if "languages" in faulty.fields:
         assert found.grouping("language").unknown is None
+
+
+@every_kind
+def test_rows_are_exported_in_every_format_that_they_can_be_read_as(bench: Bench, tmp_path: Path) -> None:
+    bench.run()
+    rows, found = bench.rows, load(bench.output)
+    shapes = [name for name, form in FORMATS.loaded().items() if isinstance(form, type) and form.container is None]
+    can = [name for name in format_names(found.written_model) if name in shapes and name not in WITH_OPTIONS]
+    if "tools" in found.written_model.model_fields:
+        can.remove("alpaca")  # it has no place for calls
+    for done in found.export(tmp_path / "all", can, container="parquet"):
+        assert done.records % len(rows) == 0
+        assert (done.rows, done.left_out.total()) == (len(rows), 0)
+        assert parquet.read_table(done.path).num_rows == done.records
+    for name in set(shapes).difference(can, WITH_OPTIONS):
+        with pytest.raises(ConfigError, match=f"The format {name} (is for rows with|has no place for)"):
+            found.export(tmp_path / name, name)
+    assert rows_of(found.to_jsonl(tmp_path / "again")) == rows
+    assert parquet.read_table(found.to_parquet(tmp_path / "rows")).num_rows == len(rows)
 
 
 @every_kind

@@ -15,6 +15,7 @@ from datafast.errors import ConfigError
 from datafast.export.features import row_schema
 from datafast.export.parquet import export_parquet
 from datafast.export.splits import Splitting
+from datafast.export.splits.rows import SplitRows
 from tests.export.support import (
     Answer,
     TextRow,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 def test_large_splits_are_written_as_numbered_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("datafast.export.parquet._BATCH_ROWS", 4)
     source = write(tmp_path / "rows.jsonl", text_rows(10))
-    export = export_parquet(source, tmp_path, row_model=TextRow, splitting=Splitting(), max_shard_bytes=1)
+    export = export_parquet(SplitRows.of(source, Splitting()), tmp_path, row_model=TextRow, max_shard_bytes=1)
     assert [file.path_in_repo for file in export.files] == [f"data/train-0000{n}-of-00003.parquet" for n in range(3)]
     assert export.num_rows == 10
 
@@ -120,6 +121,6 @@ def test_whatever_the_rows_hold_comes_back_from_parquet_unchanged(tmp_path: Path
     import pyarrow.parquet as pq
 
     source = write(tmp_path / "free.jsonl", rows)
-    export = export_parquet(source, tmp_path, row_model=FreeRow, splitting=Splitting(shuffle=False))
+    export = export_parquet(SplitRows.of(source, Splitting(shuffle=False)), tmp_path, row_model=FreeRow)
     found = pq.read_table(export.files[0].path).to_pylist()
     assert [dict(row, metadata=json.loads(row["metadata"])) for row in found] == [row.model_dump() for row in rows]

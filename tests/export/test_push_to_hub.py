@@ -14,6 +14,7 @@ import pytest
 from datafast.errors import ConfigError, DatafastWarning, MissingKeyError, PublishError
 from datafast.export.parquet import export_parquet
 from datafast.export.splits import Splitting
+from datafast.export.splits.rows import SplitRows
 from tests.export.support import (
     REPO,
     TOKEN,
@@ -143,7 +144,7 @@ def test_too_few_rows_to_split_are_refused_before_anything_is_sent(
 
 def test_a_share_is_taken_as_the_decimal_it_was_written_as(tmp_path: Path) -> None:
     source = write(tmp_path / "rows.jsonl", text_rows(100))
-    export = export_parquet(source, tmp_path, row_model=TextRow, splitting=Splitting(0.29))
+    export = export_parquet(SplitRows.of(source, Splitting(0.29)), tmp_path, row_model=TextRow)
     assert [split.num_rows for split in export.splits] == [29, 71]
 
 

@@ -290,7 +290,7 @@ class EngineLayout(Layout):
                 remarks.append(
                     (
                         [name],
-                        "Nothing is pushed by `datafast generate`. `push_to_hub` does it in Python, see the guide to publishing.",
+                        "Nothing is pushed by `datafast generate`. `datafast push` does it, see the guide to publishing.",
                     )
                 )
         if self.formatter is not None:

@@ -336,7 +336,7 @@ _STYLE_PLACES = {
     "agent_mode": "generation.conversation.agent_mode",
 }
 _ELSEWHERE = {
-    "huggingface": "Nothing is pushed by `datafast generate`. `push_to_hub` does it in Python, see the guide to publishing.",
+    "huggingface": "Nothing is pushed by `datafast generate`. `datafast push` does it, see the guide to publishing.",
     "kaggle": "Nothing is uploaded to Kaggle. Upload the file with its own client.",
     "deepfabric_cloud": "Nothing is uploaded.",
     "evaluation": "Models are not evaluated. This section is not read.",

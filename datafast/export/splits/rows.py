@@ -42,10 +42,14 @@ class SplitRows:
 
     Attributes:
         assignment: which rows are in which split.
+        origin: the file that they come from.
     """
 
-    def __init__(self, source: Path, lines: LineIndex, assignment: Assignment, record: SplitRecord | None) -> None:
+    def __init__(
+        self, source: Path, lines: LineIndex, assignment: Assignment, record: SplitRecord | None, origin: Path
+    ) -> None:
         self.assignment = assignment
+        self.origin = origin
         self._source = source
         self._lines = lines
         self._record = record
@@ -85,7 +89,7 @@ class SplitRows:
             clusters = np.asarray(splitting.find_groups(rows, about), np.int64)
         if splitting.stable and (clusters is not None or len(splitting.group) > 1):
             record = SplitRecord.beside(origin or source, splitting)
-        return cls(source, lines, assign(keys, splitting, clusters=clusters, record=record), record)
+        return cls(source, lines, assign(keys, splitting, clusters=clusters, record=record), record, origin or source)
 
     @classmethod
     def copied(

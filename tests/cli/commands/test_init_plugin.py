@@ -61,7 +61,7 @@ def test_its_tests_are_green_once_it_is_installed(folder: Path) -> None:
     # Without isolation, so that the backend is the one at hand: nothing is downloaded.
     offline = ["--no-index", "--no-deps", "--no-build-isolation", "--disable-pip-version-check", "--quiet"]
     run("pip", "install", *offline, "-e", "./river_songs")
-    assert "4 passed" in run("pytest", "river_songs", "-W", "error", "-p", "no:cacheprovider")
+    assert "5 passed" in run("pytest", "river_songs", "-W", "error", "-p", "no:cacheprovider")
     found = json.loads(run("datafast", "plugins", "--json"))
     added = [
         (door, entry["name"], entry["version"], entry["summary"])
@@ -84,7 +84,7 @@ def test_its_tests_are_green_once_it_is_installed(folder: Path) -> None:
 def test_the_kind_has_about_40_lines_and_the_provider_about_30(folder: Path) -> None:
     init("river-songs")
     package = folder / "river-songs" / "src" / "river_songs"
-    for name, most in (("kind.py", 45), ("provider.py", 35)):
+    for name, most in (("kind.py", 46), ("provider.py", 35)):
         assert len((package / name).read_text(encoding="utf-8").splitlines()) <= most
 
 

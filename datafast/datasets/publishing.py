@@ -1,0 +1,163 @@
+"""Pushing rows to the Hugging Face Hub: what datasets and loaded files have in common."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from typing_extensions import Unpack
+
+from datafast.datasets.exporting import Exporting
+
+if TYPE_CHECKING:
+    from datafast.datasets.dividing import SplitArguments
+    from datafast.export.hub import HubTarget, Preview, Publication
+    from datafast.export.hub_access import Access
+    from datafast.export.hub_push import Pushed
+    from datafast.export.splits import Splitting
+    from datafast.export.splits.rows import SplitRows
+
+__all__ = ["About", "Publishing"]
+
+
+class About(NamedTuple):
+    """What a card says about rows besides what they tell: their kind ('' for rows of other tools), languages, and settings of the run."""
+
+    kind: str
+    languages: Mapping[str, str]
+    settings: Mapping[str, Any]
+
+
+class Publishing(Exporting):
+    """Rows that can be pushed to the Hub."""
+
+    @abstractmethod
+    def about(self) -> About:
+        """What their card says of them."""
+
+    @property
+    def is_output(self) -> bool:
+        """Whether their file is an output of ours, and not any other file of rows."""
+        return True
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        token: str | None = None,
+        *,
+        train_size: float | None = None,
+        validation_size: float | None = None,
+        seed: int | None = None,
+        shuffle: bool = True,
+        stratify: str | Sequence[str] | None = None,
+        group: str | Sequence[str] | None = None,
+        stable: bool = False,
+        private: bool = True,
+        commit_message: str | None = None,
+        revision: str | None = None,
+        config_name: str = "default",
+        create_pr: bool = False,
+        format: str | None = None,  # noqa: A002 - as of `save`
+        upload_card: bool = True,
+    ) -> str:
+        """Publishes the rows, with a card, as a dataset on the Hugging Face Hub: private, unless asked otherwise.
+
+        Args:
+            repo_id: `user/name`.
+            token: a token with write access; by default that of `HF_TOKEN`, else that of `hf auth login`.
+            train_size, validation_size, seed, shuffle, stratify, group, stable: the splits; see `datafast.export.splits.Splitting`.
+                Without the first two there is a train split only.
+            private: whether only you can see a new repository. Private rows are never pushed into a public one.
+            revision: a branch, made from `main` if it is not there; by default `main`.
+            config_name: tells several sets of rows in one repository apart; a push replaces its own alone.
+            create_pr: push as a pull request.
+            format: what rows become, like "openai" or "dpo"; by default they are pushed as they are.
+            upload_card: whether README.md says what the rows are; without it only its front matter is written.
+
+        Returns:
+            The URL of the dataset, of the branch, or of the pull request.
+
+        Raises:
+            ConfigError: there is no token, an argument is wrong, or there are too few rows; nothing was sent.
+            PublishError: the Hub refused or could not be reached.
+        """
+        from datafast.export.hub import HubTarget
+
+        target = HubTarget(
+            repo_id=repo_id,
+            config_name=config_name,
+            revision=revision,
+            create_pr=create_pr,
+            private=private,
+            token=token,
+            commit_message=commit_message,
+            upload_card=upload_card,
+        )
+        return self.push(
+            target,
+            format=format,
+            train_size=train_size,
+            validation_size=validation_size,
+            seed=seed,
+            shuffle=shuffle,
+            stratify=stratify,
+            group=group,
+            stable=stable,
+        ).url
+
+    def push(
+        self,
+        target: HubTarget,
+        access: Access | None = None,
+        *,
+        format: str | None = None,  # noqa: A002
+        **splits: Unpack[SplitArguments],
+    ) -> Pushed:
+        """As `push_to_hub`, with more told.
+
+        Args:
+            access: as `datafast.export.hub.sign_in` gives it, if that was done before.
+        """
+        from datafast.export.hub import push
+
+        return push(self._publication(target, format, splits), target, access)
+
+    def preview_push(
+        self,
+        target: HubTarget,
+        *,
+        format: str | None = None,  # noqa: A002
+        **splits: Unpack[SplitArguments],
+    ) -> Preview:
+        """What `push` with the same arguments would bring about. Nothing is sent, and no token is needed."""
+        from datafast.export.hub import preview_push
+
+        return preview_push(self._publication(target, format, splits), target)
+
+    def _publication(self, target: HubTarget, format_name: str | None, splits: Any) -> Publication:
+        from datafast.datasets.dividing import splitting
+        from datafast.export.hub import Publication
+        from datafast.export.publish import card_of
+
+        asked = splitting(**splits)
+        return Publication(
+            rows=lambda: self._by_split(asked),
+            row_model=self.written_model,
+            format=format_name,
+            card=lambda: card_of(self.paths, title=target.repo_id.rpartition("/")[2], **self.about()._asdict()),
+        )
+
+    @contextmanager
+    def _by_split(self, asked: Splitting) -> Iterator[SplitRows]:
+        from datafast.export.splits.rows import SplitRows
+
+        if self.is_output:
+            yield SplitRows.of(self.paths.rows, asked, self.written_model)
+            return
+        with TemporaryDirectory(prefix="datafast-push-") as folder:
+            rows = self.rows_to_export()
+            yield SplitRows.copied(rows, Path(folder), asked, self.written_model, origin=self.paths.rows)
