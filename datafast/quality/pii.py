@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - words in many languages
 """Drops rows with data of persons, or masks it: addresses for mail, numbers of phones, cards and accounts, keys.
 
 quality:
@@ -7,15 +8,15 @@ quality:
   - {stage: pii, engine: presidio, model: models/en_core_web_sm, kinds: [person, email, phone]}
 
 Found by patterns, with the checksums of cards (Luhn, ISO/IEC 7812-1) and bank accounts (modulo 97, ISO 13616), or by Presidio, which also
-finds names where it has a model. Limits: postal addresses are not looked for, and Presidio knows no keys, so those are found by patterns
-in any case. For patterns, what is reserved for examples is no person's: domains of RFC 2606 and RFC 6761, addresses of RFC 5737,
+finds names where it has a model. Numbers that states give to persons count where their check digits are right. Limits: postal addresses
+are not looked for; numbers of persons, wallets and keys are found by patterns in any case. For patterns, what is reserved for examples is no person's: domains of RFC 2606 and RFC 6761, addresses of RFC 5737,
 numbers with 555-01.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,6 +24,8 @@ from pydantic import BaseModel, Field, PrivateAttr, ValidationInfo, model_valida
 
 from datafast._util.config_model import Accepts, UserPath, default_of
 from datafast.quality.base import KEEP, TextStage, Verdict, change, drop, with_texts
+from datafast.quality.national_ids import national_ids, wallets
+from datafast.quality.secret_keys import secret_keys
 
 if TYPE_CHECKING:
     from datafast.plan.items import WorkItem
@@ -30,8 +33,12 @@ if TYPE_CHECKING:
 
 __all__ = ["PiiKind", "PiiStage"]
 
-PiiKind = Literal["email", "phone", "card", "iban", "us_ssn", "ip", "key", "person", "location"]
+PiiKind = Literal[
+    "email", "phone", "card", "iban", "us_ssn", "national_id", "ip", "wallet", "key", "person", "location"
+]
 
+_PATTERN_KINDS: tuple[PiiKind, ...] = ("email", "phone", "card", "iban", "us_ssn", "national_id", "ip", "wallet", "key")
+_BY_PATTERNS: tuple[PiiKind, ...] = ("national_id", "wallet", "key")  # whatever the engine
 _LEAST_SCORE = 0.4
 
 _EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@((?:[a-z0-9-]{1,63}\.)+[a-z]{2,24})\b", re.IGNORECASE)
@@ -43,39 +50,37 @@ _SPELLED = re.compile(
 _EXAMPLE = re.compile(r"(?:^|\.)(?:example\.(?:com|org|net)|example|test|invalid|localhost|local)$", re.IGNORECASE)
 _PHONE = re.compile(
     r"(?<![\w.,/-])(?<!\d )(?:\+\d{1,3}[ .-]?(?:\(0?\d{1,4}\)[ .-]?)?\d(?:[ .-]?\d){6,11}"
-    r"|00\d{1,3}[ .-]?\d(?:[ .-]?\d){6,11}|\(0\d{1,4}\) ?\d{3,4}(?:[ -]?\d{2,4}){1,2}"
-    r"|\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}|0\d{1,4}(?: ?/ ?|[ -])\d{3,4}[ -]?\d{2,5}(?:[ -]?\d{2,4})?|0\d(?:[ .]\d\d){4})(?![\w/-]|[.,]\d)"
+    r"|00\d{1,3}[ .-]?\d(?:[ .-]?\d){6,11}|\(0\d{1,4}\) ?\d{3,4}(?:[ -]?\d{2,4}){1,2}|\([1-9]\d\) ?9?\d{4}-\d{4}|[1-9]\d 9\d{4}-\d{4}"
+    r"|\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}|0\d{1,4}(?: ?/ ?|[ -])\d{3,4}[ -]?\d{2,5}(?:[ -]?\d{2,4})?|0\d(?:[ .]\d\d){4}|0\d{2,4} ?/ ?\d\d(?: ?\d\d){2,4}"
+    r"|[679]\d\d(?: \d\d){3}|1[3-9]\d[ -]\d{4}[ -]\d{4}|8[ -]?\(?[3-9]\d\d\)?[ -]?\d{3}-\d\d-\d\d|[6-9]\d{4} \d{5})(?![\w/-]|[.,]\d)"
 )
-# Whatever its form, a number that is called one of a phone.
+# A number that is called one of a phone, whatever its form, or at which somebody is to be called, in a form that phones have.
 _CALLED = re.compile(
-    r"(?:\b(?:tel|phone|telephone|telefon\w*|téléphone|teléfono|mobile|handy|cell|cellulare|móvil|portable|whatsapp"
-    r"|fax|call me (?:on|at)|тел\w*)\b|电话|電話)"
-    r"[^\w+(\n]{0,4}(?:(?:is|ist|number|nr|no|est|es|at|on)\b\W{1,2}){0,3}(?P<number>[+(]?\d(?:[ ./()-]{0,2}\d){6,13})(?![\w])",
+    r"(?:\b(?:(?P<named>tel|phone|telephone|telefon\w*|téléphone|teléfono|mobile|handy|cell|cellulare|móvil|portable|whatsapp|celular|telemóvel|gsm|fax|call me|тел\w*)"
+    r"|call|dial|ring|reach|phoned|rufe?n?|ruft|anruf\w*|erreich\w*|wähl\w*|appel\w*|composez|joindre|joignable|répond|llam\w*|llám\w*|marque|marcar|marca|marcando|atiend\w*|contact\w*|chiam\w*|rispond\w*"
+    r"|ligue|ligar|ligando|liga|disque|atend\w*|bel|bellen|bereik\w*|zadzwoń|dzwoń\w*|позвон\w*|звонит\w*|arayın|numéro|número|numero|number|nummer)\b|(?P<cjk>电话|電話|手机|手機|拨打|致电|携帯|연락처|전화))"
+    r"(?P<between>[^\d+(\n]{0,40}?)(?<![\d.,/-])(?P<number>[+(]?\d(?:[ ./()-]{0,3}\d){6,13})(?![\w/-]|[.,:]\d| ?[€$£¥%])",
     re.IGNORECASE,
 )
+_LINK = re.compile(r"(?:\W|\b(?:is|ist|number|nr|no|est|es|at|on|el|le|la|é|en|al|the|my|mein|a)\b)*", re.IGNORECASE)
+_SHAPE = re.compile(
+    r"[+(0]|\d{3} \d{3} \d{3}\Z|\d{3} \d\d \d\d \d\d\Z|\d\d \d{4}[ -]\d{4}\Z|[6-9]\d{8,9}\Z|1[3-9]\d{9}\Z|\d{3}[ -]\d{3}[ -]\d\d[ -]?\d\d\Z|8[ -]?\(?9"
+)
+_DATE = re.compile(
+    r"\d{1,2}[./-]\d{1,2}[./-]\d{2,4}|(?:19|20)\d\d[./-]\d{1,2}[./-]\d{1,2}|(?:19|20)\d\d ?- ?(?:19|20)\d\d"
+)
+_CARD_RUN = re.compile(r"\d[\d -]{12,}")
 _CARD = re.compile(r"(?<![\d.,])\d(?:[ -]?\d){12,18}(?![\d.,]\d|\d)")
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?\b")
-# Most texts have nothing of the sort, and need not be searched for each.
-_NUMBERS = re.compile(r"\d[\d .()/-]{5}|[A-Z]{2}\d\d ?[A-Z]")
-_OF_PHONES = (
-    "tel", "phone", "mobil", "handy", "cell", "móvil", "portable", "whatsapp", "fax", "call me", "télé", "telé", "тел", "电话", "電話"
-)  # fmt: skip
-_OF_KEYS = ("sk-", "AKIA", "_", "glpat-", "pypi-", "AIza", "SG.", "xox", "eyJ", "ya29", "PRIVATE KEY")
+_RUN = re.compile(r"[+(]?\d[\d .()/-]{6,}")
+_BEFORE = 60  # letters, in which a number is called one of a phone
+_LONG = re.compile(r"\d(?:[ ./()-]{0,3}\d){6}")
 _SSN = re.compile(r"(?<![\d-])(?!000|666|9)\d{3}-(?!00)\d\d-(?!0000)\d{4}(?![\d-])")
 _IP = re.compile(r"(?<![\d.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\d.]*\d)")
 _NO_HOST = re.compile(
     r"(?:0|127|255)\.|192\.0\.2\.|198\.51\.100\.|203\.0\.113\.|10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\."
 )
-_KEY = re.compile(
-    r"\b(?:sk-[A-Za-z0-9_-]{20,}|AKIA[A-Z0-9]{16}|gh[pousr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{30,}|glpat-[A-Za-z0-9_-]{20,}"
-    r"|[srp]k_(?:live|test)_[A-Za-z0-9]{16,}|hf_[A-Za-z0-9]{30,}|npm_[A-Za-z0-9]{30,}|pypi-[A-Za-z0-9_-]{40,}|AIza[A-Za-z0-9_-]{30,}"
-    r"|SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}|xox[abprs]-[A-Za-z0-9-]{10,}|ya29\.[A-Za-z0-9_-]{20,}|eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,})"
-    r"|-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----"
-)
-
-
-# What follows the first line of a private key.
-_KEY_BODY = re.compile(r"(?:(?s:.){0,20000}?-----END (?:[A-Z]+ )?PRIVATE KEY-----|(?:\s*[A-Za-z0-9+/=]{16,})*)")
+_SHORT = 15  # letters of words that hold no key
 _MASKINGS = 5  # a mask may put in a new light what stands beside it
 
 Span = tuple[int, int]
@@ -87,7 +92,7 @@ class PiiStage(TextStage):
     stage: Literal["pii"] = "pii"
     """Drops rows with data of persons, or masks it."""
 
-    kinds: list[PiiKind] = Field(default=["email", "phone", "card", "iban", "us_ssn", "ip", "key"], min_length=1)
+    kinds: list[PiiKind] = Field(default=[*_PATTERN_KINDS], min_length=1)
     """What is looked for. person and location, which are names, need the engine presidio and a model."""
     engine: Literal["patterns", "presidio"] = "patterns"
     """What finds it: patterns, or Presidio, which needs the extra `pii`."""
@@ -96,8 +101,8 @@ class PiiStage(TextStage):
     min_score: float = Field(default=_LEAST_SCORE, ge=0, le=1)
     """For presidio: how sure it has to be."""
     action: Literal["drop", "mask"] = "drop"
-    """Whether such rows are dropped, or what is found is masked by `<EMAIL>`, `<PHONE>`, `<CARD>`, `<IBAN>`, `<SSN>`, `<IP>`, `<KEY>`,
-    `<PERSON>` or `<LOCATION>`."""
+    """Whether such rows are dropped, or what is found is masked by `<EMAIL>`, `<PHONE>`, `<CARD>`, `<IBAN>`, `<SSN>`, `<ID>`, `<IP>`,
+    `<WALLET>`, `<KEY>`, `<PERSON>` or `<LOCATION>`."""
 
     _folder: Path | None = PrivateAttr(default=None)
     _presidio: Presidio | None = PrivateAttr(default=None)
@@ -134,13 +139,16 @@ class PiiStage(TextStage):
     def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
         if self.engine == "presidio":
             return self._by_presidio(row)
-        texts = self.texts(row)
-        with_numbers = [text for text in texts if _NUMBERS.search(text)]
-        for kind in self.kinds:
-            finds = _FINDERS[kind]
-            if any(next(finds(text), None) for text in (with_numbers if kind in _OF_NUMBERS else texts)):
+        kinds = frozenset(kind for text in self.texts(row) for kind in self._found_in(text))
+        for kind in self.kinds if kinds else ():
+            if kind in kinds:
                 return drop(_NAMES[kind]) if self.action == "drop" else self._masking(row)
         return KEEP
+
+    def _found_in(self, text: str) -> Iterator[PiiKind]:
+        for kind in _possible(text, self.kinds):
+            if next(_FINDERS[kind](text), None):
+                yield kind
 
     def _masking(self, row: BaseModel) -> Verdict:
         left: set[str] = set()
@@ -160,8 +168,9 @@ class PiiStage(TextStage):
         if self.action == "mask":
             return change(with_texts(row, self._masked_by_presidio, self.field))
         texts = self.texts(row)
-        if "key" in self.kinds and any(next(_keys(text), None) for text in texts):
-            return drop(_NAMES["key"])
+        for sure in _BY_PATTERNS:
+            if sure in self.kinds and any(next(_FINDERS[sure](text), None) for text in texts):
+                return drop(_NAMES[sure])
         found = [one for text in texts if (one := self.presidio.found(text, self.min_score)) is not None]
         if not found:
             return KEEP
@@ -169,8 +178,7 @@ class PiiStage(TextStage):
         return drop(_NAMES[kind], round(score, 3))
 
     def _masked_by_presidio(self, text: str) -> str:
-        if "key" in self.kinds:
-            text, _ = _masked(text, ["key"])
+        text, _ = _masked(text, [kind for kind in _BY_PATTERNS if kind in self.kinds])
         return _with_masks(text, self.presidio.spans(text, self.min_score))
 
     @property
@@ -200,9 +208,7 @@ def _masked(text: str, kinds: Collection[str]) -> tuple[str, set[str]]:
     """A text with masks, and what was found. What says most is looked for first: a number of an account may look like one of a phone."""
     found: set[str] = set()
     for kind in _MASKS:
-        if kind not in kinds or kind not in _FINDERS or (kind in _OF_NUMBERS and not _NUMBERS.search(text)):
-            continue
-        if spans := list(_FINDERS[kind](text)):
+        if kind in kinds and kind in _FINDERS and (spans := list(_FINDERS[kind](text))):
             text = _with_masks(text, ((start, end, kind) for start, end in spans))
             found.add(kind)
     return text, found
@@ -216,15 +222,52 @@ def _emails(text: str) -> Iterator[Span]:
 
 
 def _phones(text: str) -> Iterator[Span]:
-    found = [(each[0], each.span()) for each in _PHONE.finditer(text)]
-    lowered = text.lower()
-    if any(sign in lowered for sign in _OF_PHONES):
-        found += [(each["number"], each.span("number")) for each in _CALLED.finditer(text)]
-    return (span for number, span in found if "555-01" not in number.replace(" ", "-").replace(".", "-"))
+    end = 0
+    for run in _RUN.finditer(text):
+        until = run.end() + 3
+        found = [(each[0], each.span()) for each in _PHONE.finditer(text, max(end, run.start()), until)]
+        if not found and _LONG.search(run[0]):
+            named = _CALLED.finditer(text, max(end, run.start() - _BEFORE), until)
+            found = [(each["number"], each.span("number")) for each in named if _is_called(each)]
+        yield from (span for number, span in found if "555-01" not in number.replace(" ", "-").replace(".", "-"))
+        end = run.end()
+
+
+def _possible(text: str, kinds: Collection[PiiKind]) -> Iterator[PiiKind]:
+    """The kinds that a text may have, by its signs."""
+    has_number = _LONG.search(text) is not None
+    has_key: bool | None = None
+    for kind in kinds:
+        if kind in ("phone", "card"):
+            possible = has_number
+        elif kind == "national_id":
+            possible = has_number or _CODE.search(text) is not None
+        elif kind in ("wallet", "key"):
+            has_key = possible = _has_long_words(text) if has_key is None else has_key
+        else:
+            possible = kind not in _SIGNS or bool(_SIGNS[kind](text))
+        if possible:
+            yield kind
+
+
+def _has_long_words(text: str) -> bool:
+    """Whether a text has words like those of keys: long, and not of letters alone."""
+    long = [word for word in text.split() if len(word) > _SHORT]
+    return any(any(sign in word for sign in "-_0123456789") for word in long) or "PRIVATE KEY" in text
+
+
+def _is_called(found: re.Match[str]) -> bool:
+    number = found["number"]
+    if _DATE.match(number):
+        return False
+    named = (found["named"] or found["cjk"]) and _LINK.fullmatch(found["between"])
+    return bool(named or _SHAPE.match(number))
 
 
 def _cards(text: str) -> Iterator[Span]:
-    return (found.span() for found in _CARD.finditer(text) if _is_luhn(re.sub(r"\D", "", found[0])))
+    for run in _CARD_RUN.finditer(text):
+        found = _CARD.finditer(text, run.start(), run.end() + 2)
+        yield from (each.span() for each in found if _is_luhn(re.sub(r"\D", "", each[0])))
 
 
 def _is_luhn(digits: str) -> bool:
@@ -255,20 +298,16 @@ def _ips(text: str) -> Iterator[Span]:
     return (found.span() for found in _IP.finditer(text) if not _NO_HOST.match(found[0]) and len(found[0]) > 7)
 
 
-def _keys(text: str) -> Iterator[Span]:
-    for found in _KEY.finditer(text) if any(sign in text for sign in _OF_KEYS) else ():
-        body = _KEY_BODY.match(text, found.end()) if found[0].startswith("-----") else None
-        yield found.start(), body.end() if body else found.end()
-
-
 _FINDERS: dict[str, Callable[[str], Iterator[Span]]] = {
     "email": _emails,
     "phone": _phones,
     "card": _cards,
     "iban": _ibans,
     "us_ssn": _ssns,
+    "national_id": national_ids,
     "ip": _ips,
-    "key": _keys,
+    "wallet": wallets,
+    "key": secret_keys,
 }
 _MASKS: dict[str, str] = {
     "key": "<KEY>",
@@ -276,18 +315,28 @@ _MASKS: dict[str, str] = {
     "iban": "<IBAN>",
     "card": "<CARD>",
     "us_ssn": "<SSN>",
+    "national_id": "<ID>",
+    "wallet": "<WALLET>",
     "ip": "<IP>",
     "phone": "<PHONE>",
     "person": "<PERSON>",
     "location": "<LOCATION>",
 }
-_OF_NUMBERS = frozenset({"phone", "card", "iban", "us_ssn", "ip"})
+# Most texts have nothing of the sort, and need not be searched for each. These begin with what few letters match, so they are fast.
+_SIGNS: Mapping[str, Callable[[str], object]] = {
+    "us_ssn": re.compile(r"\d{3}-\d\d-\d").search,
+    "iban": re.compile(r"[A-Z]{2}\d\d ?[A-Z0-9]{4}").search,
+    "ip": re.compile(r"\d\.\d{1,3}\.\d{1,3}\.\d").search,
+}
+_CODE = re.compile(r"[A-Z]{2}(?: ?\d\d){3}|[A-Z]{6}\d\d")
 _NAMES: dict[str, str] = {
     "email": "an address for mail",
     "phone": "a phone number",
     "card": "the number of a card",
     "iban": "the number of a bank account",
     "us_ssn": "a social security number",
+    "national_id": "the number of a person",
+    "wallet": "the address of a wallet",
     "ip": "the address of a computer",
     "key": "a secret key",
     "person": "the name of a person",

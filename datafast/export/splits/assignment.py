@@ -6,7 +6,7 @@ of its own. No split is empty.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -97,13 +97,16 @@ def _exact(keys: RowKeys, splitting: Splitting, groups: Groups | None, order: Nu
     labels = of_group[groups.of_row].astype(np.uint8)
     found = np.bincount(labels, minlength=len(sizes))
     if (found != asked).any():
-        told = ", ".join(
-            f"{name} has {n:,} rows, not {size:,}"
-            for (name, size), n in zip(sizes.items(), found, strict=True)
-            if n != size
-        )
-        notes.append(f"Groups are not divided, so sizes are as near as they allow: {told}.")
+        notes.append(f"Groups are not divided, so sizes are as near as they allow: {_told(sizes, found)}.")
     return labels
+
+
+def _told(asked: Mapping[str, int], found: Numbers) -> str:
+    return "; ".join(
+        f"{name} has {rows:,} rows ({wanted:,} were asked for)"
+        for (name, wanted), rows in zip(asked.items(), found.tolist(), strict=True)
+        if rows != wanted
+    )
 
 
 def _strata(keys: RowKeys, asked: Numbers, notes: list[str]) -> tuple[Numbers, Numbers]:
@@ -170,20 +173,29 @@ def _joined_with(known: Labels, groups: Groups, by_group: Labels) -> Labels:
 def _assignment(labels: Labels, order: Numbers, splitting: Splitting, notes: list[str]) -> Assignment:
     in_order = labels[order]
     rows = {name: order[in_order == number] for number, name in enumerate(splitting.shares)}
-    for name, found in rows.items():
-        if not len(found):
-            raise ConfigError(  # only where each row or group is given out by its hash
-                f"stable: None of {len(labels):,} rows is in the split {name}, because a row's split depends on its hash alone. Generate "
-                "more, make its share larger, or leave out stable.",
-                key="stable",
-            )
+    if splitting.stable:
+        notes += _far(rows, len(labels), splitting)
     held_out = int((labels == NO_SPLIT).sum())
     if held_out:
-        notes.append(
-            f"{held_out:,} row{'s are' if held_out > 1 else ' is'} in no split, because {'they are' if held_out > 1 else 'it is'} in a "
-            "group with older rows of several splits."
-        )
+        are, they = ("rows are", "they are") if held_out > 1 else ("row is", "it is")
+        notes.append(f"{held_out:,} {are} in no split, because {they} in a group with older rows of several splits.")
     return Assignment(rows, held_out, notes)
+
+
+def _far(rows: Mapping[str, Numbers], num_rows: int, splitting: Splitting) -> Iterator[str]:
+    """What is to be told of sizes that nobody would call approximate. Raises ConfigError if a split is empty."""
+    sizes = {name: len(found) for name, found in rows.items()}
+    asked = {name: round(share * num_rows) for name, share in splitting.shares.items()}
+    if 0 in sizes.values():
+        empty = next(name for name, size in sizes.items() if not size)
+        raise ConfigError(
+            f"stable: None of {num_rows:,} rows is in the split {empty}, because a row's split depends on its hash alone. Generate more, "
+            "make its share larger, or leave out stable.",
+            key="stable",
+        )
+    if any(not asked[name] / 2 <= size <= asked[name] * 2 for name, size in sizes.items()):
+        told = _told(asked, np.array([*sizes.values()]))
+        yield f"Stable splits are far from their shares, by chance or because of large groups: {told}."
 
 
 def _array(column: array[int]) -> NDArray[np.uint64]:

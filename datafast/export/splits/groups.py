@@ -94,11 +94,12 @@ def filled(groups: Groups, order: Numbers, sizes: Sequence[int]) -> Numbers:
     split = np.full(len(groups), -1)
     *first, last = sorted(range(len(sizes)), key=lambda number: sizes[number])
     for left, number in zip(range(len(first), 0, -1), first, strict=True):
+        keys = mixed(groups.keys + np.uint64(number))  # so that what one split has left is not what the next one leaves
         free = order[split[order] < 0]
-        taken = _taken(free, rows[free], groups.keys[free], sizes[number])
+        taken = _taken(free, rows[free], keys[free], sizes[number])
         if len(free) - len(taken) < left:  # each of the others gets one of the largest groups
             free = free[np.argsort(rows[free], kind="stable")][:-left]
-            taken = _taken(free, rows[free], groups.keys[free], sizes[number])
+            taken = _taken(free, rows[free], keys[free], sizes[number])
         split[taken] = number
     split[split < 0] = last
     return split
@@ -110,7 +111,7 @@ def _taken(groups: Numbers, rows: Numbers, keys: Keys, target: int) -> Numbers:
     for size in np.unique(rows)[::-1].tolist():
         by_size[size] = np.flatnonzero(rows == size)
     counts = {size: len(found) for size, found in by_size.items()}
-    chance = {size: int(mixed(keys[found[:1]])[0]) / 2**64 for size, found in by_size.items()}
+    chance = {size: int(keys[found[0]]) / 2**64 for size, found in by_size.items()}
     take = _counts(counts, target, chance)
     taken: Numbers = groups[np.concatenate([found[: take[size]] for size, found in by_size.items()])]
     return taken

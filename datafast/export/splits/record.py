@@ -7,15 +7,14 @@ rows once it has joined with another one. It has 9 bytes for each row, also for 
 from __future__ import annotations
 
 import json
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datafast._util.atomic_write import whole_file
-from datafast._util.digest import digest
+from datafast._util.atomic_write import write_whole
+from datafast._util.digest import digest, hashed
 from datafast.errors import ConfigError, OutputWriteError
 
 if TYPE_CHECKING:
@@ -24,7 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["NO_SPLIT", "SplitRecord"]
 
 NO_SPLIT = 255
-_VERSION = 1
+_MAGIC = b"splits 1\n"
+_DIGEST = 16
 
 
 class SplitRecord:
@@ -44,9 +44,8 @@ class SplitRecord:
     @classmethod
     def beside(cls, source: Path, splitting: Splitting) -> SplitRecord:
         """That of the rows of a file, for splits that are made in this way. Others have others."""
-        names = ("train_size", "validation_size", "seed", "group")
-        settings = json.dumps([_VERSION, *(getattr(splitting, name) for name in names)])
-        return cls(source.with_name(f"{source.name}.splits-{digest(settings).hex()[:8]}"))
+        settings = [splitting.train_size, splitting.validation_size, splitting.seed, sorted(splitting.group)]
+        return cls(source.with_name(f"{source.name}.splits-{digest(_MAGIC, json.dumps(settings)).hex()[:8]}"))
 
     def splits_of(self, hashes: NDArray[np.uint64]) -> NDArray[np.uint8]:
         """The split of each row by number; NO_SPLIT where it is not known."""
@@ -69,8 +68,8 @@ class SplitRecord:
             OutputWriteError: it cannot be written.
         """
         try:
-            with whole_file(self._path) as part, part.open("wb") as file:
-                np.savez(file, hashes=self._hashes, splits=self._splits)
+            data = _MAGIC + self._hashes.astype("<u8").tobytes() + self._splits.tobytes()
+            write_whole(self._path, data + hashed(data))
         except OSError as error:
             raise OutputWriteError(
                 f"Cannot write {self._path}: {error.strerror or error}. It says which rows are in which split, so that none moves when "
@@ -79,16 +78,20 @@ class SplitRecord:
 
 
 def _read(path: Path) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
-    if not path.exists():
-        return np.zeros(0, np.uint64), np.zeros(0, np.uint8)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            hashes, splits = file["hashes"], file["splits"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise _damaged(path) from error
-    if hashes.dtype != np.uint64 or splits.dtype != np.uint8 or hashes.shape != splits.shape or hashes.ndim != 1:
+        whole = path.read_bytes()
+    except FileNotFoundError:
+        return np.zeros(0, np.uint64), np.zeros(0, np.uint8)
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be read: {error.strerror or error}. It says which rows are in which split."
+        ) from error
+    data = whole[:-_DIGEST]
+    if not data.startswith(_MAGIC) or hashed(data) != whole[-_DIGEST:]:
         raise _damaged(path)
-    return hashes, splits
+    count = (len(data) - len(_MAGIC)) // 9
+    hashes = np.frombuffer(data, "<u8", count, len(_MAGIC)).astype(np.uint64)
+    return hashes, np.frombuffer(data, np.uint8, count, len(_MAGIC) + 8 * count)
 
 
 def _damaged(path: Path) -> ConfigError:

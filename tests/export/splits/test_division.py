@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
+from decimal import Decimal
+from hashlib import blake2b
 from itertools import combinations, pairwise
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -147,6 +150,18 @@ def chains(rows: Iterable[Mapping[str, Any]], about: Collection[str]) -> list[in
     return group
 
 
+@given(rows=st.integers(2, 40), seed=st.integers(-3, 2**40), share=st.sampled_from([0.5, 0.8, 0.29]))
+def test_plain_splits_are_those_of_earlier_versions(rows: int, seed: int, share: float) -> None:
+    table = rows_of({} for _ in range(rows))
+    uuids, _ = divided(table, Splitting(share, seed=seed))
+    ranked = sorted(
+        (f"u{number}" for number in range(rows)),
+        key=lambda uuid: blake2b(f"{seed}\n{uuid}".encode(), digest_size=8).digest(),
+    )
+    train = max(1, int(Decimal(str(share)) * rows))
+    assert uuids == {"train": ranked[:train], "test": ranked[train:]}
+
+
 def test_near_duplicates_are_in_one_split() -> None:
     table = rows_of({"text": f"text {number % 12}"} for number in range(60))
     uuids, found = divided(table, Splitting(0.75, group="near_duplicates", find_groups=chains))
@@ -213,6 +228,33 @@ def test_stable_shares_are_about_what_was_asked_for() -> None:
     sizes = divided(table, Splitting(0.8, 0.1, stable=True))[1].assignment.sizes
     assert 3100 < sizes["train"] < 3300
     assert 330 < sizes["validation"] < 470
+
+
+def test_stable_sizes_that_are_far_from_their_shares_are_told() -> None:
+    table = rows_of({"topic": 0 if number < 90 else number} for number in range(100))
+    splits = [divided(table, Splitting(0.5, seed=seed, group="topic", stable=True))[1].assignment for seed in range(6)]
+    assert {len(found.notes) for found in splits if min(found.sizes.values()) < 25} == {1}
+    assert splits[0].notes[0].startswith("Stable splits are far from their shares, by chance or because of large")
+
+
+def test_sizes_that_groups_do_not_allow_are_told() -> None:
+    table = rows_of({"topic": number // 7} for number in range(21))
+    _, found = divided(table, Splitting(0.8, group="topic"))
+    assert found.assignment.notes == [
+        "Groups are not divided, so sizes are as near as they allow: train has 14 rows (16 were asked for); test has 7 rows (5 were "
+        "asked for)."
+    ]
+
+
+def test_what_one_split_leaves_is_like_what_it_takes() -> None:
+    table = rows_of({"topic": size} for size in range(1, 80) for _ in range(size))
+    means = []
+    for seed in range(20):
+        uuids, _ = divided(table, Splitting(0.6, 0.2, seed=seed, group="topic"))
+        topic_of = {row["uuid"]: row["topic"] for row in table}
+        means.append([fmean({topic_of[uuid] for uuid in members}) for members in uuids.values()])
+    for of_split in zip(*means, strict=True):
+        assert 34 < fmean(of_split) < 46
 
 
 def test_a_larger_stable_share_takes_rows_and_gives_none_away() -> None:
