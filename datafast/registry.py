@@ -125,6 +125,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "batches": "datafast.cli.commands.batches:command",
         "failures": "datafast.cli.commands.failures:command",
         "dropped": "datafast.cli.commands.dropped:command",
+        "explain": "datafast.cli.commands.explain:command",
         "replay": "datafast.cli.commands.replay:command",
         "filter": "datafast.cli.commands.filter:command",
         "export": "datafast.cli.commands.export:command",

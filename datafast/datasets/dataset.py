@@ -49,6 +49,7 @@ from datafast.store.rows import RowSequence
 from datafast.types import FailedItem, RunReport
 
 if TYPE_CHECKING:
+    from datafast.datasets.explaining import Explained
     from datafast.datasets.replaying import Replayed
     from datafast.engine.options import RunOptions
     from datafast.executors.base import Executor
@@ -343,6 +344,21 @@ class Dataset(Publishing, Generic[ConfigT, RowT]):
         from datafast.store.manifest import read_manifest
 
         return read_manifest(self.paths.manifest)
+
+    def explain(self, uuid: str = "", *, line: int | None = None) -> Explained:
+        """Everything that is recorded of one row: what it is about, what was asked and answered, cost, what stages have said and changed.
+
+        Args:
+            uuid: of a row in the file, or of one that was dropped or has failed; its beginning is enough if no other begins so.
+            line: the number of its line in the file instead.
+
+        Raises:
+            ConfigError: there is no such row, or several.
+            OutputError: there is no ledger, or it cannot be read.
+        """
+        from datafast.datasets.explaining import explain
+
+        return explain(self.paths, uuid, self, line=line)
 
     def replay(self, path: str | Path, *, force: bool = False, allow_commands: bool = False) -> Replayed:
         """Rebuilds the rows of the output file from recorded replies in another file, without any call, and compares them with its hash.
