@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
@@ -272,6 +273,16 @@ def test_rows_without_a_uuid_are_known_by_their_lines(tmp_path: Path, uuid: dict
         texts.append([line.row["text"] for line in found.lines("train")])
     assert texts[0] == texts[1]
     assert 8 < len(texts[0]) < 32
+
+
+@pytest.mark.parametrize("field", ["topic", "metadata.topic", "metadata.about.0", "about.x.y", "text.topic"])
+def test_metadata_is_read_as_an_object_or_as_json_text(field: str) -> None:
+    made = [{"topic": f"t{n % 5}", "about.0": n % 5, "about": {"x": {"y": [n % 5]}, "0": n % 5}} for n in range(40)]
+    plain = rows_of({"metadata": metadata, "text": metadata} for metadata in made)
+    as_text = rows_of({"metadata": json.dumps(metadata), "text": json.dumps(metadata)} for metadata in made)
+    splitting = Splitting(0.8, group=field)
+    assert divided(plain, splitting)[0] == divided(as_text, splitting)[0]
+    assert divided(plain, splitting)[1].assignment.sizes == {"train": 32, "test": 8}
 
 
 def test_a_stratum_with_fewer_rows_than_splits_is_told() -> None:
