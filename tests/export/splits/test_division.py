@@ -209,9 +209,21 @@ def test_rows_of_a_document_and_near_duplicates_of_them_stay_together() -> None:
 
 def test_rows_without_a_value_stand_alone() -> None:
     table = rows_of({"source_key": "k" if number < 10 else None} for number in range(40))
-    uuids, found = divided(table, Splitting(0.75, group="source_key"))
-    assert found.assignment.sizes == {"train": 30, "test": 10}
+    uuids, found = divided(table, Splitting(0.5, group="source_key"))
+    assert found.assignment.sizes == {"train": 20, "test": 20}
     assert len({where(uuids)[f"u{number}"] for number in range(10)}) == 1
+
+
+def test_each_split_gets_a_group_where_there_are_few() -> None:
+    table = rows_of({"topic": topic} for topic in [0, 1, *[2] * 9])
+    found = divided(table, Splitting(0.6, 0.2, group="topic"))[1].assignment
+    assert found.sizes == {"train": 9, "validation": 1, "test": 1}
+
+
+def test_stable_shares_of_clusters_are_about_what_was_asked_for() -> None:
+    table = rows_of({"text": f"text {number // 5}"} for number in range(500))
+    splitting = Splitting(0.5, group="near_duplicates", stable=True, find_groups=chains)
+    assert 150 < divided(table, splitting)[1].assignment.sizes["train"] < 350
 
 
 def test_large_and_small_groups_are_in_every_split() -> None:
