@@ -14,6 +14,7 @@ import random
 import shutil
 import subprocess
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,7 +24,7 @@ import pytest
 from pydantic import BaseModel
 
 from datafast.datasets import ClassificationDataset, ConversationDataset, GenericPipelineDataset
-from datafast.errors import RunStopped
+from datafast.errors import DatafastWarning, RunStopped
 from datafast.llms.simulated.provider import SimulatedProvider
 from datafast.plan.items import WorkItem
 from datafast.quality.base import KEEP, Stage, Verdict, Walk, WalkStage, change, drop
@@ -70,6 +71,8 @@ KINDS = [
     "changed",
     "replaced",
     "recompared",
+    "filled",
+    "judged",
     "classification",
     "preference",
     "columns",
@@ -184,15 +187,8 @@ def run(kind: str, folder: Path, provider: SimulatedProvider, *, first: bool = F
             regenerate=2 if kind in ("replaced", "recompared") else 0,
             run=RUN,
         ).generate([provider])
-    if kind == "returned":
-        stages = stages_of(kind, first)
-        settings = {**RUN, "removed": "keep", "ordered": True}
-        dataset = raw(folder, topics=6, num_samples_per_prompt=3, quality=stages, run=settings)
-        dataset.generate([provider])
-        if first:
-            other = [{"stage": "length", "max_characters": 290}]
-            raw(folder, topics=3, num_samples_per_prompt=3, quality=other, run=settings).generate([provider])
-        return dataset
+    if kind in ("returned", "filled", "judged"):
+        return run_with_stage(kind, folder, provider, first=first)
     if kind == "retry":
         dataset = raw(folder, topics=2, num_samples_per_prompt=2, run=RUN)
         return dataset.generate([provider], retry_failed=not first)
@@ -203,9 +199,44 @@ def run(kind: str, folder: Path, provider: SimulatedProvider, *, first: bool = F
     return raw(folder, topics=names, run={**RUN, **settings}).generate([provider])
 
 
+def run_with_stage(kind: str, folder: Path, provider: Any, *, first: bool) -> Any:
+    if kind == "returned":
+        stages = stages_of(kind, first)
+        settings = {**RUN, "removed": "keep", "ordered": True}
+        dataset = raw(folder, topics=6, num_samples_per_prompt=3, quality=stages, run=settings)
+        dataset.generate([provider])
+        if first:
+            other = [{"stage": "length", "max_characters": 290}]
+            raw(folder, topics=3, num_samples_per_prompt=3, quality=other, run=settings).generate([provider])
+        return dataset
+    if kind == "filled":  # the texts of some prompts are dropped, and those of their further draws are not
+        keeps = {"stage": "keep_if", "expression": "uuid[0] in '02468abc'"}
+        dataset = raw(folder, topics=6, quality=[keeps], run=RUN)
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", DatafastWarning
+            )  # that nothing is missing: it is noted, and under way already
+            return dataset.generate([provider], fill=not first)
+    judge = CountingProvider("judge", log=provider.log, latency_s=0.001)
+    stages = [] if first else [{"stage": "judge", "providers": [judge], "keep_if": "score >= 3"}]
+    dataset = raw(folder, topics=1, num_samples_per_prompt=3, quality=stages, regenerate=1, run=RUN)
+    return dataset.generate([provider])
+
+
 def before(kind: str, folder: Path, log: Path) -> None:
     """What has to be there before the run that dies."""
-    if kind in ("moved", "decided", "compared", "returned", "changed", "replaced", "recompared", "retry"):
+    if kind in (
+        "moved",
+        "decided",
+        "compared",
+        "returned",
+        "changed",
+        "replaced",
+        "recompared",
+        "filled",
+        "judged",
+        "retry",
+    ):
         run(kind, folder, CountingProvider("m", log=log, reply=one_of_two if kind == "retry" else None), first=True)
 
 

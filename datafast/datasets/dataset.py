@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
@@ -17,9 +17,9 @@ from datafast._util.plugins import blaming
 from datafast._util.user_path import user_path
 from datafast.datasets.config import DatasetConfig, Metadata, PromptDatasetConfig
 from datafast.datasets.exporting import Order
-from datafast.datasets.inputs import origins, sources_of
-from datafast.datasets.pairing import NAMES, given, paired
-from datafast.datasets.publishing import About, Publishing
+from datafast.datasets.inputs import origins
+from datafast.datasets.pairing import given, paired
+from datafast.datasets.publishing import Publishing
 from datafast.datasets.row import with_reasoning
 from datafast.datasets.targets import targets_of
 from datafast.engine.filling import fills_in
@@ -49,9 +49,11 @@ from datafast.store.rows import RowSequence
 from datafast.types import FailedItem, RunReport
 
 if TYPE_CHECKING:
+    from datafast.datasets.explaining import Explained
     from datafast.datasets.replaying import Replayed
     from datafast.engine.options import RunOptions
     from datafast.executors.base import Executor
+    from datafast.export.card_info import CardInfo
     from datafast.llms.provider import LLMProvider
     from datafast.personas.supply import PersonaSupply
     from datafast.statistics import Statistics
@@ -344,6 +346,21 @@ class Dataset(Publishing, Generic[ConfigT, RowT]):
 
         return read_manifest(self.paths.manifest)
 
+    def explain(self, uuid: str = "", *, line: int | None = None) -> Explained:
+        """Everything that is recorded of one row: what it is about, what was asked and answered, cost, what stages have said and changed.
+
+        Args:
+            uuid: of a row in the file, or of one that was dropped or has failed; its beginning is enough if no other begins so.
+            line: the number of its line in the file instead.
+
+        Raises:
+            ConfigError: there is no such row, or several.
+            OutputError: there is no ledger, or it cannot be read.
+        """
+        from datafast.datasets.explaining import explain
+
+        return explain(self.paths, uuid, self, line=line)
+
     def replay(self, path: str | Path, *, force: bool = False, allow_commands: bool = False) -> Replayed:
         """Rebuilds the rows of the output file from recorded replies in another file, without any call, and compares them with its hash.
 
@@ -453,24 +470,10 @@ class Dataset(Publishing, Generic[ConfigT, RowT]):
 
         print_rows(self.paths, row_model=self.written_model, random=random, num_rows=num_rows)
 
-    def about(self) -> About:
-        config = self.config
-        listed = [name for name in NAMES if isinstance(getattr(config, name, None), list)]
-        inputs = list(dict.fromkeys([*config.input_fields, *listed, *sources_of(config)]))
-        hidden = {"output_file", "run", "languages", "reasoning", *inputs}
-        settings = config.model_dump(mode="json", exclude=hidden, exclude_none=True)
-        languages = dict(config.languages) if isinstance(config, PromptDatasetConfig) else {}
-        return About(self.kind, languages, {**settings, **_sizes(config, inputs)})
+    def card_info(self, title: str = "") -> CardInfo:
+        from datafast.datasets.card.info import card_info
 
-
-def _sizes(config: DatasetConfig, inputs: Collection[str]) -> dict[str, str]:
-    """How much there is of each input."""
-    given = {name: getattr(config, name) for name in inputs}
-    return {
-        name: f"{len(value):,}"
-        for name, value in given.items()
-        if isinstance(value, Sized) and not isinstance(value, str)
-    }
+        return card_info(self.paths, self, title=title)
 
 
 def _supply_of(config: DatasetConfig) -> PersonaSupply | None:

@@ -125,7 +125,7 @@ def beside(manifest: Path) -> Path:
     return manifest.with_name(f"{rows.stem}.replayed{rows.suffix}")
 
 
-def dataset_in(paths: OutputPaths) -> Made:
+def dataset_in(paths: OutputPaths) -> Any:
     """The dataset that has made an output, by the config in its ledger, with its files where they are now.
 
     Raises:
@@ -143,7 +143,7 @@ def dataset_in(paths: OutputPaths) -> Made:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the run itself has given them
-            made: Made = dataset_class(dataset_class.config_model.model_validate(fields, context={"folder": made_in}))
+            return dataset_class(dataset_class.config_model.model_validate(fields, context={"folder": made_in}))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
@@ -151,7 +151,6 @@ def dataset_in(paths: OutputPaths) -> Made:
             f"The config of {paths.rows} cannot be loaded from its ledger: {place}: {first['msg'].removeprefix('Value error, ')} "
             f"Functions and data that only Python has are in no file: make the same dataset in Python and call its replay()."
         ) from None
-    return made
 
 
 def _refuse_other_sources(told: Mapping[str, Any], dataset: Made) -> None:

@@ -68,7 +68,7 @@ class Outcomes:
         """
         outcome: Outcome | None = Outcome({}, None)
         every = (1 << item.num_rows) - 1
-        only_replaces = bool(record.dropped) and record.begun & every == every
+        only_replaces = bool(record.dropped) and record.begun & every == every and not record.unasked_of(0)
         if not only_replaces:
             outcome = await self.best(item, record, share)
             if outcome is not None and outcome.lines and (self._job.row_stages or record.begun):

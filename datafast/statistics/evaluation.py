@@ -18,7 +18,6 @@ import orjson
 from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.notify import did_you_mean
 from datafast._util.user_path import user_path
-from datafast.amounts import counted
 from datafast.errors import ConfigError
 from datafast.html import paragraph, table
 from datafast.statistics.metrics import Metric, metric_of
@@ -159,7 +158,11 @@ def prediction_beside(reference: str, row_model: type[BaseModel], given: str | N
         ConfigError: there is no such field, or it is not clear which one is meant.
     """
     fields = row_model.model_fields
-    for name in (reference, given):
+    for place, name in (("reference", reference), ("prediction", given)):
+        if not isinstance(name, str) and (name is not None or place == "reference"):
+            raise ConfigError(
+                f"{place}: expected the name of a field, got {name!r:.60}. Rows have {', '.join(fields)}."
+            )
         if name is not None and name not in fields:
             raise ConfigError(f"Rows have no field {name!r}. {did_you_mean(name, fields)}")
     if given is not None:
@@ -170,9 +173,8 @@ def prediction_beside(reference: str, row_model: type[BaseModel], given: str | N
         if info.annotation is str and name != reference and name not in _ABOUT_ROWS and not name.endswith("model_id")
     ]
     if len(texts) != 1:
-        raise ConfigError(
-            f"prediction: Rows have {counted(len(texts), 'text')} beside {reference}. Say which one is compared: prediction=..."
-        )
+        found = f"several texts beside {reference}: {', '.join(texts)}" if texts else f"no text beside {reference}"
+        raise ConfigError(f"prediction: Rows have {found}. Say which field is compared: prediction=...")
     return texts[0]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import zlib
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,6 +27,8 @@ __all__ = ["NO_ITEM", "ReadRow", "Reading", "as_row"]
 NO_ITEM = 0  # items are numbered from 1
 _BUFFER = 1 << 20
 _TRIES = 5
+_MOST_BITS = 63
+_HALVES = re.compile("[\ud800-\udfff]")
 _LINES = frozenset({".jsonl", ".ndjson"})
 
 
@@ -136,7 +139,19 @@ def as_row(line: bytes) -> dict[str, Any] | None:
         row = orjson.loads(line)
     except orjson.JSONDecodeError:
         try:
-            row = json.loads(line)  # NaN, and halves of surrogate pairs
+            row = _as_others_read_it(json.loads(line))  # NaN, and halves of surrogate pairs
         except (ValueError, RecursionError):
             return None
     return row if isinstance(row, dict) else None
+
+
+def _as_others_read_it(value: Any) -> Any:
+    """A value that Python alone reads, as one that can be written again: half a surrogate pair is the sign for a letter that was lost, and
+    a number of more than 64 bits a float."""
+    if isinstance(value, str):
+        return _HALVES.sub("\N{REPLACEMENT CHARACTER}", value)
+    if isinstance(value, dict):
+        return {_as_others_read_it(name): _as_others_read_it(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_as_others_read_it(part) for part in value]
+    return float(str(value)) if type(value) is int and value.bit_length() > _MOST_BITS else value

@@ -39,6 +39,12 @@ class AppendTable:
         query = "SELECT * FROM appends WHERE item = ? ORDER BY id"
         return [append_from(row) for row in self._db.execute(query, (item_id,))]
 
+    def at(self, start: int) -> Append | None:
+        """The one that has this byte; None if there is none."""
+        query = "SELECT * FROM appends WHERE start <= :start AND start + size > :start LIMIT 1"
+        row = self._db.execute(query, {"start": start}).fetchone()
+        return None if row is None else append_from(row)
+
     def in_plan_order(self) -> Generator[Append, None, None]:
         """All appends by the item's position in the plan, those of an item together; those of removed items at the end."""
         query = f"SELECT appends.* FROM appends JOIN items ON items.id = appends.item ORDER BY {_PLACE}, appends.id"  # noqa: S608 - our own text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,20 @@ class CallTables:
             "SELECT key, generation, raw, provider, model_id, coalesce(format, ?) FROM calls WHERE item = ? ORDER BY id"
         )
         return [(row[0], Recorded(*row[1:])) for row in self._db.execute(query, (DEFAULT_FORMAT, item_id))]
+
+    def whole(self, item_ids: Sequence[int]) -> list[CallRow]:
+        """The recorded replies of some items with all that is known of them, oldest first."""
+        names = (
+            "id, item, key, generation, role, provider, model_id, sent_at, latency_s, attempts, raw, coalesce(format, ?), "
+            "input_tokens, output_tokens, cached_tokens, cost_usd"
+        )
+        query = f"SELECT {names} FROM calls WHERE item IN ({','.join('?' * len(item_ids))}) ORDER BY id"  # noqa: S608 - question marks
+        return [CallRow(*row) for row in self._db.execute(query, (DEFAULT_FORMAT, *item_ids))]
+
+    def providers_by_role(self) -> dict[str, str]:
+        """The provider of the first recorded reply in each role."""
+        query = "SELECT role, provider, min(id) FROM calls WHERE attempts > 0 GROUP BY role ORDER BY 3"
+        return {role: provider for role, provider, _ in self._db.execute(query)}
 
     def has_some_of(self, provider: str) -> bool:
         """Whether a reply of a provider is recorded."""

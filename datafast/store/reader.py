@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from array import array
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -19,7 +19,7 @@ from datafast.store.journal import read_journal
 from datafast.store.ledger import Ledger
 from datafast.store.migrations import FORMAT
 from datafast.store.records import FailureRow, ItemRecord, Recorded
-from datafast.store.row_values import call_values, item_values
+from datafast.store.row_values import call_values, item_values, unpack
 from datafast.store.unrecorded import Pricing, read_unrecorded
 
 __all__ = ["Bill", "LedgerReader", "PastCall"]
@@ -150,6 +150,17 @@ class LedgerReader(Ledger):
             for key, reply in self.calls.of(item_id):
                 found.setdefault(key, []).append(reply)
         return found
+
+    def ids_with_content(self, content: bytes) -> list[int]:
+        """The items that ask for this, those that have left the plan first: their replies may be used for it."""
+        query = "SELECT id FROM items WHERE content = ? ORDER BY state != 3, id"
+        return [item_id for (item_id,) in self._db.execute(query, (content,))]
+
+    def keys_with_rows(self) -> Iterator[tuple[int, bytes, int]]:
+        """All items: id, key, and the number behind that of their last row."""
+        query = "SELECT id, key, num_rows, slots, rows_written FROM items"
+        for item_id, key, num_rows, slots, count in self._db.execute(query):
+            yield item_id, key, max(num_rows, unpack(slots, count).bit_length())
 
     # -- after a crash
 

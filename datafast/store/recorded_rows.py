@@ -24,7 +24,7 @@ from datafast.store.row_values import numbers_of
 from datafast.store.rows import verify
 from datafast.store.verdicts import Deciding, Dropped, Key, PlaceIn, RecordedRow
 
-__all__ = ["Originals", "Shown", "lines_of", "recorded_rows"]
+__all__ = ["Originals", "Shown", "lines_of", "recorded_rows", "unaltered"]
 
 
 def recorded_rows(
@@ -35,7 +35,7 @@ def recorded_rows(
     with (rows if rows.is_file() else Path(os.devnull)).open("rb", buffering=0) as source:
 
         def lines(append: Append) -> dict[int, bytes]:
-            return (_unaltered(source, append) or {}) if lenient else lines_of(source, rows, append)
+            return (unaltered(source, append) or {}) if lenient else lines_of(source, rows, append)
 
         # The generations of a row are decided about together.
         by_item = deciding.walks or ledger.filtered.has_generations
@@ -138,14 +138,14 @@ class Shown:
 
 def lines_of(source: IO[bytes], rows: Path, append: Append) -> dict[int, bytes]:
     """The lines of an append by number of the row."""
-    lines = _unaltered(source, append)
+    lines = unaltered(source, append)
     if lines is None:
         verify(rows, [append])
     return lines or {}
 
 
-def _unaltered(source: IO[bytes], append: Append) -> dict[int, bytes] | None:
-    """The same; None if they are not as they were written."""
+def unaltered(source: IO[bytes], append: Append) -> dict[int, bytes] | None:
+    """The lines of an append by number of the row; None if they are not as they were written."""
     source.seek(append.start)
     data = source.read(append.size)
     if zlib.crc32(data) != append.crc:

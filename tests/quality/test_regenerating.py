@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from datafast.cli.main import cli
 from datafast.datasets import RawDataset
-from datafast.errors import DatafastWarning
+from datafast.errors import DatafastWarning, RunStopped
 from datafast.llms.base import Request
 from datafast.plan.items import WorkItem
 from datafast.quality.base import KEEP, Stage, Verdict, change, drop
@@ -356,7 +356,16 @@ def test_what_nobody_could_be_told_is_refused(fields: dict[str, Any], error: str
 # -- stages that ask models
 
 
-def judged(folder: Path, writer: Writer, times: int, *, rubric: str = "Is it good?", keep: str = "score >= 4") -> Any:
+def judged(
+    folder: Path,
+    writer: Writer,
+    times: int,
+    *,
+    rubric: str = "Is it good?",
+    keep: str = "score >= 4",
+    topics: int = TOPICS,
+    run: dict[str, Any] | None = None,
+) -> Any:
     def score(request: Request) -> str:
         found = request.messages[-1]["content"]
         letter = next(letter for letter in LETTERS if f" {letter}" in found.split("text ")[-1][:12])
@@ -364,7 +373,7 @@ def judged(folder: Path, writer: Writer, times: int, *, rubric: str = "Is it goo
 
     judge = CountingProvider("judge", log=folder / "judged", reply=score)
     stage = JudgeStage(providers=[judge], rubric=rubric, keep_if=keep)
-    fields: dict[str, Any] = {"topics": TOPICS, "num_samples_per_prompt": EACH}
+    fields: dict[str, Any] = {"topics": topics, "num_samples_per_prompt": EACH, "run": run or {}}
     dataset: RawDataset = raw(folder, quality=[stage], regenerate=times, **fields)
     dataset.generate([CountingProvider("m", log=folder / "requests", reply=writer)])
     return assert_balanced(dataset.report)
@@ -400,6 +409,22 @@ def test_a_judge_is_asked_in_the_same_run_about_generations_that_count_only_wher
     again = judged(tmp_path, writer, times)
     assert (again.calls, again.calls_missing, output(tmp_path)) == (0, 0, shown)
     assert set(ends(tmp_path)) <= set("def")
+
+
+@pytest.mark.parametrize("asked", range(1, EACH))
+@pytest.mark.filterwarnings("ignore:quality. .* calls? of stages (is|are) missing")
+def test_a_judge_that_was_asked_about_some_rows_of_a_prompt_is_asked_about_the_others(
+    tmp_path: Path, asked: int
+) -> None:
+    writer = Writer()
+    generate(tmp_path, [], 0, writer, topics=1)
+    with pytest.raises(RunStopped):
+        judged(tmp_path, writer, 1, topics=1, run={"max_calls": 1 + asked, "max_concurrency": 1})
+    report = judged(tmp_path, writer, 1, topics=1)
+    assert (report.pending, report.calls_missing) == (0, 0)
+    shown = output(tmp_path)
+    assert judged(tmp_path, writer, 1, topics=1).calls == 0
+    assert output(tmp_path) == shown
 
 
 def test_where_the_judge_does_not_answer_no_further_round_is_begun(tmp_path: Path) -> None:

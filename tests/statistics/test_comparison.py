@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 from datafast.errors import ConfigError
-from datafast.statistics import Comparison, Judging, compare
+from datafast.statistics import Comparison, Judging, Statistics, compare, measure
+from datafast.store.paths import OutputPaths
 from tests.support import CountingProvider, raw, rows_of
 
 
@@ -185,3 +186,27 @@ def test_an_empty_file_has_nothing_to_compare(tmp_path: Path) -> None:
     found = compare(a, b)
     assert (found.a.rows, found.b.rows, found.numbers, found.categories) == (3, 0, [], [])
     assert found.a.diversity is None
+
+
+def test_rows_that_only_python_reads_are_compared_and_told(tmp_path: Path) -> None:
+    rows = [
+        {
+            "uuid": str(number),
+            "text": f"half \ud800 {number}",
+            "topic": f"{'ab'[number % 2]}\udc00",
+            "n": float("nan"),
+            "big": 2**70,
+        }
+        for number in range(40)
+    ]
+    file = tmp_path / "odd.jsonl"
+    file.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    found = compare(file, file)
+    assert found.rows is not None
+    assert (found.rows.same, found.rows.changed) == (40, 0)
+    assert Comparison.model_validate_json(found.model_dump_json()) == found
+    statistics = measure(OutputPaths.of(file))
+    assert [group.value for group in statistics.grouping("topic").groups] == ["a\ufffd", "b\ufffd"]
+    assert Statistics.model_validate_json(statistics.model_dump_json()) == statistics
+    statistics._repr_html_().encode()
+    assert len(statistics.to_pandas()) == 3

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from pydantic import create_model
 
 from datafast.cli.main import cli
 from datafast.errors import ConfigError, DatafastWarning
 from datafast.llms import SimulatedProvider
-from datafast.statistics.evaluation import Evaluation, evaluate
+from datafast.statistics.evaluation import Evaluation, evaluate, prediction_beside
 from datafast.statistics.metrics import BertScore, Bleu, Metric
 from tests.support import columns
 
@@ -225,6 +226,21 @@ def test_what_cannot_be_compared_says_so(metrics: Any, given: Any, message: str)
 # -- datasets and files
 
 
+@pytest.mark.parametrize(
+    ("reference", "prediction", "told"),
+    [
+        (["wanted"], None, r"reference: expected the name of a field, got \['wanted'\]\. Rows have wanted, said"),
+        (None, None, "reference: expected the name of a field, got None"),
+        ("wanted", 5, "prediction: expected the name of a field, got 5"),
+        ("wnated", None, "Rows have no field 'wnated'. Did you mean 'wanted'?"),
+    ],
+)
+def test_what_is_no_name_of_a_field_is_refused(reference: Any, prediction: Any, told: str) -> None:
+    model = create_model("Row", wanted=(str, ...), said=(str, ...))
+    with pytest.raises(ConfigError, match=told):
+        prediction_beside(reference, model, prediction)
+
+
 def test_a_dataset_compares_two_of_its_columns(tmp_path: Path) -> None:
     schema = {
         "wanted": {"type": "choice", "values": ["a", "b"]},
@@ -240,7 +256,7 @@ def test_a_dataset_compares_two_of_its_columns(tmp_path: Path) -> None:
     assert found["exact_match"].value == sum(shares) / 10
     with pytest.raises(ConfigError, match=r"Rows have no field 'wantd'\. Did you mean 'wanted'\?"):
         made.evaluate("wantd")
-    with pytest.raises(ConfigError, match="prediction: Rows have 2 texts beside wanted"):
+    with pytest.raises(ConfigError, match="prediction: Rows have several texts beside wanted: said, other"):
         made.evaluate("wanted")
 
 
