@@ -66,6 +66,7 @@ class Exporting(ABC):
         texts: bool = False,
         with_document: bool = False,
         custom: Mapping[str, str] | None = None,
+        read_as: Mapping[str, str] | None = None,
         **splits: Unpack[SplitArguments],
     ) -> list[Exported]:
         """Writes the rows in one or several formats, each file completely or not at all, in one pass over the rows.
@@ -80,6 +81,8 @@ class Exporting(ABC):
             texts: prompts and answers as texts, not as messages.
             with_document: put the document that a row is about before its prompt.
             custom: of the format `custom`, a template over the row for each column.
+            read_as: columns by the names that they are read by, like `{"prompt": "topic", "completion": "text"}`, where their own do not
+                say it.
             splits: train_size, validation_size, seed, shuffle, stratify, group, stable: a file for each split, `train.train.jsonl` or in
                 the folder; see `datafast.export.splits.Splitting`. Without the first two there is one file, in the order of the rows.
 
@@ -92,7 +95,13 @@ class Exporting(ABC):
         from datafast.export.formats import Options
 
         names = [to] if isinstance(to, str) else list(to)
-        options = Options(texts=texts, keep=keep, custom=dict(custom or {}), with_document=with_document)
+        options = Options(
+            texts=texts,
+            keep=keep,
+            custom=dict(custom or {}),
+            with_document=with_document,
+            read_as=dict(read_as or {}),
+        )
         asked = self._splitting(splits, order)
         if asked is not None:
             from datafast.export.split_files import export_splits, split_targets

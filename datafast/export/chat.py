@@ -23,7 +23,7 @@ from typing_extensions import TypedDict
 
 from datafast.errors import ConfigError
 from datafast.export.formats import Format, Record, Row
-from datafast.export.messages import Tools, message_list
+from datafast.export.messages import Tools
 from datafast.export.reading import Unfit, as_answer, as_prompt
 from datafast.types import Messages, Preference
 
@@ -47,7 +47,7 @@ class OpenAI(Format):
 
     def columns(self) -> Mapping[str, Any]:
         tools = {"tools": Tools} if "tools" in self.row_model.model_fields else {}
-        return {"messages": message_list(self.row_model, reasoning=False, arguments_as_text=True), **tools}
+        return {"messages": self.message_list(reasoning=False, arguments_as_text=True), **tools}
 
     def records(self, read: Messages, row: Row) -> Iterator[Record]:
         tools = self.reader.tools(row)
@@ -109,9 +109,11 @@ class ShareGPT(Format):
             if calls := message.get("tool_calls"):
                 # The turns of a call and its result alternate, so the thought before a call has its place in the turn of the call.
                 value = "\n".join(_text(_call(call)) for call in calls)
-                turns.append({"from": "function_call", "value": _thought(message["content"]) + value})
+                turns.append({"from": "function_call", "value": _thought(_content(message)) + value})
             else:
-                turns.append({"from": _SPEAKERS[message["role"]], "value": _said(message)})
+                if (speaker := _SPEAKERS.get(message["role"])) is None:
+                    raise Unfit(f"has a message of the role {message['role']}")
+                turns.append({"from": speaker, "value": _said(message)})
         tools = self.reader.tools(row)
         told = {"tools": _text([tool["function"] for tool in tools])} if tools else {}
         yield {"conversations": turns, **({"system": system} if system else {}), **told}
@@ -137,15 +139,16 @@ class Alpaca(Format):
             raise ConfigError("The format alpaca has no place for calls of tools. Save as sharegpt, trl or openai.")
         if [message["role"] for message in messages] != ["user", "assistant"] * (len(messages) // 2) or not messages:
             raise Unfit("does not take turns between user and assistant")
-        turns = [[ask["content"], _said(answer)] for ask, answer in zip(messages[::2], messages[1::2], strict=True)]
+        turns = [[_content(ask), _said(answer)] for ask, answer in zip(messages[::2], messages[1::2], strict=True)]
         *history, (instruction, output) = turns
         more = {**({"system": system} if system else {}), **({"history": history} if history else {})}
         yield {**self._asked(instruction, row), "output": output, **more}
 
     def _asked(self, instruction: str, row: Row) -> dict[str, str]:
-        """The instruction and its input, where rows tell them apart."""
-        if self.row_model.model_fields.keys() >= {"instruction", "input"} and not self.options.with_document:
-            return {"instruction": row["instruction"], "input": row["input"] or ""}
+        """The instruction and its input, where the row tells them apart."""
+        parts = row.get("instruction"), row.get("input")
+        if f"{parts[0]}\n\n{parts[1]}" == instruction:
+            return {"instruction": str(parts[0]), "input": str(parts[1])}
         return {"instruction": instruction, "input": ""}
 
 
@@ -180,7 +183,7 @@ class Classification(Format):
     reads = "label"
 
     def columns(self) -> Mapping[str, Any]:
-        return {"text": str, "label": self.row_model.model_fields["label"].annotation}
+        return {"text": str, "label": Any if self.options.read_as else self.row_model.model_fields["label"].annotation}
 
     def records(self, read: Any, row: Row) -> Iterator[Record]:
         yield {"text": self.reader.read("text", row), "label": read}
@@ -189,12 +192,23 @@ class Classification(Format):
 def _parted(messages: Messages) -> tuple[str | None, Sequence[Message]]:
     """The system message, and the others."""
     if messages and messages[0]["role"] == "system":
-        return str(messages[0]["content"]), messages[1:]
+        return _content(messages[0]), messages[1:]
     return None, messages
 
 
 def _said(message: Message) -> str:
-    return _thought(message.get("reasoning_content")) + str(message["content"])
+    return _thought(message.get("reasoning_content")) + _content(message)
+
+
+def _content(message: Message) -> str:
+    """The text of a message, also where it stands in parts."""
+    content = message["content"]
+    if isinstance(content, list):
+        texts: list[Any] = [part.get("text") if isinstance(part, Mapping) else None for part in content]
+        content = "\n\n".join(texts) if all(isinstance(text, str) for text in texts) else None
+    if not isinstance(content, str):
+        raise Unfit("has a message that is not text")
+    return content
 
 
 def _thought(text: str | None) -> str:

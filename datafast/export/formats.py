@@ -35,6 +35,7 @@ from pydantic.fields import FieldInfo
 from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.plugins import Door
 from datafast.errors import ConfigError
+from datafast.export.messages import message_list
 from datafast.export.reading import Reader, Reading, Row
 from datafast.registry import BUILT_IN
 
@@ -52,12 +53,14 @@ class Options:
         keep: columns of the rows that records have besides.
         custom: of the format `custom`, a template for each column.
         with_document: put the document that a row is about before its prompt.
+        read_as: columns by the names that they are read by, like `{"prompt": "topic", "completion": "text"}`.
     """
 
     texts: bool = False
     keep: Sequence[str] = ()
     custom: Mapping[str, str] = field(default_factory=dict)
     with_document: bool = False
+    read_as: Mapping[str, str] = field(default_factory=dict)
 
 
 class Format(ABC):
@@ -85,6 +88,12 @@ class Format(ABC):
     @abstractmethod
     def columns(self) -> Mapping[str, Any]:
         """The columns of its records, each with the type of its values."""
+
+    def message_list(self, *, reasoning: bool = True, arguments_as_text: bool = False) -> Any:
+        """The type of a column of messages; `Any` where only a pass over the records can say it."""
+        if self.options.read_as:
+            return Any
+        return message_list(self.row_model, reasoning=reasoning, arguments_as_text=arguments_as_text)
 
     @abstractmethod
     def records(self, read: Any, row: Row) -> Iterable[Record]:
@@ -181,7 +190,7 @@ def opened_format(name: str, row_model: type[BaseModel], options: Options) -> Op
             )
     if not isinstance(found, type):
         return found
-    reader = Reader(row_model, with_document=options.with_document)
+    reader = Reader(row_model, with_document=options.with_document, read_as=options.read_as)
     if found.reads not in reader.can:
         raise ConfigError(
             f"The format {name} is for rows with {_WORDS[found.reads]}. Rows with {', '.join(row_model.model_fields)} can be "

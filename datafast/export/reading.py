@@ -16,12 +16,14 @@ Models without such methods (those of columns, of pipelines, and of other people
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
 from typing import Any, Literal
 
 import orjson
 from pydantic import BaseModel
 
+from datafast._util.notify import did_you_mean
 from datafast.errors import ConfigError
 from datafast.types import Messages, Pair, Preference, Steps
 
@@ -60,14 +62,25 @@ class Reader:
     Args:
         row_model: the model.
         with_document: put the document that a row is about before its prompt.
+        read_as: columns by the names that they are read by, like `{"prompt": "topic"}`; what the model says is then left aside.
 
     Raises:
-        ConfigError: `with_document`, and the rows have none.
+        ConfigError: `with_document`, and the rows have none; or there is no such column.
     """
 
-    def __init__(self, row_model: type[BaseModel], *, with_document: bool = False) -> None:
+    def __init__(
+        self,
+        row_model: type[BaseModel],
+        *,
+        with_document: bool = False,
+        read_as: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._model = row_model
         self._fields = row_model.model_fields
+        for column in read_as.values():
+            if column not in self._fields:
+                hint = did_you_mean(column, self._fields)
+                raise ConfigError(f"read_as: The rows have no column {column!r}. {hint}", key="read_as")
         self._document: str | None = None
         if with_document:
             self._document = getattr(row_model, "prompt_document", None)
@@ -76,11 +89,11 @@ class Reader:
                     f"with_document: Rows with {', '.join(self._fields)} have no document beside their prompt. Leave it out.",
                     key="with_document",
                 )
-        own = self._declared()
-        self._ways: dict[Reading, Callable[[Row], Any]] = {
-            "row": lambda row: row,
-            **_derived(own or self._by_columns()),
-        }
+        own = {} if read_as else self._declared()
+        ways = own or self._by_columns([*read_as] or self._fields)
+        if read_as:
+            ways = {way: _renamed(read, read_as) for way, read in ways.items()}
+        self._ways: dict[Reading, Callable[[Row], Any]] = {"row": lambda row: row, **_derived(ways)}
 
     @property
     def can(self) -> Collection[Reading]:
@@ -94,7 +107,7 @@ class Reader:
     def tools(self, row: Row) -> list[dict[str, Any]]:
         """The tools that the assistant of a row has, in OpenAI's schema."""
         tools = _parsed(row.get("tools")) if "tools" in self._fields else None
-        return [_parsed(tool) for tool in tools] if isinstance(tools, list) else []
+        return [_tool(_parsed(tool)) for tool in tools] if isinstance(tools, list) else []
 
     def _declared(self) -> dict[Reading, Callable[[Row], Any]]:
         """What the model's own methods say."""
@@ -163,8 +176,8 @@ class Reader:
 
     # -- by the names of columns
 
-    def _by_columns(self) -> dict[Reading, Callable[[Row], Any]]:
-        names = self._fields
+    def _by_columns(self, columns: Collection[str]) -> dict[Reading, Callable[[Row], Any]]:
+        names = dict.fromkeys(columns)
         ways: dict[Reading, Callable[[Row], Any]] = {}
         if any(name in names for name in _MESSAGES):
             talk = next(name for name in _MESSAGES if name in names)
@@ -179,12 +192,17 @@ class Reader:
         elif two := next((two for two in _PREFERENCES if names.keys() >= set(two)), None):
             ways["preference"] = lambda row: _preference(row, asked, *two)
         if names.keys() >= {"prompt", "completions", "labels"}:
-            ways["steps"] = lambda row: Steps(_text(row, "prompt"), _given(row, "completions"), _given(row, "labels"))
+            ways["steps"] = _steps
         if "text" in names:
             ways["text"] = lambda row: _text(row, "text")
         if names.keys() >= {"text", "label"}:
             ways["label"] = lambda row: _given(row, "label")
         return ways
+
+
+def _renamed(read: Callable[[Row], Any], names: Mapping[str, str]) -> Callable[[Row], Any]:
+    """Reads a row by other names for its columns."""
+    return lambda row: read({name: row.get(column) for name, column in names.items()})
 
 
 def _derived(ways: dict[Reading, Callable[[Row], Any]]) -> dict[Reading, Callable[[Row], Any]]:
@@ -279,9 +297,18 @@ def _preference(row: Row, asked: str | None, better: str, worse: str) -> Prefere
     return Preference(chosen[:shared], chosen[shared:], rejected[shared:])
 
 
+def _steps(row: Row) -> Steps:
+    completions, labels = _given(row, "completions"), _given(row, "labels")
+    if not isinstance(completions, list) or not isinstance(labels, list) or len(completions) != len(labels):
+        raise Unfit("has another number of labels than of steps")
+    if not all(isinstance(step, str) for step in completions) or not all(isinstance(label, bool) for label in labels):
+        raise Unfit("has steps that are not texts, or labels that are not true or false")
+    return Steps(_text(row, "prompt"), completions, labels)
+
+
 def _talk(turns: Any, row: Row) -> Messages:
     """Messages, from those of OpenAI's or ShareGPT's form."""
-    if not isinstance(turns, Iterable) or isinstance(turns, str):
+    if not isinstance(turns, list) or not turns:
         raise Unfit("has no messages")
     messages = [_message(turn) for turn in turns]
     system = row.get("system")
@@ -292,24 +319,34 @@ def _talk(turns: Any, row: Row) -> Messages:
 
 def _message(turn: Mapping[str, Any]) -> dict[str, Any]:
     """One message, without nulls, with the arguments of calls as objects."""
+    if not isinstance(turn, Mapping):
+        raise Unfit("has a message that is not an object")
     if "role" not in turn:
         return _of_sharegpt(turn)
     message = {key: value for key, value in turn.items() if value is not None}
-    if calls := message.get("tool_calls"):
+    if not isinstance(message.get("role"), str):
+        raise Unfit("has a message without a role")
+    calls = message.get("tool_calls")
+    if calls and not isinstance(calls, list):
+        raise Unfit("has calls that are not a list")
+    if calls:
         message["tool_calls"] = [_call(call) for call in calls]
     elif "tool_calls" in message:
         del message["tool_calls"]
-    message.setdefault("content", "")
+    if not isinstance(message.setdefault("content", ""), str | list):
+        raise Unfit("has a message that is not text")
     return message
 
 
-def _call(call: Mapping[str, Any]) -> dict[str, Any]:
-    function = call["function"]
+def _call(call: Any) -> dict[str, Any]:
+    function = call.get("function") if isinstance(call, Mapping) else None
+    if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+        raise Unfit("has a call without a function")
     return {**call, "function": {**function, "arguments": _parsed(function.get("arguments"))}}
 
 
 def _of_sharegpt(turn: Mapping[str, Any]) -> dict[str, Any]:
-    if "from" not in turn or "value" not in turn:
+    if not isinstance(turn.get("value"), str) or "from" not in turn:
         raise Unfit("has a message without a role")
     speaker, said = str(turn["from"]), turn["value"]
     if speaker == "function_call":
@@ -319,6 +356,15 @@ def _of_sharegpt(turn: Mapping[str, Any]) -> dict[str, Any]:
         function = {"name": call["name"], "arguments": _parsed(call.get("arguments", {}))}
         return {"role": "assistant", "content": "", "tool_calls": [{"type": "function", "function": function}]}
     return {"role": _ROLES.get(speaker, speaker), "content": said}
+
+
+def _tool(tool: Any) -> dict[str, Any]:
+    """A tool in OpenAI's schema, also one that is its function alone."""
+    if isinstance(tool, Mapping) and isinstance(tool.get("function"), Mapping):
+        return dict(tool)
+    if isinstance(tool, Mapping) and isinstance(tool.get("name"), str):
+        return {"type": "function", "function": dict(tool)}
+    raise Unfit("has a tool without a function")
 
 
 def _parsed(value: Any) -> Any:

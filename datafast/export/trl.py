@@ -21,7 +21,7 @@ from pydantic import BaseModel
 
 from datafast.errors import ConfigError
 from datafast.export.formats import Format, Options, Record, Row
-from datafast.export.messages import Tools, message_list
+from datafast.export.messages import Tools
 from datafast.export.reading import Reader, Unfit, as_answer, as_prompt
 from datafast.types import Messages, Pair, Preference, Steps
 
@@ -54,7 +54,7 @@ class TrlFormat(Format):
 
     def told(self, *names: str) -> dict[str, Any]:
         """Columns of messages or texts of these names, and of tools where rows have some."""
-        kind = str if self.options.texts else message_list(self.row_model)
+        kind = str if self.options.texts else self.message_list()
         return {**dict.fromkeys(names, kind), **self.tools_column()}
 
     def tools_column(self) -> dict[str, Any]:
@@ -75,7 +75,9 @@ def _one_text(said: str | Messages, role: str) -> str:
     if isinstance(said, str):
         return said
     if len(said) == 1 and said[0]["role"] == role and "tool_calls" not in said[0]:
-        return str(said[0]["content"])
+        content = said[0]["content"]
+        if isinstance(content, str):
+            return content
     raise Unfit("is more than one text for a prompt and one for its answer")
 
 
@@ -180,6 +182,4 @@ class Stepwise(Format):
         return {"prompt": str, "completions": list[str], "labels": list[bool]}
 
     def records(self, read: Steps, row: Row) -> Iterator[Record]:
-        if len(read.completions) != len(read.labels):
-            raise Unfit("has another number of labels than of steps")
         yield {"prompt": read.prompt, "completions": read.completions, "labels": read.labels}

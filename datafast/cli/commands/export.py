@@ -56,6 +56,13 @@ __all__ = ["command"]
     help="A column of the format custom, like 'prompt={{ question }}'. May be given often.",
 )
 @options.splits
+@click.option(
+    "--read",
+    "read_as",
+    metavar="NAME=COLUMN",
+    multiple=True,
+    help="What a column is to be read as, where its name does not say it, like prompt=topic. May be given often.",
+)
 @options.ledger
 @options.as_json
 def command(
@@ -64,6 +71,7 @@ def command(
     output: Path,
     ledger: Path | None,
     custom: tuple[str, ...],
+    read_as: tuple[str, ...],
     as_json: bool,
     **how: Any,
 ) -> None:
@@ -79,7 +87,9 @@ def command(
     """
     from datafast.datasets.loaded import load
 
-    written = load(file, ledger=ledger).export(output, formats, custom=dict(map(_column, custom)), **how)
+    templates = dict(_parted("--column", given, "'prompt={{ question }}'") for given in custom)
+    names = dict(_parted("--read", given, "prompt=topic") for given in read_as)
+    written = load(file, ledger=ledger).export(output, formats, custom=templates, read_as=names, **how)
     if as_json:
         options.print_json([one.to_dict() for one in written])
         return
@@ -87,10 +97,10 @@ def command(
         click.echo(one.in_words())
 
 
-def _column(given: str) -> tuple[str, str]:
+def _parted(option: str, given: str, example: str) -> tuple[str, str]:
     from datafast.errors import ConfigError
 
-    name, equals, template = given.partition("=")
+    name, equals, value = given.partition("=")
     if not equals or not name.strip():
-        raise ConfigError(f"--column: {given!r} is not NAME=TEMPLATE. Write, for example, 'prompt={{{{ question }}}}'.")
-    return name.strip(), template
+        raise ConfigError(f"{option}: {given!r} has no name before a =. Write, for example, {example}.")
+    return name.strip(), value

@@ -64,6 +64,18 @@ def test_a_file_of_another_tool_is_read_by_its_columns(tmp_path: Path) -> None:
     }
 
 
+def test_columns_of_any_names_are_read_as_they_are_told(tmp_path: Path) -> None:
+    source = tmp_path / "own.jsonl"
+    source.write_text('{"topic": "tides", "note": "They turn.", "question": "no"}\n', encoding="utf-8")
+    done = run(
+        source, "--to", "openai", "-o", tmp_path / "a.jsonl", "--read", "prompt=topic", "--read", "completion=note"
+    )
+    assert done.exit_code == 0, done.output
+    assert rows_of(tmp_path / "a.jsonl") == [
+        {"messages": [{"role": "user", "content": "tides"}, {"role": "assistant", "content": "They turn."}]}
+    ]
+
+
 def test_rows_without_an_answer_are_left_out_and_told(tmp_path: Path) -> None:
     source = tmp_path / "qa.jsonl"
     source.write_text('{"question": "Why?", "answer": "So."}\n{"question": "How?", "answer": null}\n', encoding="utf-8")
@@ -134,7 +146,11 @@ def test_compared_columns_are_a_preference(tmp_path: Path) -> None:
         (["--to", "openai", "--container", "xml"], "There is no container 'xml'"),
         (["--to", "openai", "--to", "openai"], "A format is given twice"),
         (["--to", "csv", "--container", "json"], "The format csv is not for the container json"),
-        (["--to", "custom", "--column", "a"], "--column: 'a' is not NAME=TEMPLATE"),
+        (["--to", "custom", "--column", "a"], "--column: 'a' has no name before a ="),
+        (
+            ["--to", "openai", "--read", "prompt=quest"],
+            "read_as: The rows have no column 'quest'. Did you mean 'question'?",
+        ),
         (["--to", "custom"], "custom: There is no column"),
     ],
 )
