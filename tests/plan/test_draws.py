@@ -13,6 +13,7 @@ from tests.support import raw
 GAPS = "{num_samples} {document_type} {topic} {language_name}"
 
 
+@pytest.mark.filterwarnings("ignore:.*num_random_samples")  # draws that come again are what this is about
 @pytest.mark.parametrize("routes", [1, 2])
 @pytest.mark.parametrize(
     "expansion",
