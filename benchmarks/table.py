@@ -72,7 +72,7 @@ class Line:
     def _target(self) -> str:
         if self.limit is None:
             return ""
-        limit, unit = f"{self.limit:g}", f" {self.unit}" if self.unit else ""
+        limit, unit = f"{self.limit:,g}", f" {self.unit}" if self.unit else ""
         return {
             "ratio": f"ratio <= {self.limit:.2f}",
             "growth": f"growth <= {limit}{unit}",

@@ -130,6 +130,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "filter": "datafast.cli.commands.filter:command",
         "export": "datafast.cli.commands.export:command",
         "push": "datafast.cli.commands.push:command",
+        "card": "datafast.cli.commands.card:command",
         "stats": "datafast.cli.commands.stats:command",
         "compare": "datafast.cli.commands.compare:command",
         "evaluate": "datafast.cli.commands.evaluate:command",

@@ -20,6 +20,7 @@ from pydantic_core import PydanticSerializationError
 
 from datafast._util.config_model import Accepts, ConfigModel, NonBlank, Seed, UserPath, default_of
 from datafast._util.notify import nearest, warn_user
+from datafast.datasets.card.config import CardConfig
 from datafast.datasets.inputs import origin_names, sources_of
 from datafast.datasets.pairing import NAMES, SENTENCES, Pair, check_pair, given_names
 from datafast.datasets.targets import MIN_ACCEPTANCE, AnyTarget, StopWhen, TargetRows, check_targets
@@ -177,6 +178,9 @@ class DatasetConfig(ConfigModel):
 
     alarms: Accepts[AlarmsConfig | None, AlarmsConfig | Mapping[str, Any] | None] = default_of(None)
     """When a run warns, pauses or stops by itself: `{refusal_rate: 0.2, near_duplicates: 0.3, after: 200, action: stop}`."""
+
+    card: Accepts[CardConfig | None, CardConfig | Mapping[str, Any] | None] = default_of(None)
+    """What the dataset card says on the Hub: `{license: cc-by-4.0, inputs: none}`. It changes no row."""
 
     @classmethod
     def hint_for(cls, name: str) -> str:

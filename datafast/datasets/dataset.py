@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
@@ -17,9 +17,9 @@ from datafast._util.plugins import blaming
 from datafast._util.user_path import user_path
 from datafast.datasets.config import DatasetConfig, Metadata, PromptDatasetConfig
 from datafast.datasets.exporting import Order
-from datafast.datasets.inputs import origins, sources_of
-from datafast.datasets.pairing import NAMES, given, paired
-from datafast.datasets.publishing import About, Publishing
+from datafast.datasets.inputs import origins
+from datafast.datasets.pairing import given, paired
+from datafast.datasets.publishing import Publishing
 from datafast.datasets.row import with_reasoning
 from datafast.datasets.targets import targets_of
 from datafast.engine.filling import fills_in
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from datafast.datasets.replaying import Replayed
     from datafast.engine.options import RunOptions
     from datafast.executors.base import Executor
+    from datafast.export.card_info import CardInfo
     from datafast.llms.provider import LLMProvider
     from datafast.personas.supply import PersonaSupply
     from datafast.statistics import Statistics
@@ -469,24 +470,10 @@ class Dataset(Publishing, Generic[ConfigT, RowT]):
 
         print_rows(self.paths, row_model=self.written_model, random=random, num_rows=num_rows)
 
-    def about(self) -> About:
-        config = self.config
-        listed = [name for name in NAMES if isinstance(getattr(config, name, None), list)]
-        inputs = list(dict.fromkeys([*config.input_fields, *listed, *sources_of(config)]))
-        hidden = {"output_file", "run", "languages", "reasoning", *inputs}
-        settings = config.model_dump(mode="json", exclude=hidden, exclude_none=True)
-        languages = dict(config.languages) if isinstance(config, PromptDatasetConfig) else {}
-        return About(self.kind, languages, {**settings, **_sizes(config, inputs)})
+    def card_info(self, title: str = "") -> CardInfo:
+        from datafast.datasets.card.info import card_info
 
-
-def _sizes(config: DatasetConfig, inputs: Collection[str]) -> dict[str, str]:
-    """How much there is of each input."""
-    given = {name: getattr(config, name) for name in inputs}
-    return {
-        name: f"{len(value):,}"
-        for name, value in given.items()
-        if isinstance(value, Sized) and not isinstance(value, str)
-    }
+        return card_info(self.paths, self, title=title)
 
 
 def _supply_of(config: DatasetConfig) -> PersonaSupply | None:

@@ -7,11 +7,10 @@ finds.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
@@ -19,8 +18,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.kinds import common_kind
 from datafast._util.user_path import is_file, user_path
+from datafast.datasets.card.subject import Subject
 from datafast.datasets.exporting import Order
-from datafast.datasets.publishing import About, Publishing
+from datafast.datasets.publishing import Publishing
 from datafast.datasets.row import COMPARED
 from datafast.errors import ConfigError
 from datafast.registry import load_kind
@@ -30,6 +30,7 @@ from datafast.store.paths import OutputPaths, UsedFile
 from datafast.store.reader import LedgerReader
 
 if TYPE_CHECKING:
+    from datafast.export.card_info import CardInfo
     from datafast.store.ledger import Ledger
 
 __all__ = ["LoadedRows", "dataset_of", "load"]
@@ -49,29 +50,32 @@ def load(file: str | Path, *, ledger: str | Path | None = None) -> LoadedRows:
     paths = OutputPaths.of(user_path(file), None if ledger is None else user_path(ledger))
     recorded = _recorded(paths)
     if recorded is not None:
-        model, about = recorded
-        return LoadedRows(paths, model, about=about)
+        model, kind, dataset = recorded
+        return LoadedRows(paths, model, kind=kind, dataset=dataset)
     rows = open_source(paths.rows, field="FILE")
     rows.check(rows.columns, field="FILE")  # all of a row is written
     return LoadedRows(paths, _model_of(rows), rows)
 
 
-def _recorded(paths: OutputPaths) -> tuple[type[BaseModel], Callable[[], About]] | None:
-    """The model of the rows as its run has recorded it, and what their card says of them: by the config in the ledger where that can still
-    be read, else by the columns in ledger or manifest. None if nothing is recorded."""
+_Recorded: TypeAlias = tuple[type[BaseModel], str, Subject | None]
+
+
+def _recorded(paths: OutputPaths) -> _Recorded | None:
+    """The model of the rows as its run has recorded it, their kind, and the dataset that made them if it is known: by the config in the
+    ledger where that can still be read, else by the columns in ledger or manifest. None if nothing is recorded."""
     if is_file(paths.ledger):
         with LedgerReader(paths.ledger) as reader:
             dataset = dataset_of(reader)
             noted = reader.meta(ABOUT)
         if dataset is not None:
-            return dataset.written_model, dataset.about
+            return dataset.written_model, dataset.kind, dataset
         return _as_noted(orjson.loads(noted)["row"]) if noted else None
     if is_file(paths.manifest):
         return _as_noted(read_manifest(paths.manifest).get("row", {}))
     return None
 
 
-def _as_noted(row: Mapping[str, Any]) -> tuple[type[BaseModel], Callable[[], About]] | None:
+def _as_noted(row: Mapping[str, Any]) -> _Recorded | None:
     """The model of rows with the columns that a run has noted, and their kind; the model of the kind itself where it has these columns,
     which says more."""
     from datafast.export.features import described, model_of
@@ -80,15 +84,14 @@ def _as_noted(row: Mapping[str, Any]) -> tuple[type[BaseModel], Callable[[], Abo
     if not columns:
         return None
     kind = str(row.get("kind") or "")
-    about = partial(About, kind, {}, {})
     with suppress(ConfigError):
         own: type[BaseModel] = load_kind(kind).row_model
         if own.model_fields and described(own) == columns:
-            return own, about
+            return own, kind, None
     made = model_of(columns)
     if row.get("compared"):
         setattr(made, COMPARED, tuple(row["compared"]))
-    return made, about
+    return made, kind, None
 
 
 def dataset_of(ledger: Ledger) -> Any:
@@ -108,7 +111,8 @@ class LoadedRows(Publishing):
     Args:
         row_model: of its rows.
         source: its rows, where the file is not an output of ours.
-        about: gives what their card says of them.
+        kind: of the dataset that they are, '' if that is not known.
+        dataset: that made them, if it is known.
     """
 
     def __init__(
@@ -117,19 +121,23 @@ class LoadedRows(Publishing):
         row_model: type[BaseModel],
         source: SourceRows | None = None,
         *,
-        about: Callable[[], About] = lambda: About("", {}, {}),
+        kind: str = "",
+        dataset: Subject | None = None,
     ) -> None:
         self._paths = paths
         self._model = row_model
         self._source = source
-        self._about = about
+        self._kind = kind
+        self._dataset = dataset
 
     @property
     def is_output(self) -> bool:
         return self._source is None
 
-    def about(self) -> About:
-        return self._about()
+    def card_info(self, title: str = "") -> CardInfo:
+        from datafast.datasets.card.info import card_info
+
+        return card_info(self.paths, self._dataset, rows=self._source, kind=self._kind, title=title)
 
     @property
     def paths(self) -> OutputPaths:

@@ -3,46 +3,63 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from typing_extensions import Unpack
 
+from datafast._util.user_path import user_path
 from datafast.datasets.exporting import Exporting
+from datafast.store.paths import UsedFile, refuse_shared
 
 if TYPE_CHECKING:
     from datafast.datasets.dividing import SplitArguments
+    from datafast.export.card_info import CardInfo
     from datafast.export.hub import HubTarget, Preview, Publication
     from datafast.export.hub_access import Access
     from datafast.export.hub_push import Pushed
     from datafast.export.splits import Splitting
     from datafast.export.splits.rows import SplitRows
 
-__all__ = ["About", "Publishing"]
-
-
-class About(NamedTuple):
-    """What a card says about rows besides what they tell: their kind ('' for rows of other tools), languages, and settings of the run."""
-
-    kind: str
-    languages: Mapping[str, str]
-    settings: Mapping[str, Any]
+__all__ = ["Publishing"]
 
 
 class Publishing(Exporting):
     """Rows that can be pushed to the Hub."""
 
     @abstractmethod
-    def about(self) -> About:
-        """What their card says of them."""
+    def card_info(self, title: str = "") -> CardInfo:
+        """What their card says of them. `title` is what it is called where the config gives none."""
 
     @property
     def is_output(self) -> bool:
         """Whether their file is an output of ours, and not any other file of rows."""
         return True
+
+    def card(self, path: str | Path = "README.md") -> Path:
+        """Writes the card that a push would write, its pictures in a folder `figures` beside it, and returns its path. Nothing is sent.
+
+        Args:
+            path: the card. What you wrote into an earlier one outside of datafast's marks stays.
+
+        Raises:
+            ConfigError: there are no rows yet, or the file is there and is not a card of datafast.
+            OutputWriteError: it cannot be written.
+        """
+        output = user_path(path)
+        self.write_card(output)
+        return output
+
+    def write_card(self, output: Path) -> list[Path]:
+        """The same, and returns all files that were written."""
+        from datafast.export.card_files import write_card
+
+        refuse_shared([*self.used_files(), UsedFile("path", output, written=True)])
+        rows = self.rows_to_export()
+        return write_card(self.card_info(), rows, row_model=self.written_model, file=self.paths.rows, output=output)
 
     def push_to_hub(
         self,
@@ -141,14 +158,13 @@ class Publishing(Exporting):
     def _publication(self, target: HubTarget, format_name: str | None, splits: Any) -> Publication:
         from datafast.datasets.dividing import splitting
         from datafast.export.hub import Publication
-        from datafast.export.publish import card_of
 
         asked = splitting(**splits)
         return Publication(
             rows=lambda: self._by_split(asked),
             row_model=self.written_model,
             format=format_name,
-            card=lambda: card_of(self.paths, title=target.repo_id.rpartition("/")[2], **self.about()._asdict()),
+            card=lambda: self.card_info(target.repo_id.rpartition("/")[2]),
         )
 
     @contextmanager

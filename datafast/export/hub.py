@@ -27,6 +27,7 @@ from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.notify import warn_user
 from datafast.errors import PublishError
 from datafast.export.card import CardInfo, Contents, front_matter, readme
+from datafast.export.card_markdown import redactor
 from datafast.export.hub_access import Access, check_arguments, check_token, endpoint, find_token
 from datafast.export.hub_client import Hub, HubFailed, chain, told, without_xet
 from datafast.export.hub_push import Push, Pushed
@@ -121,6 +122,12 @@ class _Prepared:
     message: str
     folder: Path
 
+    def pictures(self, secret: str) -> dict[str, bytes]:
+        """Those of the card, by their places."""
+        without_secrets = redactor([secret])
+        folder = self.contents.figures
+        return {f"{folder}/{figure.name}": without_secrets(figure.svg).encode() for figure in self.info.figures}
+
 
 def push_to_hub(
     source: Path,
@@ -187,6 +194,7 @@ def push(publication: Publication, target: HubTarget, access: Access | None = No
             create_pr=target.create_pr,
             message=ready.message,
             files=ready.files,
+            pictures=ready.pictures(access.token) if target.upload_card else {},
             front=ready.front,
             info=ready.info if target.upload_card else None,
             contents=ready.contents,
@@ -213,7 +221,10 @@ def preview_push(publication: Publication, target: HubTarget) -> Preview:
         text, _ = readme(info, ready.contents, ready.front, previous="", secrets=[target.token or ""])
         return Preview(
             export=ready.export,
-            files={place: path.stat().st_size for place, path in ready.files.items()},
+            files={
+                **{place: path.stat().st_size for place, path in ready.files.items()},
+                **({place: len(picture) for place, picture in ready.pictures("").items()} if info else {}),
+            },
             message=ready.message,
             card=text,
         )

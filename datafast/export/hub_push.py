@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -19,6 +19,7 @@ from datafast._util.notify import warn_user
 from datafast.errors import PublishError
 from datafast.export.card import CardInfo, Contents, readme
 from datafast.export.card_kept import kept_of
+from datafast.export.card_text import pictures_in
 from datafast.export.hub_client import Hub, HubFailed, asked, delays, pause
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Push:
 
     Attributes:
         files: place in the repository -> file on this machine.
+        pictures: place in the repository -> content, of those that the card shows.
         front: the front matter of the card.
         info: of the card; None writes only the front matter.
         user: whose token it is, '' where that is not known.
@@ -70,6 +72,7 @@ class Push:
     create_pr: bool
     message: str
     files: Mapping[str, Path]
+    pictures: Mapping[str, bytes]
     front: Mapping[str, Any]
     info: CardInfo | None
     contents: Contents
@@ -162,6 +165,7 @@ class Push:
         return [
             CommitOperationAdd(_README, content.encode()),
             *(CommitOperationAdd(place, path) for place, path in self.files.items()),
+            *(CommitOperationAdd(place, picture) for place, picture in self.pictures.items()),
             *(CommitOperationDelete(place) for place in sorted(self._stale(present, previous))),
         ]
 
@@ -182,10 +186,13 @@ class Push:
                 "the Hub, then push again."
             ) from error
 
-    def _stale(self, present: Collection[str], previous: str) -> Iterator[str]:
-        """Shards of this config that are no longer part of it. What other configs name stays."""
+    def _stale(self, present: set[str], previous: str) -> Iterator[str]:
+        """Shards of this config that are no longer part of it, and pictures that its card has shown. What other configs name stays."""
         folder = self.contents.folder
-        others = kept_of(previous, self.contents.config_name).patterns_of_others
+        kept = kept_of(previous, self.contents.config_name)
+        others = kept.patterns_of_others
+        if self.info is not None:
+            yield from present & pictures_in(kept.between or "", self.contents) - self.pictures.keys()
         for place in present - self.files.keys():
             within, _, name = place.rpartition("/")
             is_ours = within == folder and _SHARD.fullmatch(name)
@@ -249,13 +256,14 @@ class Push:
     def _has_all(self, revision: str, operations: list[Any]) -> bool:
         """Whether everything that the operations lead to is there already."""
         gone = {one.path_in_repo for one in operations if not hasattr(one, "path_or_fileobj")}
-        wanted = {place: _lfs_digest(path) for place, path in self.files.items()}
-        wanted[_README] = _git_digest(operations[0].path_or_fileobj)
+        wanted = {place: {_lfs_digest(path)} for place, path in self.files.items()}
+        for place, content in {**self.pictures, _README: operations[0].path_or_fileobj}.items():
+            wanted[place] = {_git_digest(content), hashlib.sha256(content).hexdigest()}  # however it is kept there
         entries = self.hub.ask(
             self.hub.api.get_paths_info, self.repo_id, [*wanted, *gone], repo_type="dataset", revision=revision
         )
         there = {entry.path: entry.lfs.sha256 if entry.lfs else entry.blob_id for entry in entries}
-        return there == wanted
+        return there.keys() == wanted.keys() and all(there[place] in digests for place, digests in wanted.items())
 
 
 def _lfs_digest(path: Path) -> str:

@@ -12,7 +12,7 @@ __all__ = ["bars", "stacked_bars"]
 
 _STEP, _THICK = 27, 15
 _GAP = 10
-_MOST_LABEL = 168
+_MOST_LABEL = 186
 _LEAST_DRAWN = 2.0  # or a small count would look like none
 
 

@@ -7,6 +7,7 @@ from datafast.datasets.former import FORMER_CONFIGS
 
 if TYPE_CHECKING:
     from datafast.columns.joint import JointRate
+    from datafast.datasets.card.config import CardConfig
     from datafast.datasets.classification import ClassificationDatasetConfig, TextClass
     from datafast.datasets.columns import ColumnsDatasetConfig
     from datafast.datasets.config import PromptExpansionConfig
@@ -33,6 +34,7 @@ else:
         __name__,
         {
             "datafast.columns.joint": ["JointRate"],
+            "datafast.datasets.card.config": ["CardConfig"],
             "datafast.datasets.classification": ["ClassificationDatasetConfig", "TextClass"],
             "datafast.datasets.columns": ["ColumnsDatasetConfig"],
             "datafast.datasets.config": ["PromptExpansionConfig"],
@@ -62,6 +64,7 @@ __all__ = [
     "AlarmsConfig",
     "BestOfN",
     "CandidateJudge",
+    "CardConfig",
     "ClassificationDatasetConfig",
     "ColumnsDatasetConfig",
     "ConversationDatasetConfig",

@@ -4,8 +4,8 @@ One pass over the rows makes columns of numbers (`entries`), one over the ledger
 (`groups`). `models` has the types of the result, `diversity` the measures of texts and their sources,
 `placeholder_effect` what shapes texts, `coverage` which combinations of values have rows.
 
-`compare(a, b)`, and `datafast compare A B`, tell how two files differ (`comparison`), and which one models prefer (`pairs`, `verdicts`);
-`uncertainty` has effect sizes and their intervals.
+`compare(a, b)`, and `datafast compare A B`, tell how two files differ (`comparison`; `differences` has the types of the result), and
+which one models prefer (`pairs`, `verdicts`); `uncertainty` has effect sizes and their intervals.
 """
 
 from typing import TYPE_CHECKING
@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 from datafast._util.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from datafast.statistics.comparison import (
+    from datafast.statistics.comparison import compare
+    from datafast.statistics.coverage import AxesCoverage, Combination, Coverage
+    from datafast.statistics.differences import (
         CategoryDifference,
         Comparison,
         ConfigDifference,
@@ -22,9 +24,7 @@ if TYPE_CHECKING:
         RowDifference,
         Side,
         ValueShare,
-        compare,
     )
-    from datafast.statistics.coverage import AxesCoverage, Combination, Coverage
     from datafast.statistics.measuring import measure
     from datafast.statistics.models import (
         Copies,
@@ -42,7 +42,9 @@ else:
     __getattr__, __dir__ = lazy_names(
         __name__,
         {
-            "datafast.statistics.comparison": [
+            "datafast.statistics.comparison": ["compare"],
+            "datafast.statistics.coverage": ["AxesCoverage", "Combination", "Coverage"],
+            "datafast.statistics.differences": [
                 "CategoryDifference",
                 "Comparison",
                 "ConfigDifference",
@@ -51,9 +53,7 @@ else:
                 "RowDifference",
                 "Side",
                 "ValueShare",
-                "compare",
             ],
-            "datafast.statistics.coverage": ["AxesCoverage", "Combination", "Coverage"],
             "datafast.statistics.measuring": ["measure"],
             "datafast.statistics.models": ["Copies", "Diversity", "Group", "Grouping", "Histogram", "Rate", "Spread"],
             "datafast.statistics.placeholder_effect": ["PlaceholderEffect"],

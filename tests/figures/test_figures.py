@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import runpy
 from xml.etree import ElementTree
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from datafast.figures import Figure, bars, histogram, stacked_bars
 from datafast.figures.texts import cut, width_of
+from tests.support import ROOT
 
 NAMES = st.text(max_size=80)
 SVG = "{http://www.w3.org/2000/svg}"
@@ -151,3 +153,8 @@ def test_several_figures_can_stand_in_one_page() -> None:
     assert len(names[0]) == 2
     assert not names[0] & names[1]
     assert math.isfinite(float(ElementTree.fromstring(one.svg).attrib["height"]))
+
+
+def test_the_picture_of_the_guide_is_what_its_script_draws() -> None:
+    script = runpy.run_path(str(ROOT / "docs" / "pictures" / "card_figures.py"))
+    assert (ROOT / "docs" / "images" / "card-figures.svg").read_text(encoding="utf-8") == script["picture"]()

@@ -113,6 +113,16 @@ class HubServer:
         return sum(1 for request in self.requests if re.search(pattern, request))
 
 
+def _front(text: str) -> Any:
+    """The front matter of a card; None where it cannot be read."""
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return None
+
+
 def _git_oid(data: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
 
@@ -292,6 +302,8 @@ class _Handler(BaseHTTPRequestHandler):
             repo, revision, files = found
             siblings = [{"rfilename": path} for path in files]
             info = {"id": name, "sha": revision, "private": repo.private, "tags": [], "downloads": 0, "likes": 0}
+            if readme := files.get("README.md", b"").decode("utf-8", "replace").split("---\n")[1:2]:
+                info["cardData"] = _front(readme[0])
             self._json(
                 200,
                 {**info, "author": name.partition("/")[0], "disabled": False, "xetEnabled": True, "siblings": siblings},

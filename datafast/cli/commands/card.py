@@ -1,0 +1,44 @@
+"""`datafast card`: the dataset card of a file of rows, as files on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from datafast.cli import options
+
+__all__ = ["command"]
+
+
+@click.command("card", short_help="Write the dataset card of a file, with its pictures.")
+@click.argument("file", metavar="FILE", type=options.UserFile(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    metavar="README.md",
+    default="README.md",
+    show_default=True,
+    type=options.UserFile(path_type=Path, dir_okay=False),
+    help="The card. Its pictures are written into a folder `figures` beside it.",
+)
+@options.ledger
+@options.as_json
+def command(file: Path, output: Path, ledger: Path | None, as_json: bool) -> None:
+    """Write the card that a push of FILE would write: what the rows are, how they were made, figures, limitations.
+
+    FILE is the output of a config, or any file of rows (JSONL, JSON, CSV, TSV, Parquet, Arrow). Without a ledger beside it, only what the
+    rows say is known. What you wrote into an earlier card outside of datafast's marks stays. Nothing is sent.
+
+    \b
+    datafast card notes.jsonl
+    datafast card notes.jsonl -o cards/README.md
+    """
+    from datafast.datasets.loaded import load
+
+    written = load(file, ledger=ledger).write_card(output)
+    if as_json:
+        options.print_json({"card": str(output), "files": [str(path) for path in written]})
+        return
+    for path in written:
+        click.echo(f"wrote {path}")
