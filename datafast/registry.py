@@ -126,6 +126,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "failures": "datafast.cli.commands.failures:command",
         "dropped": "datafast.cli.commands.dropped:command",
         "explain": "datafast.cli.commands.explain:command",
+        "pack": "datafast.cli.commands.pack:command",
         "replay": "datafast.cli.commands.replay:command",
         "filter": "datafast.cli.commands.filter:command",
         "export": "datafast.cli.commands.export:command",

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from datafast.datasets.explaining import Explained
     from datafast.datasets.replaying import Replayed
     from datafast.engine.options import RunOptions
+    from datafast.engine.packing import Packed
     from datafast.executors.base import Executor
     from datafast.export.card_info import CardInfo
     from datafast.llms.provider import LLMProvider
@@ -383,6 +384,21 @@ class Dataset(Publishing, Generic[ConfigT, RowT]):
             commands=allow_commands,
             force=force,
         )
+
+    def pack(self, path: str | Path, *, force: bool = False) -> Packed:
+        """Puts the rows, the ledger and the manifest into one zip file, for an appendix or a colleague.
+
+        Args:
+            path: the new file; one that is there is replaced with `force` only.
+
+        Raises:
+            ConfigError: it is one of the files of the output.
+            OutputError: the rows are not as they were written, a key stands in them, or the file is there already.
+            OutputWriteError: the file cannot be written.
+        """
+        from datafast.engine.packing import pack
+
+        return pack(self.paths, user_path(path), force=force)
 
     def statistics(
         self,

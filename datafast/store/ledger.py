@@ -147,6 +147,25 @@ class Ledger:
                 f"Cannot write {path}: {error.strerror}. What was recorded there is lost. Check its folder and permissions."
             ) from error
 
+    def compact(self) -> None:
+        """Leaves nothing in the file that is not in use, and no log beside it. Called outside a transaction."""
+        try:
+            self._db.execute("VACUUM")
+            self._db.execute("PRAGMA journal_mode=DELETE")
+        except sqlite3.Error as error:
+            raise unwritable(self.path, error) from error
+
+    def contents(self) -> Iterator[bytes]:
+        """Every text and every blob that stands in it."""
+        tables = [name for (name,) in self._db.execute("SELECT name FROM main.sqlite_master WHERE type = 'table'")]
+        for table in tables:
+            for row in self._db.execute(f"SELECT * FROM main.{table}"):  # noqa: S608 - of its own schema
+                yield from (
+                    value.encode() if isinstance(value, str) else value
+                    for value in row
+                    if isinstance(value, str | bytes)
+                )
+
     def close(self) -> None:
         self._db.close()
 

@@ -42,7 +42,7 @@ from datafast.store.unrecorded import Pricing, read_unrecorded
 from datafast.store.verdicts import Abandoned, Decides, Reversed
 from datafast.store.writer import Store
 
-__all__ = ["OpenOutput", "Opening", "are_remade", "open_output", "reasoning_of_rows", "rows_fit"]
+__all__ = ["OpenOutput", "Opening", "are_remade", "open_output", "reasoning_of_rows", "replay_journal", "rows_fit"]
 
 _VERIFY_AT_ONCE = 64 * 1024 * 1024
 
@@ -164,7 +164,7 @@ def open_batch_book(paths: OutputPaths, pricing: Pricing) -> Iterator[BatchBook]
         stack.callback(ledger.close)
         if paths.journal.exists():  # ids of recorded replies rise with time
             with contextlib.closing(Journal(paths.journal)) as journal:
-                _replay_journal(ledger, journal, pricing, [])
+                replay_journal(ledger, journal, pricing, [])
         ids = itertools.count(ledger.max_id("calls") + 1)
         try:
             yield BatchBook(
@@ -269,7 +269,7 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
     journal = Journal(paths.journal)
     rows: AppendFile | None = None
     try:
-        _replay_journal(ledger, journal, how.pricing, set_aside)
+        replay_journal(ledger, journal, how.pricing, set_aside)
         checked_from = _reconcile(paths.rows, ledger, set_aside)
         matched = match(ledger, plan, how.located)
         if how.retry_failed:
@@ -425,7 +425,7 @@ def _decide_anew(paths: OutputPaths, ledger: Ledger, how: Opening) -> Reversed |
         return None
 
 
-def _replay_journal(ledger: Ledger, journal: Journal, pricing: Pricing, set_aside: list[Path]) -> None:
+def replay_journal(ledger: Ledger, journal: Journal, pricing: Pricing, set_aside: list[Path]) -> None:
     """Writes replies that are only in the journal into the ledger, then empties the journal. A damaged one is kept aside."""
     found = read_unrecorded(journal.path, newest=ledger.max_id("calls"), pricing=pricing)
     with ledger.transaction():

@@ -1,0 +1,48 @@
+"""`datafast pack`: one archive with the rows, the ledger and the manifest of an output, for an appendix or a colleague."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from datafast.cli import options
+from datafast.cli.outputs import paths_of
+
+__all__ = ["command"]
+
+
+@click.command("pack", short_help="Put rows, ledger and manifest into one archive.")
+@options.output_file
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE.zip",
+    type=options.UserFile(path_type=Path, dir_okay=False),
+    help="The archive. By default FILE.zip beside the rows.",
+)
+@click.option("--force", is_flag=True, help="Replace the archive if it is there already.")
+@options.ledger
+@options.as_json
+def command(file: Path, output: Path | None, force: bool, ledger: Path | None, as_json: bool) -> None:
+    """Put rows, ledger and manifest into one archive: for the appendix of a paper, or a colleague who goes on.
+
+    It is one state of the output, also while a run goes on and after a crash, and the same state gives the same bytes. Nothing is packed in
+    which a key of the environment stands. Unpacked, all commands work on it, and the same config goes on without buying anything twice.
+    """
+    from datafast.engine.packing import pack
+
+    paths = paths_of(file, ledger)
+    made = pack(paths, output or paths.rows.with_suffix(".zip"), force=force)
+    if as_json:
+        options.print_json({"archive": str(made.path), "rows": made.rows, "files": made.files})
+        return
+    from rich.console import Console
+
+    from datafast._util.notify import plain_text
+    from datafast.cli.display.lines import labelled
+
+    console = Console(highlight=False, soft_wrap=True)
+    labelled(console, "archive", plain_text(str(made.path)))
+    for name, told in made.files.items():
+        labelled(console, "file", plain_text(f"{name}, {told['bytes']:,} bytes, sha256 {told['sha256']}"))
