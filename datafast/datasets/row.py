@@ -8,19 +8,27 @@ from uuid import UUID, uuid5
 
 import orjson
 from pydantic import BaseModel, Field, create_model
+from typing_extensions import TypedDict
 
 from datafast.datasets.config import Metadata
 from datafast.engine.reasoning import KEY, METADATA, Place
 from datafast.errors import ConfigError
 from datafast.types import Messages
 
-__all__ = ["COMPARED", "TalkRow", "uuid_of_content", "with_reasoning"]
+__all__ = ["COMPARED", "ChatMessage", "TalkRow", "uuid_of_content", "with_reasoning"]
 
 COMPARED = "compared"
 """The attribute of a row model that names its two compared columns, of which formats for preferences make a better and a worse answer."""
 _DESCRIPTION = "What the model thought before it answered."
 _METADATA = "The values that the row was made of, and what the model thought."
 _NAMESPACE = UUID("7d7d5d0c-3a0c-5f5e-9d0a-2f6c1c1f4b52")
+
+
+class ChatMessage(TypedDict):
+    """One message."""
+
+    role: str
+    content: str
 
 
 class TalkRow(BaseModel):

@@ -26,7 +26,7 @@ from datafast.datasets.base import FanOutDataset
 from datafast.datasets.config import Metadata, NonBlank, TemplateNames
 from datafast.datasets.inputs import origin, texts_dimension
 from datafast.datasets.pairing import given
-from datafast.datasets.row import TalkRow, uuid_of_content
+from datafast.datasets.row import ChatMessage, TalkRow, uuid_of_content
 from datafast.datasets.topical import TopicalConfig, TopicalDataset
 from datafast.datasets.ultrachat_prompts import DEFAULTS, WITHOUT_PERSONAS
 from datafast.datasets.ultrachat_talk import Role, Talk, questions_model
@@ -59,7 +59,7 @@ class ChatRow(TalkRow):
 
     opening_question: str
     """The first thing that the user says."""
-    messages: list[dict[str, str]]
+    messages: list[ChatMessage]
     """The conversation, message by message, each with `role` and `content`."""
     model_id: str | None = None
     """The model that spoke as the assistant, as it was asked for."""
@@ -336,10 +336,11 @@ class UltrachatDataset(TopicalDataset[UltrachatDatasetConfig, ChatRow], FanOutDa
         except CallFailed as error:
             return error
         told = config.dataset_system_prompt
-        first = [{"role": "system", "content": told}] if told else []
+        messages: list[ChatMessage] = [{"role": "system", "content": told}] if told else []
+        messages += [{"role": said["role"], "content": said["content"]} for said in talk.messages]
         return ChatRow(
             opening_question=talk.messages[0]["content"],
-            messages=[*first, *({"role": said["role"], "content": said["content"]} for said in talk.messages)],
+            messages=messages,
             model_id=generate.model_id("assistant"),
             user_model_id=generate.model_id("user") if config.plays_user else None,
             question_model_id=generate.model_id("question"),

@@ -32,6 +32,9 @@ Record = Mapping[str, Any]
 
 _GROUP_ROWS = 10_000
 _GROUP_BYTES = 16 * 2**20
+# What `datasets` reads at once: of a table with commas, and of JSON.
+_LOOKED_AT_ROWS = 10_000
+_LOOKED_AT_BYTES = 10 * 2**20
 
 
 class Container(ABC):
@@ -55,6 +58,10 @@ class Container(ABC):
     def write(self, records: Sequence[Record]) -> None:
         """Raises OSError, or ConfigError where a record does not fit its columns."""
 
+    def begins(self, records: int) -> bool:
+        """Whether what was written, so many records, is still the beginning from which `datasets` guesses the types of columns."""
+        return records < _LOOKED_AT_ROWS
+
     @abstractmethod
     def close(self) -> None:
         """Completes the file; also where writing it has failed."""
@@ -66,6 +73,9 @@ class _Bytes(Container):
     def __init__(self, path: Path, record_model: type[BaseModel]) -> None:
         del record_model
         self._file: IO[bytes] = path.open("wb")
+
+    def begins(self, records: int) -> bool:
+        return self._file.tell() < _LOOKED_AT_BYTES
 
     def close(self) -> None:
         self._file.close()

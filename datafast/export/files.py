@@ -71,6 +71,7 @@ class Exported:
         left_out: rows that became nothing, by reason.
         split: the split that the rows are, if there are several.
         record_model: of its records; None where the format writes its own file.
+        late: columns of a file without types that are empty at its beginning, as far as `datasets` looks for types, and not later.
     """
 
     path: Path
@@ -81,6 +82,7 @@ class Exported:
     left_out: Counter[str] = field(default_factory=Counter)
     split: str | None = None
     record_model: type[BaseModel] | None = None
+    late: list[str] = field(default_factory=list)
 
     @property
     def features(self) -> Any:
@@ -97,6 +99,7 @@ class Exported:
             "rows": self.rows,
             "records": self.records,
             "left_out": dict(self.left_out),
+            "late": self.late,
         }
         return told if self.split is None else {**told, "split": self.split}
 
@@ -107,6 +110,11 @@ class Exported:
             told += f", {counted(self.records, 'record')}"
         for why, rows in self.left_out.items():
             told += f". Left out, because a row {why}: {rows:,}"
+        if self.late:
+            told += (
+                f". The first rows have nothing in {', '.join(self.late)}, so load_dataset would refuse later ones: write parquet, or "
+                f"give it the features"
+            )
         return f"{told}."
 
 
@@ -263,6 +271,8 @@ class _File:
             model = narrowed(model, self._all(rows))
         exported.record_model = model
         self._container: Container = kind(part, model)
+        self._empty = set() if kind.typed else set(model.model_fields)
+        self._begins = True
 
     def _all(self, rows: Iterable[Row]) -> Iterator[Record]:
         for row in rows:
@@ -290,6 +300,17 @@ class _File:
                 raise ConfigError(f"Row {done.rows:,}: {error}", key=error.key) from error
         self._container.write(records)
         done.records += len(records)
+        if self._empty:
+            self._look_for_first_values(records)
+
+    def _look_for_first_values(self, records: Sequence[Record]) -> None:
+        """Notes columns that come to hold something after the beginning of a file."""
+        for name in [*self._empty]:
+            if any(record.get(name) not in (None, []) for record in records):
+                self._empty.discard(name)
+                if not self._begins:
+                    self.exported.late.append(name)
+        self._begins = self._begins and self._container.begins(self.exported.records)
 
 
 def _write(rows: Iterable[Row], files: Sequence[_File]) -> None:

@@ -301,7 +301,10 @@ def _explained(failed: HubFailed, target: HubTarget, address: str, secret: str) 
             branch = f" and that there is a branch {target.revision!r}" if target.revision else ""
             what = f"It was not found. Check that {owner!r} exists on the Hub, that the token can see {target.repo_id!r}{branch}."
         case 409 | 412:
-            what = "Others kept committing to it at the same time. Push again when they are done."
+            what = (
+                "Others kept committing to it at the same time: push again when they are done. Or the token may only open pull "
+                "requests: pass create_pr=True, or use one with write access."
+            )
         case 429:
             what = "The Hub limits how often you may call it. Push again later."
         case int(status) if status >= 500:

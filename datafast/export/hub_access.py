@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from datafast.errors import ConfigError, MissingKeyError
-from datafast.export.hub_client import Hub, HubFailed
+from datafast.export.hub_client import Hub, HubFailed, asked
 
 __all__ = ["Access", "check_arguments", "check_token", "endpoint", "find_token"]
 
@@ -64,13 +64,7 @@ def check_token(hub: Hub) -> str:
         HubFailed: the Hub refuses the token, or cannot be reached.
         ConfigError: the token may only read.
     """
-    try:
-        answer: dict[str, Any] = hub.ask(hub.api.whoami)
-    except HubFailed as failed:
-        # The Hub allows few of these questions, and a mirror may not know them. Without an answer the next request is refused.
-        if failed.fault.status in (404, 405, 429):
-            return ""
-        raise
+    answer: dict[str, Any] = hub.ask(_whoami, hub)
     access = answer.get("auth") or {}
     if (access.get("accessToken") or {}).get("role") == "read":
         raise ConfigError(
@@ -79,6 +73,17 @@ def check_token(hub: Hub) -> str:
             key="token",
         )
     return str(answer.get("name") or "")
+
+
+def _whoami(hub: Hub) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = asked(hub.api.whoami)
+    except HubFailed as failed:
+        # The Hub allows few of these questions, and a mirror may not know them. A bad token is then refused by the next request.
+        if failed.fault.status in (404, 405, 429):
+            return {}
+        raise
+    return found
 
 
 def check_arguments(

@@ -1,18 +1,22 @@
 """The Hub's client, called so that whatever it raises is told by what it carries, and what passes is tried again.
 
 Each of its releases has error classes of its own, on top of another HTTP library: requests, httpx or httpx2. So an error is read by the
-answer that it holds (status, Retry-After) and by the general class that it belongs to, never by the client's own names or words.
+answer that it holds (status, Retry-After, RateLimit) and by the general class that it belongs to, never by the client's own names or words.
 
 Uploads go by LFS, over plain HTTP. Xet, the client's other way, is a compiled library with requests of its own, which these tries do not
 reach and no test of ours covers; it is used where the environment variable HF_HUB_DISABLE_XET is 0 (or false, no, off), which asks for it.
+
+Limits: releases from 1.0 on try uploads again by themselves, and wait for as long as the Hub says. The client has no time limit of its own:
+a Hub that takes a request and never answers is waited for.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from json import JSONDecodeError
@@ -25,7 +29,8 @@ __all__ = ["DELAYS_S", "Fault", "Hub", "HubFailed", "asked", "chain", "delays", 
 
 DELAYS_S = (1.0, 2.0, 4.0, 8.0, 16.0)
 
-_MAX_RETRY_AFTER_S = 120.0
+_MAX_WAIT_S = 310.0  # the Hub counts requests by windows of five minutes
+_RATE_LIMIT = re.compile(r"r\s*=\s*0\s*;\s*t\s*=\s*(\d+)")
 _NO = frozenset(["0", "false", "no", "off"])
 _PASSING = frozenset([408, 425, 429])
 _CONFLICTS = frozenset([409, 412])
@@ -57,7 +62,7 @@ class Fault:
         if response is not None:
             status = int(response.status_code)
             passes = status in _PASSING or status >= 500
-            return cls(status=status, retry_after_s=_seconds(response.headers.get("Retry-After")), passes=passes)
+            return cls(status=status, retry_after_s=_wait_asked_for(response.headers), passes=passes)
         # An answer that is not JSON comes from a gateway before the Hub.
         is_offline = any(isinstance(link, OfflineModeIsEnabled) for link in links)
         passes = not is_offline and any(
@@ -84,6 +89,8 @@ def asked(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
     """
     try:
         return function(*arguments, **options)
+    except HubFailed:
+        raise
     except Exception as error:  # noqa: BLE001 - see above
         raise HubFailed(error) from None
 
@@ -101,7 +108,7 @@ def pause(failed: HubFailed, delay_s: float | None) -> None:
         HubFailed: there is no next try (None), or the Hub wants a longer wait than a push is worth.
     """
     asked_for = failed.fault.retry_after_s
-    if delay_s is None or (asked_for or 0.0) > _MAX_RETRY_AFTER_S:
+    if delay_s is None or (asked_for or 0.0) > _MAX_WAIT_S:
         raise failed
     time.sleep(delay_s if asked_for is None else asked_for)
 
@@ -185,8 +192,12 @@ def _is_a(name: str, error: BaseException) -> bool:
     return any(kind.__name__ == name for kind in type(error).__mro__)
 
 
-def _seconds(retry_after: str | None) -> float | None:
+def _wait_asked_for(headers: Mapping[str, str]) -> float | None:
+    """Seconds, by Retry-After or, where none of the requests of a window is left, by the rest of the window."""
     try:
-        return max(0.0, float(retry_after)) if retry_after else None
+        if given := headers.get("Retry-After"):
+            return max(0.0, float(given))
     except ValueError:
         return None  # a date: the Hub sends seconds, and our own delay does for the rest
+    spent = _RATE_LIMIT.search(headers.get("RateLimit") or "")
+    return float(spent[1]) if spent else None

@@ -71,9 +71,7 @@ def _known(row_model: type[BaseModel]) -> Mapping[str, Any] | None:
     if info is None:
         return {}
     (item,) = get_args(info.annotation) or (Any,)
-    if is_typeddict(item):
-        return get_type_hints(item)
-    return {} if get_args(item) == (str, str) else None
+    return get_type_hints(item) if is_typeddict(item) else None
 
 
 def is_talk(value: Any) -> bool:

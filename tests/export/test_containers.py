@@ -15,8 +15,8 @@ from datafast import load
 from datafast.errors import OutputWriteError
 from datafast.export.features import described, model_of, row_schema
 from datafast.export.files import export_rows, save_rows, targets_of
-from datafast.schema.data_rows import JudgedPreferenceRow, ReasonedConversationRow, ToolConversationRow
-from tests.export.test_kinds import CALLED, TOOL
+from datafast.schema.data_rows import ChatRow, JudgedPreferenceRow, ReasonedConversationRow, ToolConversationRow
+from tests.export.test_kinds import CALLED, CHAT, TOOL
 
 TYPED = {"parquet": "a.parquet", "arrow": "a.arrow", "save_to_disk": "folder"}
 LATE = 1_500
@@ -155,3 +155,30 @@ def test_whole_numbers_of_a_told_column_stay_whole(tmp_path: Path) -> None:
     again = model_of(described(Row))
     assert [again.model_validate({"score": value}).model_dump()["score"] for value in (4, 4.5)] == [4, 4.5]
     assert isinstance(again.model_validate({"score": 4}).model_dump()["score"], int)
+
+
+@pytest.mark.parametrize("container", ["jsonl", "csv"])
+def test_a_column_whose_first_value_comes_late_is_told_where_a_file_has_no_types(
+    tmp_path: Path, container: str
+) -> None:
+    class Row(BaseModel):
+        text: str
+        note: str | None
+        never: str | None
+
+    def rows(first: int) -> Iterator[dict[str, Any]]:
+        for number in range(12_000):
+            yield {"text": "x" * 1_000, "note": "n" if number >= first else None, "never": None}
+
+    path = tmp_path / f"a.{container}"
+    (late,) = export_rows(rows(11_500), targets_of(path, [container]), row_model=Row)
+    assert late.late == ["note"]
+    assert "The first rows have nothing in note, so load_dataset would refuse later ones" in late.in_words()
+    (early,) = export_rows(rows(500), targets_of(path, [container]), row_model=Row)
+    assert early.late == []
+
+
+def test_messages_of_chats_have_columns_of_their_own(tmp_path: Path) -> None:
+    save_rows([CHAT.model_dump(mode="json")], tmp_path / "a.parquet", row_model=ChatRow)
+    (row,) = loaded(tmp_path / "a.parquet", "parquet", tmp_path / "cache")
+    assert row["messages"] == CHAT.messages

@@ -365,6 +365,27 @@ def test_a_long_retry_after_is_not_waited_for(hub: HubServer, source: Path) -> N
     assert hub.count("/commit/") == 1
 
 
+@pytest.mark.parametrize(
+    ("headers", "waited"),
+    [
+        ({"Retry-After": "300"}, 300),
+        ({"Retry-After": "a date"}, 1),
+        ({"RateLimit": '"api";r=0;t=55', "RateLimit-Policy": '"fixed window";"api";q=500;w=300'}, 55),
+        ({"RateLimit": '"api";r=10;t=55'}, 1),
+        ({}, 1),
+    ],
+)
+def test_the_wait_is_what_the_hub_asks_for(
+    hub: HubServer, source: Path, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str], waited: float
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("datafast.export.hub_client.time.sleep", slept.append)
+    hub.faults.append(Fault("/commit/", 429, headers=headers))
+    push(source)
+    assert slept == [waited]
+    assert len(stored(hub, "train")) == 10
+
+
 def test_a_hub_that_cannot_be_reached_raises_an_error_that_names_it(
     source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

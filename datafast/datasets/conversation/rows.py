@@ -25,7 +25,7 @@ from datafast.datasets.config import Metadata
 from datafast.datasets.conversation.first_rows import FirstAgentMessagesRow, FirstAgentRow
 from datafast.datasets.conversation.replies import Conversation, Style
 from datafast.datasets.conversation.tools import Tools
-from datafast.datasets.row import TalkRow
+from datafast.datasets.row import ChatMessage, TalkRow
 from datafast.errors import ConfigError
 from datafast.plan.template import Template
 from datafast.types import AsJson, Pair
@@ -45,13 +45,6 @@ __all__ = [
 
 FIELD_NAMES = ("instruction", "response", "reasoning", "system", "messages", "tools", "topic", "topic_path", "language")
 """The names that templates of an output format may use, besides the placeholders of the prompts."""
-
-
-class ChatMessage(TypedDict):
-    """One message."""
-
-    role: str
-    content: str
 
 
 class ReasonedMessage(ChatMessage):

@@ -50,6 +50,7 @@ def test_what_was_written_as_json(tmp_path: Path) -> None:
         "rows": count,
         "records": count,
         "left_out": {},
+        "late": [],
     }
 
 

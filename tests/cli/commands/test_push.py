@@ -170,3 +170,11 @@ def test_an_argument_that_cannot_be_meant_is_named(hub: HubServer, output: Path)
     with pytest.raises(ConfigError, match="train_size"):
         load(output).push_to_hub(REPO, train_size=2)
     assert hub.count("POST") == 0
+
+
+def test_a_dry_run_does_not_decide_which_rows_are_in_which_split(hub: HubServer, output: Path) -> None:
+    options = [REPO, "--train-size", "0.5", "--stable", "--group", "near_duplicates"]
+    assert run(output, *options, "--dry-run").exit_code == 0
+    assert not list(output.parent.glob("out.jsonl.splits-*"))
+    assert run(output, *options).exit_code == 0
+    assert len(list(output.parent.glob("out.jsonl.splits-*"))) == 1
