@@ -100,6 +100,10 @@ class Expansion:
             raise IndexError(f"Expansion {i} is not among the {self.size}.")
         return self._chooser.pick(i, base)
 
+    def repeat_of(self, i: int) -> int:
+        """The repeat number of the i-th expansion, which every base has in common; cheaper than to pick it for each."""
+        return self._chooser.pick(i, b"").repeat
+
     def with_values(self, chosen: Mapping[str, str]) -> Expansion:
         """The expansions with these values of some placeholders, from the templates that use all of them."""
         if not chosen:

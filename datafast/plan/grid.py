@@ -200,7 +200,7 @@ class GridPlan:
 
     def draw_at(self, position: int) -> int:
         """How often the same was asked for before it."""
-        return self[position].variant.repeat
+        return self._expansion.repeat_of(position // self._num_routes % self._expansion.size)
 
     def _places(self, index: int) -> list[int]:
         places: list[int] = []
