@@ -34,7 +34,7 @@ def license_front(name: str, link: str) -> dict[str, str]:
     known = name.strip().lower().replace(" ", "-")
     if known in _LICENSES.split():
         return {"license": known}
-    slug = re.sub(r"[^a-z0-9._]+", "-", known).strip("-._")[:64] or "other"
+    slug = re.sub(r"[^a-z0-9.]+", "-", known).strip("-.")[:64] or "other"
     return {"license": "other", "license_name": slug, **({"license_link": link} if link else {})}
 
 

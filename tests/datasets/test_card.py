@@ -171,7 +171,7 @@ def test_what_the_config_says_of_the_card_is_in_it(tmp_path: Path) -> None:
     ("given", "told"),
     [
         ({"license": "mit"}, {"license": "mit"}),
-        ({"license": "Our Licence 2.0"}, {"license": "other", "license_name": "our-licence-2.0"}),
+        ({"license": "Our_Licence 2.0"}, {"license": "other", "license_name": "our-licence-2.0"}),
         (
             {"license": "Ours: yes\n---", "license_link": "https://example.org/a"},
             {"license": "other", "license_name": "ours-yes", "license_link": "https://example.org/a"},
@@ -193,6 +193,7 @@ def test_a_citation_of_the_user_stands_as_it_is(tmp_path: Path) -> None:
     [
         ({"licence": "mit"}, "licen[sc]e"),
         ({"license_link": "https://example.org"}, "There is no license"),
+        ({"license": "ours", "license_link": "see our page"}, "expected an address"),
         ({"tags": ["a\nb"]}, "is not a tag"),
         ({"inputs": "all"}, "none"),
     ],
