@@ -239,9 +239,10 @@ def _written(
 @contextmanager
 def _part(target: Target) -> Iterator[Path]:
     """The file or folder of a target until it is complete."""
-    is_folder = target.container is not None and CONTAINERS[target.container].is_folder
+    kind = None if target.container is None else CONTAINERS[target.container]
+    whole = whole_folder(target.path, kind.files) if kind and kind.is_folder else whole_file(target.path)
     try:
-        with (whole_folder if is_folder else whole_file)(target.path) as part:
+        with whole as part:
             yield part
     except OSError as error:
         raise _unwritable(target.path, error) from error
