@@ -239,8 +239,8 @@ def _asked(
 def _routes(reader: LedgerReader, number: int) -> Sequence[Route[LLMProvider]]:
     """Who was asked: as the last run has noted; where it has not, by the names in the ledger, with no other parameters."""
     simulated = reader.meta("mode") == "simulated"
-    if noted := reader.meta(ABOUT):
-        return recorded_routes({**orjson.loads(noted), "simulated": simulated})[0]
+    if isinstance(noted := reader.noted(ABOUT), dict):
+        return recorded_routes({**noted, "simulated": simulated})[0]
     providers = [_guessed(name) for name in reader.calls.usage_by_provider()] or [_guessed("nobody/nobody")]
     by_role = reader.calls.providers_by_role()
     if number > 1 or len({*by_role.values()}) < 2:

@@ -85,10 +85,9 @@ def manifest_of(rows: Path, ledger: Ledger, sha256: str | None = None) -> dict[s
     Args:
         sha256: of the rows, if it is known.
     """
-    noted = ledger.meta(ABOUT)
-    if not noted:
+    about = ledger.noted(ABOUT)
+    if not isinstance(about, dict):
         return None
-    about = orjson.loads(noted)
     sha256 = sha256 or ledger.hashed or hash_of(rows, ledger.appends.committed_size())
     models = _models(ledger)
     with ledger.transaction():
@@ -166,18 +165,26 @@ def _used(ledger: Ledger) -> dict[str, Any]:
 
 def _models(ledger: Ledger) -> dict[str, Any]:
     """The models that replies name, by provider, with the number of their replies. Those that were looked at before are counted already."""
-    known = orjson.loads(ledger.meta(_MODELS) or '{"after": 0, "found": {}, "sent": []}')
-    after, counts = known["after"], Counter[tuple[str, str]]()
-    times = [*known["sent"], *(ledger.scans.sent(after=after) or ())]
+    after, found, sent = _known_models(ledger.noted(_MODELS))
+    counts = Counter[tuple[str, str]]()
+    times = [*sent, *(ledger.scans.sent(after=after) or ())]
     for number, provider, raw, wire_format in ledger.scans.replies(after=after):
         counts[provider, model_of(raw, wire_format)] += 1
         after = number
-    found: dict[str, dict[str, int]] = known["found"]
     for (provider, model), replies in counts.items():
         of_provider = found.setdefault(provider, {})
         of_provider[model] = of_provider.get(model, 0) + replies
     ordered = {provider: dict(sorted(models.items())) for provider, models in sorted(found.items())}
     return {"after": after, "found": ordered, "sent": [min(times), max(times)] if times else []}
+
+
+def _known_models(noted: Any) -> tuple[int, dict[str, dict[str, int]], list[float]]:
+    """What the last manifest has noted; nothing where that is damaged, so that all replies are looked at again."""
+    match noted:
+        case {"after": int(after), "found": dict(found), "sent": [float(), float()] as sent}:
+            if all(isinstance(models, dict) for models in found.values()):
+                return after, found, sent
+    return 0, {}, []
 
 
 def _moment(seconds: float) -> str:

@@ -19,8 +19,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
+from xml.etree import ElementTree
 
 import pytest
+import yaml
 from pyarrow import parquet
 
 from datafast import load
@@ -522,6 +524,36 @@ def test_the_manifest_tells_the_file_and_its_rows_are_rebuilt_byte_for_byte(benc
     made = dataset.replay(tmp_path / "again.jsonl")
     assert made.rows == report.written
     assert (tmp_path / "again.jsonl").read_bytes() == bench.output.read_bytes()
+
+
+@every_kind
+@pytest.mark.parametrize("inputs", [None, "none"])
+def test_a_card_is_made_of_it_with_no_more_of_the_inputs_than_is_wanted(bench: Bench, inputs: str | None) -> None:
+    bench.changed(card={"license": "mit", "inputs": inputs}).run()
+    folder = bench.folder / "card"
+    text = load(bench.output).card(folder / "README.md").read_text(encoding="utf-8")
+    front = yaml.safe_load(text.split("---\n")[1])
+    assert front["license"] == "mit"
+    assert f"{len(bench.rows):,} rows of synthetic data" in text
+    shown = re.findall(r"\]\((figures/[\w-]+\.svg)\)", text)
+    assert sorted(shown) == sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.svg"))
+    drawn = [(folder / place).read_text(encoding="utf-8") for place in shown]
+    for picture in drawn:
+        ElementTree.fromstring(picture)
+    table = text.split("## Columns")[1].split("\n\n")[1].splitlines()[2:]
+    assert len(table) == len(bench.rows[0])
+    if inputs == "none":
+        told = "\n".join([text.split("## How it was generated")[1], *drawn]).replace("\\", "")
+        assert [given for given in _texts(bench.fields) if " " in given and given in told] == []
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """The texts in a value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(inner)
 
 
 @every_kind

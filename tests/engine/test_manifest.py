@@ -229,6 +229,20 @@ def test_what_follows_from_the_ledger_alone_is_the_same(tmp_path: Path) -> None:
         ledger.close()
 
 
+@pytest.mark.parametrize("damage", ["{", "null", '{"after": 1}', '{"after": 9, "found": {"m": 1}, "sent": []}', "[[]]"])
+def test_what_is_damaged_of_earlier_runs_is_found_out_again(tmp_path: Path, damage: str) -> None:
+    raw(tmp_path, topics=5).generate([SimulatedProvider("m")])
+    before = manifest(tmp_path)
+    ledger = Ledger(tmp_path / "out.jsonl.ledger")
+    with ledger.transaction():
+        for name in ("models", "hashed", "versions"):
+            ledger.set_meta(name, damage)
+    ledger.close()
+    raw(tmp_path, topics=5).generate([SimulatedProvider("m")])
+    after = manifest(tmp_path)
+    assert (after["models"], after["output"], after["calls"]) == (before["models"], before["output"], before["calls"])
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
