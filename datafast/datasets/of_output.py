@@ -10,6 +10,7 @@ import orjson
 from pydantic import ValidationError
 
 from datafast.datasets.filtered import FilteredDataset
+from datafast.engine.portable import found_again
 from datafast.errors import ConfigError
 from datafast.registry import load_kind
 from datafast.store.paths import OutputPaths
@@ -27,11 +28,13 @@ def dataset_in(paths: OutputPaths) -> Any:
     with LedgerReader(paths.ledger) as reader:
         kind, config, folder = (reader.meta(name) for name in ("kind", "config", "directory"))
     fields = orjson.loads(config or "{}")
+    made_in = Path(folder) if folder and Path(folder).is_dir() else paths.rows.parent
+    near = paths.rows.absolute().parent
+    fields = found_again(fields, [made_in, near, near.parent])
     fields["output_file"] = str(paths.rows)
     fields.setdefault("run", {})["ledger"] = (
         None if paths.ledger == OutputPaths.of(paths.rows).ledger else str(paths.ledger)
     )
-    made_in = Path(folder) if folder and Path(folder).is_dir() else paths.rows.parent
     dataset_class: Any = FilteredDataset if kind == FilteredDataset.kind else load_kind(str(kind))
     try:
         with warnings.catch_warnings():

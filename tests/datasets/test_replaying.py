@@ -121,6 +121,28 @@ def test_a_folder_that_was_moved_is_replayed(tmp_path: Path) -> None:
     assert replayed(tmp_path / "other") == (tmp_path / "other" / "out.jsonl").read_bytes()
 
 
+@pytest.mark.parametrize("kept", ["", "sources/"])
+@pytest.mark.parametrize("rows", ["out.jsonl", "rows/out.jsonl"])
+def test_sources_are_moved_along(tmp_path: Path, kept: str, rows: str) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    (one / kept).mkdir(parents=True)
+    (one / f"{kept}seeds.txt").write_text("Tides.\nIce.\n", encoding="utf-8")
+    (one / f"{kept}known.txt").write_text("Rain.\n", encoding="utf-8")
+    stage = {"stage": "contamination", "against": str(one / f"{kept}known.txt")}
+    config: dict[str, Any] = {"output_file": one / rows, "quality": [stage]}
+    raw(one, seed_texts=one / f"{kept}seeds.txt", **config).generate([SimulatedProvider("m")])
+    shutil.move(one, other)
+    again = of_files(other / f"{rows}.manifest.json", tmp_path / "again.jsonl")
+    assert (tmp_path / "again.jsonl").read_bytes() == (other / rows).read_bytes()
+    assert again.rows > 0
+    told = CliRunner().invoke(cli, ["explain", str(other / rows), "--line", "1", "--json"])
+    assert told.exit_code == 0, told.output
+    assert json.loads(told.stdout)["notes"] == []
+    (other / f"{kept}seeds.txt").write_text("Tides.\nSnow.\n", encoding="utf-8")
+    with pytest.raises(OutputError, match=r"seed_texts: \S*seeds.txt is not what the rows were made of"):
+        of_files(other / f"{rows}.manifest.json", tmp_path / "more.jsonl")
+
+
 def test_a_model_that_is_gone_and_a_key_are_not_needed(tmp_path: Path, fault_server: FaultServer) -> None:
     raw(tmp_path, topics=4).generate([OpenAIProvider("gpt-x", api_base=fault_server.url, api_key="sk-harbour-123456")])
     asked = len(fault_server.requests)
