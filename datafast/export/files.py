@@ -26,9 +26,10 @@ from datafast.amounts import counted
 from datafast.errors import ConfigError, OutputWriteError
 from datafast.export.containers import CONTAINERS, Container, container_of, table_of
 from datafast.export.features import row_schema
-from datafast.export.formats import FORMATS, Opened, Options, Record, Row, Writer, opened_format
+from datafast.export.formats import FORMATS, Opened, Options, Record, Row, Rows, Writer, opened_format
 from datafast.export.messages import TalkKinds, is_talk
 from datafast.export.reading import Unfit
+from datafast.export.targets import Beside, Target, content_beside
 from datafast.store.paths import OutputPaths
 from datafast.store.reader import LedgerReader
 from datafast.store.rows import RowSequence
@@ -50,15 +51,6 @@ __all__ = [
 _BATCH = 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A file to write: its format and its container, None where the format makes its own file."""
-
-    format: str
-    path: Path
-    container: str | None
-
-
 @dataclass(slots=True)
 class Exported:
     """A file that was written.
@@ -71,6 +63,7 @@ class Exported:
         left_out: rows that became nothing, by reason.
         split: the split that the rows are, if there are several.
         record_model: of its records; None where the format writes its own file.
+        beside: what was written beside it for a trainer, if anything was; one for the files of all splits.
         late: columns of a file without types that are empty at its beginning, as far as `datasets` looks for types, and not later.
     """
 
@@ -82,6 +75,7 @@ class Exported:
     left_out: Counter[str] = field(default_factory=Counter)
     split: str | None = None
     record_model: type[BaseModel] | None = None
+    beside: Beside | None = None
     late: list[str] = field(default_factory=list)
 
     @property
@@ -91,8 +85,8 @@ class Exported:
         return None if self.record_model is None else row_schema(self.record_model).features
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields as plain values; `split` only if there are several."""
-        told = {
+        """The fields as plain values; `split` only if there are several, `beside` only if there is something."""
+        told: dict[str, Any] = {
             "path": str(self.path),
             "format": self.format,
             "container": self.container,
@@ -101,6 +95,8 @@ class Exported:
             "left_out": dict(self.left_out),
             "late": self.late,
         }
+        if self.beside is not None:
+            told["beside"] = {"path": str(self.beside.path), "text": self.beside.text}
         return told if self.split is None else {**told, "split": self.split}
 
     def in_words(self) -> str:
@@ -144,16 +140,24 @@ def _target(path: Path, given: str | None, container: str | None, *, several: bo
     found = FORMATS.load(name)
     if not isinstance(found, type):
         return Target(name, _beside(path, name, path.suffix) if several else path, None)
-    if found.container is not None:
-        if container not in (None, found.container):
-            raise ConfigError(f"The format {name} is not for the container {container}. Leave it out.", key="container")
-        container = found.container
-    container = container or container_of(path) or "jsonl"
+    container = _fitting(container, found.containers, name)
+    if not issubclass(found, Rows):  # these are named after a container, whatever the path ends in
+        container = container or _fitting(container_of(path), found.containers, name)
+    container = container or next(iter(found.containers), "jsonl")
     if several:
         endings = CONTAINERS[container].endings
         ending = path.suffix if path.suffix.lower() in endings else "".join(endings[:1])
         path = _beside(path, name, ending)
     return Target(name, path, container)
+
+
+def _fitting(container: str | None, allowed: Sequence[str], format: str) -> str | None:  # noqa: A002
+    """A container that is given, if the format is for it."""
+    if container is None or not allowed or container in allowed:
+        return container
+    raise ConfigError(
+        f"The format {format} is not for the container {container}, but for {', '.join(allowed)}.", key="container"
+    )
 
 
 def _beside(path: Path, name: str, ending: str) -> Path:
@@ -208,11 +212,28 @@ def export_parts(
         [opened_format(target.format, row_model, options or Options()) for target in targets] for _, targets in parts
     ]
     done: list[Exported] = []
+    besides = _besides([target for _, targets in parts for target in targets], [one for made in opened for one in made])
+    contents = content_beside(list(besides.values()))
     with ExitStack() as whole:
         for (own, targets), made in zip(parts, opened, strict=True):
             into = [(target, whole.enter_context(_part(target))) for target in targets]
             done += _written(own, into, made, rows, row_model)
+        for path, content in contents.items():
+            whole.enter_context(_file_beside(path, content))
+    for exported in done:
+        exported.beside = besides.get(exported.format)
     return done
+
+
+def _besides(targets: Sequence[Target], opened: Sequence[Opened | Writer]) -> dict[str, Beside]:
+    """What is to be written beside the files, by format."""
+    found = {}
+    for target, made in zip(targets, opened, strict=True):
+        if isinstance(made, Opened) and target.format not in found:
+            told = made.beside([one for one in targets if one.format == target.format])
+            if told is not None:
+                found[target.format] = told
+    return found
 
 
 def _written(
@@ -223,7 +244,7 @@ def _written(
     row_model: type[BaseModel],
 ) -> list[Exported]:
     """Writes rows into files that are not complete before the others are."""
-    done = [Exported(target.path, target.format, target.container) for target, _ in into]
+    done = [Exported(target.path, target.format, target.container, split=target.split) for target, _ in into]
     files: list[_File] = []
     with ExitStack() as stack:
         for (target, part), made, exported in zip(into, opened, done, strict=True):
@@ -239,12 +260,23 @@ def _written(
 @contextmanager
 def _part(target: Target) -> Iterator[Path]:
     """The file or folder of a target until it is complete."""
-    is_folder = target.container is not None and CONTAINERS[target.container].is_folder
+    kind = None if target.container is None else CONTAINERS[target.container]
+    whole = whole_folder(target.path, kind.files) if kind and kind.is_folder else whole_file(target.path)
     try:
-        with (whole_folder if is_folder else whole_file)(target.path) as part:
+        with whole as part:
             yield part
     except OSError as error:
         raise _unwritable(target.path, error) from error
+
+
+@contextmanager
+def _file_beside(path: Path, content: bytes) -> Iterator[None]:
+    try:
+        with whole_file(path) as new:
+            new.write_bytes(content)
+            yield
+    except OSError as error:
+        raise _unwritable(path, error) from error
 
 
 def _unwritable(path: Path, error: OSError) -> OutputWriteError:

@@ -350,12 +350,23 @@ def _of_sharegpt(turn: Mapping[str, Any]) -> dict[str, Any]:
         raise Unfit("has a message without a role")
     speaker, said = str(turn["from"]), turn["value"]
     if speaker == "function_call":
-        call = _parsed(said)
-        if not isinstance(call, Mapping) or "name" not in call:
+        thought, told = _after_thought(said)
+        found = _parsed(told)
+        calls = found if isinstance(found, list) else [found]
+        if not calls or not all(isinstance(call, Mapping) and isinstance(call.get("name"), str) for call in calls):
             raise Unfit("has a call that is not JSON")
-        function = {"name": call["name"], "arguments": _parsed(call.get("arguments", {}))}
-        return {"role": "assistant", "content": "", "tool_calls": [{"type": "function", "function": function}]}
+        return {"role": "assistant", "content": thought, "tool_calls": [_called(call) for call in calls]}
     return {"role": _ROLES.get(speaker, speaker), "content": said}
+
+
+def _after_thought(said: str) -> tuple[str, str]:
+    """What stands in <think> tags before a call, and the call."""
+    thought, ended, told = said.strip().partition("</think>")
+    return (thought.removeprefix("<think>").strip(), told) if ended and thought.startswith("<think>") else ("", said)
+
+
+def _called(call: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": call["name"], "arguments": _parsed(call.get("arguments", {}))}}
 
 
 def _tool(tool: Any) -> dict[str, Any]:

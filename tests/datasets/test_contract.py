@@ -33,6 +33,7 @@ from datafast.config_files.project import Project
 from datafast.datasets.instruction.evolution import Depth
 from datafast.engine.options import RunOptions
 from datafast.errors import ConfigError, DatafastWarning, RunStopped
+from datafast.export.containers import CONTAINERS
 from datafast.export.formats import FORMATS, format_names
 from datafast.llms import provider_from_spec
 from datafast.llms.base import Request, Response
@@ -330,7 +331,7 @@ WITH_CANDIDATES = [kind for kind in WITH_PERSONAS if kind != "preference"]
 """Those of them that have `best_of_n`; pairs have a strategy for it."""
 PERSONAS = ["a crane driver who writes in capitals", "a harbour pilot who quotes poems", "a clerk who counts"]
 SEED_TEXTS = ["The hook came down in the fog.", "Tuesday: two lifts, no wind."]
-WITH_OPTIONS = {"custom"}
+WITH_OPTIONS = {"custom", "chat_template"}
 """The formats that need to be told more."""
 every_kind = pytest.mark.parametrize("kind", CASES)
 
@@ -775,12 +776,12 @@ def test_statistics_count_what_the_report_counts_and_groups_add_up(bench: Bench)
 def test_rows_are_exported_in_every_format_that_they_can_be_read_as(bench: Bench, tmp_path: Path) -> None:
     bench.run()
     rows, found = bench.rows, load(bench.output)
-    shapes = [name for name, form in FORMATS.loaded().items() if isinstance(form, type) and form.container is None]
+    shapes = [name for name, form in FORMATS.loaded().items() if isinstance(form, type) and name not in CONTAINERS]
     can = [name for name in format_names(found.written_model) if name in shapes and name not in WITH_OPTIONS]
     if "tools" in found.written_model.model_fields:
         can.remove("alpaca")  # it has no place for calls
     for done in found.export(tmp_path / "all", can, container="parquet"):
-        assert done.records % len(rows) == 0
+        assert (done.records % len(rows), done.records > 0) == (0, True)
         assert (done.rows, done.left_out.total()) == (len(rows), 0)
         assert parquet.read_table(done.path).num_rows == done.records
     for name in set(shapes).difference(can, WITH_OPTIONS):

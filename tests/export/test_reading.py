@@ -38,7 +38,11 @@ def test_whatever_columns_hold_a_row_is_written_or_left_out_with_a_reason(tmp_pa
     model = create_model("Row", **fields)
     for name in format_names(model):
         found = FORMATS.load(name)
-        if name == "custom" or not isinstance(found, type) or found.container not in (None, "jsonl"):
+        if (
+            name in ("custom", "chat_template")
+            or not isinstance(found, type)
+            or (found.containers and "jsonl" not in found.containers)
+        ):
             continue
         try:
             (done,) = export_rows([row], targets_of(tmp_path / "out.jsonl", [name]), row_model=model)
