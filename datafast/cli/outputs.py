@@ -43,7 +43,7 @@ def paths_of(file: Path, ledger: Path | None) -> OutputPaths:
 
 
 def key_file_of(paths: OutputPaths) -> Path:
-    """The file that the command which made this output has read its keys from, if a command has made it: --env-file, or beside the config."""
+    """Where the command that made this output has read its keys, if a command has made it: --env-file, or beside the config."""
     from datafast.store.reader import LedgerReader
 
     with LedgerReader(paths.ledger) as reader:

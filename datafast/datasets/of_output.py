@@ -42,8 +42,8 @@ def dataset_in(paths: OutputPaths) -> Any:
             return dataset_class(dataset_class.config_model.model_validate(fields, context={"folder": made_in}))
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
+        place = "".join(f"{part}: " for part in [".".join(map(str, first["loc"]))] if part)
         raise ConfigError(
-            f"The config of {paths.rows} cannot be loaded from its ledger: {place}: {first['msg'].removeprefix('Value error, ')} "
+            f"The config of {paths.rows} cannot be loaded from its ledger: {place}{first['msg'].removeprefix('Value error, ')} "
             f"Functions and data that only Python has are in no file: make the same dataset in Python and call its replay()."
         ) from None

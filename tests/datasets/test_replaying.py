@@ -312,3 +312,15 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (result.exit_code, "is there already" in result.stderr) == (2, True)
     result = CliRunner().invoke(cli, ["replay", "out.jsonl.manifest.json", "-o", "x.jsonl"])
     assert "the same as in the manifest" in result.stdout
+
+
+def test_rows_that_stand_in_a_config_are_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for kind in ("document_qa", "mcq", "judgement", "generic_pipeline"):
+        assert CliRunner().invoke(cli, ["init", kind]).exit_code == 0
+        result = CliRunner().invoke(cli, ["generate", f"{kind}.yaml", "--offline", "--output", f"{kind}.jsonl"])
+        assert result.exit_code == 0, result.output
+        assert f"{kind}.jsonl.manifest.json" in os.listdir()
+        result = CliRunner().invoke(cli, ["replay", f"{kind}.jsonl.manifest.json", "-o", f"{kind}.again.jsonl"])
+        assert result.exit_code == 0, result.output
+        assert Path(f"{kind}.again.jsonl").read_bytes() == Path(f"{kind}.jsonl").read_bytes()

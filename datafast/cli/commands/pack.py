@@ -40,7 +40,8 @@ def command(
     """Put rows, ledger and manifest into one archive: for the appendix of a paper, or a colleague who goes on.
 
     It is one state of the output, also while a run goes on and after a crash, and the same state gives the same bytes. Nothing is packed in
-    which a key of the environment or of secrets.env stands. Unpacked, all commands work on it, and the same config goes on without buying anything twice.
+    which a key of the environment or of secrets.env stands. Unpacked, all commands work on it, and the same config goes on without buying
+    anything twice.
     """
     from datafast.engine.packing import pack
 
