@@ -254,7 +254,7 @@ def test_what_is_only_in_python_is_replayed_there(tmp_path: Path) -> None:
     from datafast.datasets import JudgementDataset
     from datafast.schema.config import JudgementDatasetConfig
 
-    rows = [{"text": f"Crane {number}."} for number in range(5)]
+    rows = tuple({"text": f"Crane {number}."} for number in range(5))
     dataset = JudgementDataset(
         JudgementDatasetConfig(source=rows, columns=["text"], judges=["a"], output_file=tmp_path / "out.jsonl")
     )
