@@ -30,7 +30,7 @@ _TOKENS = "special_tokens_map.json"
 _THOUGHTS = ("reasoning_content", "thinking", "reasoning")  # the names under which templates look for reasoning
 _PARAMETERS = {"type": "object", "properties": {"key": {"type": "string", "description": "A key."}}}
 _PROBED = [{"type": "function", "function": {"name": "find", "description": "Finds.", "parameters": _PARAMETERS}}]
-_PROBE = [
+_PROBE: list[dict[str, Any]] = [
     {"role": "user", "content": "Find it."},
     {
         "role": "assistant",
