@@ -17,9 +17,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError, create_model
+from pydantic import BaseModel, ValidationError
 
 from datafast._util.atomic_write import whole_file, whole_folder
+from datafast._util.columns_model import columns_model
 from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.kinds import common_kind, kind_of
 from datafast.amounts import counted
@@ -366,7 +367,6 @@ def _write(rows: Iterable[Row], files: Sequence[_File]) -> None:
                 raise _unwritable(file.exported.path, error) from error
 
 
-@foreign_warnings_ignored()
 def narrowed(row_model: type[BaseModel], rows: Iterable[Row]) -> type[BaseModel]:
     """The row model with a type of its own for each column of free form whose values all have one in common, or are all messages."""
     free = {name for name, field in row_model.model_fields.items() if field.annotation is Any}
@@ -388,7 +388,7 @@ def narrowed(row_model: type[BaseModel], rows: Iterable[Row]) -> type[BaseModel]
     fields: dict[str, Any] = {
         name: (types.get(name) or field.annotation, field) for name, field in row_model.model_fields.items()
     }
-    return create_model(row_model.__name__, __config__=row_model.model_config, **fields)
+    return columns_model(row_model.__name__, fields, config=row_model.model_config)
 
 
 def _common(kinds: set[Any], talks: TalkKinds | None) -> Any:
