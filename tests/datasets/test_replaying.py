@@ -264,7 +264,7 @@ def test_what_the_rows_are_made_from_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "seeds.txt").write_text("Tides.\n", encoding="utf-8")
     dataset = raw(tmp_path, seed_texts=tmp_path / "seeds.txt").generate([SimulatedProvider("m")])
     for write in (dataset.replay, dataset.pack):
-        with pytest.raises(ConfigError, match="seeds.txt is also used as seed_texts"):
+        with pytest.raises(ConfigError, match=r"seeds\.txt is also used as seed_texts"):
             write(tmp_path / "seeds.txt", force=True)
     assert (tmp_path / "seeds.txt").read_text("utf-8") == "Tides.\n"
 
