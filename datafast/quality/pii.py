@@ -76,9 +76,24 @@ _RUN = re.compile(r"[+(]?\d[\d .()/-]{6,}")
 _BEFORE = 60  # letters, in which a number is called one of a phone
 _LONG = re.compile(r"\d(?:[ ./()-]{0,3}\d){6}")
 _SSN = re.compile(r"(?<![\d-])(?!000|666|9)\d{3}-(?!00)\d\d-(?!0000)\d{4}(?![\d-])")
-_IP = re.compile(r"(?<![\d.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\d.]*\d)")
+_IP = re.compile(
+    r"(?<![\w.])(?<![A-Za-z]/)(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\d.]*\d)"
+)
 _NO_HOST = re.compile(
     r"(?:0|127|255)\.|192\.0\.2\.|198\.51\.100\.|203\.0\.113\.|10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\."
+)
+# What stands before a number that is one of a thing or a firm, whatever it looks like.
+_OF_THINGS = re.compile(
+    r"(?:\b(?:order|tracking|shipment|parcel|part|serial|model|case|docket|invoice|ticket|item|article|ratio|orcid|isni|doi|isbn|issn|ean|gtin|upc|sku|imei|siret|siren|rcs|p\. ?iva|partita iva|cnpj|vat|version|firmware|build|release|section|chapter|clause|paragraph"
+    r"|bestell\w*|sendungs\w*|rechnungs?\w*|auftrags\w*|kundennummer|artikel\w*|serien\w*|aktenzeichen|az\.|steuernummer|ust-id\w*|abs\.|facture|commande|colis|référence|dossier|pedido|factura|expediente|referencia|seguimiento|ordine|fattura|spedizione|matricola|encomenda|fatura|processo)|§ ?\d+)"
+    r"\s?(?:number|no|nr|nº|n[°º]|núm|num|id|code|nummer|numéro|número|numero|de suivi|#)?\W{0,3}(?:(?:is|was|ist|lautet|est|es|è|é) )?\W{0,2}\Z",
+    re.IGNORECASE,
+)
+_BEHIND = 40  # letters, in which such a word stands
+_NOBODY = re.compile(r"(?:git|hg|no-?reply|do-?not-?reply)\Z", re.IGNORECASE)
+_FILES = re.compile(r"\.(?:png|jpe?g|webp|svg|gif|css|js)\Z", re.IGNORECASE)
+_CARD_FORM = re.compile(
+    r"4\d{12}(?:\d{3}){0,2}\Z|(?:5[0-8]|6\d|35)\d{14,17}\Z|2[2-7]\d{14}\Z|3[47]\d{13}\Z|3[0689]\d{12}(?:\d\d)?\Z"
 )
 _SHORT = 15  # letters of words that hold no key
 _MASKINGS = 5  # a mask may put in a new light what stands beside it
@@ -218,7 +233,16 @@ def _emails(text: str) -> Iterator[Span]:
     found = list(_EMAIL.finditer(text)) if "@" in text else []
     if "[at" in text or "(at" in text or "(ät" in text or "[arroba" in text or "(arroba" in text or "(chez" in text:
         found += _SPELLED.finditer(text)
-    return (each.span() for each in found if not _EXAMPLE.search(each[1]))
+    return (each.span() for each in found if not _EXAMPLE.search(each[1]) and _is_mailbox(each))
+
+
+def _is_mailbox(found: re.Match[str]) -> bool:
+    """Whether an address may be a person's: not one of a machine, and not the name of a file."""
+    return not _NOBODY.match(found[0].partition("@")[0]) and not _FILES.search(found[1])
+
+
+def _of_thing(text: str, start: int) -> bool:
+    return _OF_THINGS.search(text[max(0, start - _BEHIND) : start]) is not None
 
 
 def _phones(text: str) -> Iterator[Span]:
@@ -229,7 +253,9 @@ def _phones(text: str) -> Iterator[Span]:
         if not found and _LONG.search(run[0]):
             named = _CALLED.finditer(text, max(end, run.start() - _BEFORE), until)
             found = [(each["number"], each.span("number")) for each in named if _is_called(each)]
-        yield from (span for number, span in found if "555-01" not in number.replace(" ", "-").replace(".", "-"))
+        for number, span in found:
+            if "555-01" not in number.replace(" ", "-").replace(".", "-") and not _of_thing(text, span[0]):
+                yield span
         end = run.end()
 
 
@@ -267,7 +293,15 @@ def _is_called(found: re.Match[str]) -> bool:
 def _cards(text: str) -> Iterator[Span]:
     for run in _CARD_RUN.finditer(text):
         found = _CARD.finditer(text, run.start(), run.end() + 2)
-        yield from (each.span() for each in found if _is_luhn(re.sub(r"\D", "", each[0])))
+        for each in found:
+            digits = re.sub(r"\D", "", each[0])
+            if (
+                _CARD_FORM.match(digits)
+                and _is_luhn(digits)
+                and not _is_ean(digits)
+                and not _of_thing(text, each.start())
+            ):
+                yield each.span()
 
 
 def _is_luhn(digits: str) -> bool:
@@ -277,6 +311,11 @@ def _is_luhn(digits: str) -> bool:
     return (
         sum(digit if place % 2 == 0 else digit * 2 - 9 * (digit > 4) for place, digit in enumerate(doubled)) % 10 == 0
     )
+
+
+def _is_ean(digits: str) -> bool:
+    """Whether 13 digits are right for the code of a product, which few numbers of cards are."""
+    return len(digits) == 13 and sum(int(digit) * (1 + 2 * (place % 2)) for place, digit in enumerate(digits)) % 10 == 0
 
 
 def _ibans(text: str) -> Iterator[Span]:
@@ -290,12 +329,14 @@ def _is_iban(account: str) -> bool:
 
 
 def _ssns(text: str) -> Iterator[Span]:
-    return (found.span() for found in _SSN.finditer(text))
+    return (found.span() for found in _SSN.finditer(text) if not _of_thing(text, found.start()))
 
 
 def _ips(text: str) -> Iterator[Span]:
     # Numbers of one digit each are those of a section or a version.
-    return (found.span() for found in _IP.finditer(text) if not _NO_HOST.match(found[0]) and len(found[0]) > 7)
+    for found in _IP.finditer(text):
+        if not _NO_HOST.match(found[0]) and len(found[0]) > 7 and not _of_thing(text, found.start()):
+            yield found.span()
 
 
 _FINDERS: dict[str, Callable[[str], Iterator[Span]]] = {

@@ -119,6 +119,15 @@ def test_phones_in_the_forms_of_many_countries(text: str) -> None:
         "commit 9fceb02d0ae598e95dc970b74767f19372d61af8",
         "lat 48.858370, lon 2.294481, Mersenne prime 2147483647",
         "Part no. AB 12 34 56 is out of stock, model RX-4578-2231.",
+        "Your order number is 302-555-8812 and ships on Monday.",
+        "SIRET 732 829 320 00074 à Lyon",
+        "The box says EAN 4006381333931, the log 20240315103000.",
+        "Build 14.38.33.130 and Chrome/120.0.6099.109 are out; section 12.34.56.78 applies.",
+        "git clone git@github.com:firm/project.git, see image@2x.png, from noreply@firm-x.com",
+        "Aktenzeichen 030 / 12345 des Gerichts, Rechnung Nr. 0170 / 445566 vom Mai",
+        "Facture n° 06 12 34 56 78",
+        "ORCID 0000-0002-1825-0097, IMEI 490154203237518",
+        "Case No. 212-345-6789, part 123-45-6789",
     ],
 )
 def test_other_numbers_are_left_alone(text: str) -> None:

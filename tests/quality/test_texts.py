@@ -181,7 +181,7 @@ TEMPLATE = "Write a short report of what you have seen at {topic}, in the words 
         ("He wrote [in haste] that the boat had left.", None),
         ("Antwort: Die Flut ist spät.", "a mark of a chat format"),
         ("Usuario: ¿Y la marea?\nAsistente: Llega tarde.", "a mark of a chat format"),
-        ("Text 4 von 10 (kurz)\nDie Flut ist spät.", "a mark of a chat format"),
+        ("Text 4 von 10 (kurz)\nDie Flut ist spät.", "the number of a text among others"),
         ("La marea llega el <insertar fecha>.", "a placeholder that is not filled"),
         ("[FIRMENNAME] sucht einen Lotsen.", "a placeholder that is not filled"),
         ("Hola, {nombre_cliente}: la marea llega tarde.", "a placeholder that is not filled"),
