@@ -55,14 +55,13 @@ def _told(paths: OutputPaths, asked: Sequence[tuple[int, str]], dataset: Any) ->
 
 
 def _provenance(told: Explained) -> Provenance:
-    # Replies to the same prompt of another provider count for its own rows.
-    calls = [call for call in told.calls if call["of_this_item"]] or told.calls
-    notes = [note for note in told.notes if note]
-    if len(calls) > _MOST_CALLS:
-        notes.append(f"The first {_MOST_CALLS} of {len(calls)} calls are shown; `datafast explain` has all of them.")
+    notes = list(told.notes)
+    if len(told.calls) > _MOST_CALLS:
+        left = f"{_MOST_CALLS} of {len(told.calls)} calls"
+        notes.append(f"The first {left} are shown; `datafast explain` has all of them.")
     return Provenance(
         values={name: shown_text(value).text for name, value in told.values.items()},
-        calls=[_call(call) for call in calls[:_MOST_CALLS]],
+        calls=[_call(call) for call in told.calls[:_MOST_CALLS]],
         notes=notes,
     )
 

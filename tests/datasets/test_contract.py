@@ -33,6 +33,7 @@ from datafast.config_files.project import Project
 from datafast.datasets.instruction.evolution import Depth
 from datafast.engine.options import RunOptions
 from datafast.errors import ConfigError, DatafastWarning, RunStopped
+from datafast.export.containers import CONTAINERS
 from datafast.export.formats import FORMATS, format_names
 from datafast.llms import provider_from_spec
 from datafast.llms.base import Request, Response
@@ -330,8 +331,10 @@ WITH_CANDIDATES = [kind for kind in WITH_PERSONAS if kind != "preference"]
 """Those of them that have `best_of_n`; pairs have a strategy for it."""
 PERSONAS = ["a crane driver who writes in capitals", "a harbour pilot who quotes poems", "a clerk who counts"]
 SEED_TEXTS = ["The hook came down in the fog.", "Tuesday: two lifts, no wind."]
-WITH_OPTIONS = {"custom"}
+WITH_OPTIONS = {"custom", "chat_template"}
 """The formats that need to be told more."""
+WITHOUT_CALLS = {"alpaca", "bedrock", "bedrock_anthropic"}
+"""Those with no place for calls of tools."""
 every_kind = pytest.mark.parametrize("kind", CASES)
 
 
@@ -775,15 +778,19 @@ def test_statistics_count_what_the_report_counts_and_groups_add_up(bench: Bench)
 def test_rows_are_exported_in_every_format_that_they_can_be_read_as(bench: Bench, tmp_path: Path) -> None:
     bench.run()
     rows, found = bench.rows, load(bench.output)
-    shapes = [name for name, form in FORMATS.loaded().items() if isinstance(form, type) and form.container is None]
+    shapes = [name for name, form in FORMATS.loaded().items() if isinstance(form, type) and name not in CONTAINERS]
     can = [name for name in format_names(found.written_model) if name in shapes and name not in WITH_OPTIONS]
     if "tools" in found.written_model.model_fields:
-        can.remove("alpaca")  # it has no place for calls
-    for done in found.export(tmp_path / "all", can, container="parquet"):
-        assert done.records % len(rows) == 0
+        can = [name for name in can if name not in WITHOUT_CALLS]
+    typed = [name for name in can if not FORMATS.load(name).containers or "parquet" in FORMATS.load(name).containers]
+    written = found.export(tmp_path / "typed", typed, container="parquet")
+    assert [parquet.read_table(done.path).num_rows for done in written] == [done.records for done in written]
+    if plain := [name for name in can if name not in typed]:
+        written += found.export(tmp_path / "plain", plain)
+    for done in written:
         assert (done.rows, done.left_out.total()) == (len(rows), 0)
-        assert parquet.read_table(done.path).num_rows == done.records
-    for name in set(shapes).difference(can, WITH_OPTIONS):
+        assert (done.records % len(rows), done.records > 0) == (0, True)
+    for name in set(shapes).difference(can, WITH_OPTIONS, WITHOUT_CALLS):
         with pytest.raises(ConfigError, match=f"The format {name} (is for rows with|has no place for)"):
             found.export(tmp_path / name, name)
     assert rows_of(found.to_jsonl(tmp_path / "again")) == rows

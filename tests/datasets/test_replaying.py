@@ -121,6 +121,28 @@ def test_a_folder_that_was_moved_is_replayed(tmp_path: Path) -> None:
     assert replayed(tmp_path / "other") == (tmp_path / "other" / "out.jsonl").read_bytes()
 
 
+@pytest.mark.parametrize("kept", ["", "sources/"])
+@pytest.mark.parametrize("rows", ["out.jsonl", "rows/out.jsonl"])
+def test_sources_are_moved_along(tmp_path: Path, kept: str, rows: str) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    (one / kept).mkdir(parents=True)
+    (one / f"{kept}seeds.txt").write_text("Tides.\nIce.\n", encoding="utf-8")
+    (one / f"{kept}known.txt").write_text("Rain.\n", encoding="utf-8")
+    stage = {"stage": "contamination", "against": str(one / f"{kept}known.txt")}
+    config: dict[str, Any] = {"output_file": one / rows, "quality": [stage]}
+    raw(one, seed_texts=one / f"{kept}seeds.txt", **config).generate([SimulatedProvider("m")])
+    shutil.move(one, other)
+    again = of_files(other / f"{rows}.manifest.json", tmp_path / "again.jsonl")
+    assert (tmp_path / "again.jsonl").read_bytes() == (other / rows).read_bytes()
+    assert again.rows > 0
+    told = CliRunner().invoke(cli, ["explain", str(other / rows), "--line", "1", "--json"])
+    assert told.exit_code == 0, told.output
+    assert json.loads(told.stdout)["notes"] == []
+    (other / f"{kept}seeds.txt").write_text("Tides.\nSnow.\n", encoding="utf-8")
+    with pytest.raises(OutputError, match=r"seed_texts: \S*seeds.txt is not what the rows were made of"):
+        of_files(other / f"{rows}.manifest.json", tmp_path / "more.jsonl")
+
+
 def test_a_model_that_is_gone_and_a_key_are_not_needed(tmp_path: Path, fault_server: FaultServer) -> None:
     raw(tmp_path, topics=4).generate([OpenAIProvider("gpt-x", api_base=fault_server.url, api_key="sk-harbour-123456")])
     asked = len(fault_server.requests)
@@ -232,7 +254,7 @@ def test_what_is_only_in_python_is_replayed_there(tmp_path: Path) -> None:
     from datafast.datasets import JudgementDataset
     from datafast.schema.config import JudgementDatasetConfig
 
-    rows = [{"text": f"Crane {number}."} for number in range(5)]
+    rows = tuple({"text": f"Crane {number}."} for number in range(5))
     dataset = JudgementDataset(
         JudgementDatasetConfig(source=rows, columns=["text"], judges=["a"], output_file=tmp_path / "out.jsonl")
     )
@@ -290,3 +312,14 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (result.exit_code, "is there already" in result.stderr) == (2, True)
     result = CliRunner().invoke(cli, ["replay", "out.jsonl.manifest.json", "-o", "x.jsonl"])
     assert "the same as in the manifest" in result.stdout
+
+
+def test_rows_that_stand_in_a_config_are_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for kind in ("document_qa", "mcq", "judgement", "generic_pipeline"):
+        assert CliRunner().invoke(cli, ["init", kind]).exit_code == 0
+        result = CliRunner().invoke(cli, ["generate", f"{kind}.yaml", "--offline", "--output", f"{kind}.jsonl"])
+        assert result.exit_code == 0, result.output
+        result = CliRunner().invoke(cli, ["replay", f"{kind}.jsonl.manifest.json", "-o", f"{kind}.again.jsonl"])
+        assert result.exit_code == 0, result.output
+        assert Path(f"{kind}.again.jsonl").read_bytes() == Path(f"{kind}.jsonl").read_bytes()
