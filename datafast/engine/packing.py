@@ -85,7 +85,7 @@ def pack(
         OutputError: the rows are not as they were written, a secret stands in what would be packed, or the archive is there already.
         OutputWriteError: it cannot be written.
     """
-    refuse_shared([*paths.used("the output", "its ledger"), UsedFile("-o", archive, written=True)])
+    refuse_shared([*paths.used("the output", "its ledger"), *_read(paths), UsedFile("-o", archive, written=True)])
     if archive.exists() and not force:
         raise OutputError(f"{archive} is there already. Name another file, or replace it with --force.")
     try:
@@ -102,6 +102,15 @@ def pack(
             f"Cannot write {error.filename or archive}: {error.strerror}. Choose another -o."
         ) from error
     raise AssertionError("the last try says why")
+
+
+def _read(paths: OutputPaths) -> Iterator[UsedFile]:
+    """The files that the rows are made from, as far as they lie beside them or below."""
+    with LedgerReader(paths.ledger) as reader:
+        noted = reader.noted(ABOUT)
+    for name, source in (noted["sources"] if isinstance(noted, dict) else {}).items():
+        for file in source.get("files", ()):
+            yield UsedFile(name, paths.rows.parent / file["file"], written=False)
 
 
 def _copied(paths: OutputPaths, copy: OutputPaths, *, is_last: bool) -> bool:

@@ -8,7 +8,7 @@ import shutil
 import signal
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -248,6 +248,58 @@ def test_neither_the_output_nor_a_file_that_is_there_is_overwritten(tmp_path: Pa
     with pytest.raises(ConfigError, match="is there already"):
         dataset.replay(tmp_path / "mine.jsonl")
     assert dataset.replay(tmp_path / "mine.jsonl", force=True).rows == 6
+
+
+def test_a_file_that_is_there_stays_if_the_rows_are_others_whatever_is_asked(tmp_path: Path) -> None:
+    dataset = raw(tmp_path).generate([SimulatedProvider("m")])
+    (tmp_path / "mine.jsonl").write_text("mine", encoding="utf-8")
+    manifest = tmp_path / "out.jsonl.manifest.json"
+    manifest.write_text(manifest.read_text("utf-8").replace(dataset.manifest["output"]["sha256"], "0" * 64), "utf-8")
+    with pytest.raises(OutputError, match="have not the SHA-256 of the manifest"):
+        dataset.replay(tmp_path / "mine.jsonl", force=True)
+    assert (tmp_path / "mine.jsonl").read_text("utf-8") == "mine"
+
+
+def test_what_the_rows_are_made_from_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "seeds.txt").write_text("Tides.\n", encoding="utf-8")
+    dataset = raw(tmp_path, seed_texts=tmp_path / "seeds.txt").generate([SimulatedProvider("m")])
+    for write in (dataset.replay, dataset.pack):
+        with pytest.raises(ConfigError, match=r"seeds\.txt is also used as seed_texts"):
+            write(tmp_path / "seeds.txt", force=True)
+    assert (tmp_path / "seeds.txt").read_text("utf-8") == "Tides.\n"
+
+
+def places(value: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    parts = value.items() if isinstance(value, dict) else enumerate(value[:1]) if isinstance(value, list) else ()
+    for name, inner in parts:
+        yield (*above, name)
+        yield from places(inner, (*above, name))
+
+
+def test_a_manifest_that_was_edited_is_never_a_traceback(tmp_path: Path) -> None:
+    (tmp_path / "seeds.txt").write_text("Tides.\n", encoding="utf-8")
+    dataset = raw(tmp_path, seed_texts=tmp_path / "seeds.txt").generate([SimulatedProvider("m")])
+    manifest = tmp_path / "out.jsonl.manifest.json"
+    whole = json.loads(manifest.read_bytes())
+    read = ("simulated", "output", "sources", "providers", "routes", "versions", "ledger")
+    for place in [place for place in places(whole) if place[0] in read]:
+        for value in (None, 7, [1]):
+            changed = json.loads(json.dumps(whole))
+            there = changed
+            for name in place[:-1]:
+                there = there[name]
+            if value is None:
+                del there[place[-1]]
+            else:
+                there[place[-1]] = value
+            manifest.write_text(json.dumps(changed), "utf-8")
+            with suppress(OutputError, ConfigError):
+                dataset.replay(tmp_path / "again.jsonl", force=True)
+    manifest.write_text(json.dumps({**whole, "providers": []}), "utf-8")
+    with pytest.raises(
+        OutputError, match=r"routes\.0 names simulated/m, which is not among its providers\. Give the file"
+    ):
+        dataset.replay(tmp_path / "again.jsonl", force=True)
 
 
 def test_what_is_only_in_python_is_replayed_there(tmp_path: Path) -> None:
