@@ -379,8 +379,8 @@ class Dataset(Publishing, Generic[ConfigT, RowT]):
         return replay(
             self.paths.manifest,
             user_path(path),
+            self,
             ledger=self.paths.ledger,
-            dataset=self,
             commands=allow_commands,
             force=force,
         )

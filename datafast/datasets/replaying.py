@@ -10,14 +10,10 @@ them, they look at them once more, by recorded replies.
 from __future__ import annotations
 
 import tempfile
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
-
-import orjson
-from pydantic import ValidationError
 
 from datafast._util.manifest import MANIFEST
 from datafast._util.user_path import is_file
@@ -27,7 +23,6 @@ from datafast.engine.recorded_providers import RecordedProvider, recorded_routes
 from datafast.errors import ConfigError, OutputError, OutputWriteError
 from datafast.executors.local import LocalExecutor
 from datafast.quality.base import allow_commands
-from datafast.registry import load_kind
 from datafast.store.manifest import read_manifest
 from datafast.store.paths import OutputPaths, UsedFile, refuse_shared
 from datafast.store.reader import LedgerReader
@@ -39,7 +34,7 @@ if TYPE_CHECKING:
     from datafast.engine.routes import Route
     from datafast.llms.provider import LLMProvider
 
-__all__ = ["Replayed", "beside", "dataset_in", "paths_of_manifest", "replay"]
+__all__ = ["Replayed", "beside", "paths_of_manifest", "replay"]
 
 
 class Made(Protocol):
@@ -64,22 +59,22 @@ class Replayed:
 def replay(
     manifest: Path,
     output: Path,
+    dataset: Made,
     *,
     ledger: Path | None = None,
-    dataset: Made | None = None,
     commands: bool = False,
     force: bool = False,
 ) -> Replayed:
     """Rebuilds the rows of a manifest in another file. Sends nothing, and leaves the output as it is.
 
     Args:
+        dataset: what has made them; `of_output.dataset_in` loads it from the ledger.
         ledger: where it is, if it is not beside the rows.
-        dataset: what has made them, where its config cannot be loaded from the ledger, because parts of it are only in Python.
         commands: whether stages may run programs.
         force: whether a file that is there may be replaced.
 
     Raises:
-        ConfigError: there is no such manifest, a file is there already, or the config cannot be loaded.
+        ConfigError: there is no such manifest, or a file is there already.
         OutputError: the ledger is not that of the manifest, replies are missing, sources have changed, or the rows would be others.
         OutputWriteError: the new file cannot be written.
     """
@@ -88,13 +83,12 @@ def replay(
     refuse_shared([*paths.used("the output", "its ledger"), UsedFile("-o", output, written=True)])
     if output.exists() and not force:
         raise ConfigError(f"{output} is there already. Name another file, or replace it with --force.")
-    made_by = dataset_in(paths) if dataset is None else dataset
-    _refuse_other_sources(told, made_by)
-    allow_commands(made_by.config.quality, allowed=commands)
+    _refuse_other_sources(told, dataset)
+    allow_commands(dataset.config.quality, allowed=commands)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".datafast-", dir=output.parent) as folder:
-            return _rebuilt(told, paths, made_by, Path(folder), output)
+            return _rebuilt(told, paths, dataset, Path(folder), output)
     except OSError as error:
         raise OutputWriteError(
             f"Cannot write {error.filename or output}: {error.strerror}. Choose another -o."
@@ -123,34 +117,6 @@ def beside(manifest: Path) -> Path:
     """Where rows are rebuilt if nobody says where."""
     rows = Path(manifest.name.removesuffix(MANIFEST))
     return manifest.with_name(f"{rows.stem}.replayed{rows.suffix}")
-
-
-def dataset_in(paths: OutputPaths) -> Any:
-    """The dataset that has made an output, by the config in its ledger, with its files where they are now.
-
-    Raises:
-        ConfigError: its kind is not installed, or its config cannot be loaded: says what is needed.
-    """
-    with LedgerReader(paths.ledger) as reader:
-        kind, config, folder = (reader.meta(name) for name in ("kind", "config", "directory"))
-    fields = orjson.loads(config or "{}")
-    fields["output_file"] = str(paths.rows)
-    fields.setdefault("run", {})["ledger"] = (
-        None if paths.ledger == OutputPaths.of(paths.rows).ledger else str(paths.ledger)
-    )
-    made_in = Path(folder) if folder and Path(folder).is_dir() else paths.rows.parent
-    dataset_class = load_kind(str(kind))
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the run itself has given them
-            return dataset_class(dataset_class.config_model.model_validate(fields, context={"folder": made_in}))
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise ConfigError(
-            f"The config of {paths.rows} cannot be loaded from its ledger: {place}: {first['msg'].removeprefix('Value error, ')} "
-            f"Functions and data that only Python has are in no file: make the same dataset in Python and call its replay()."
-        ) from None
 
 
 def _refuse_other_sources(told: Mapping[str, Any], dataset: Made) -> None:

@@ -227,15 +227,24 @@ class SaveToDisk(Container):
     _FILE = "data-00000-of-00001.arrow"
 
     def __init__(self, path: Path, record_model: type[BaseModel]) -> None:
-        from datasets import Dataset
+        from datasets import DatasetInfo
 
-        # The library itself writes what stands beside the rows; they come into a file of the form that it writes.
-        Dataset(row_schema(record_model).features.arrow_schema.empty_table()).save_to_disk(path)
-        state = orjson.loads((path / "state.json").read_bytes())
-        state["_fingerprint"] = uuid4().hex[:16]  # its cache would take all folders of these columns for one
-        state["_data_files"] = [{"filename": self._FILE}]
-        (path / "state.json").write_bytes(orjson.dumps(state, option=orjson.OPT_INDENT_2))
+        path.mkdir()
+        DatasetInfo(features=row_schema(record_model).features).write_to_directory(str(path))
+        (path / "state.json").write_bytes(orjson.dumps(self._state(), option=orjson.OPT_INDENT_2))
         self._rows = Arrow(path / self._FILE, record_model)
+
+    def _state(self) -> dict[str, Any]:
+        """What `Dataset.save_to_disk` says of a dataset beside its columns. It shows its progress, so it is not called for this."""
+        return {
+            "_data_files": [{"filename": self._FILE}],
+            "_fingerprint": uuid4().hex[:16],  # by which `datasets` tells apart what it keeps of two of them
+            "_format_columns": None,
+            "_format_kwargs": {},
+            "_format_type": None,
+            "_output_all_columns": False,
+            "_split": None,
+        }
 
     def write(self, records: Sequence[Record]) -> None:
         self._rows.write(records)

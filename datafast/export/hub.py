@@ -10,8 +10,8 @@ How: Parquet with an explicit schema, and the card with `configs` and `dataset_i
 commit of its own before the card's, and does not retry a failed commit. Throttling, server errors and dropped connections
 are retried with Retry-After obeyed (see `hub_client`, `hub_push`).
 
-Cost: the Parquet files lie in the temporary folder (TMPDIR) until the push ends. Limit: huggingface_hub before 2.0 needs
-HF_ENDPOINT set before it is imported.
+Cost: the Parquet files lie in the temporary folder (TMPDIR) until the push ends; a killed one leaves them there.
+Limit: huggingface_hub before 2.0 needs HF_ENDPOINT set before it is imported.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from datafast.errors import PublishError
 from datafast.export.card import CardInfo, Contents, front_matter, readme
 from datafast.export.card_markdown import redactor
 from datafast.export.hub_access import Access, check_arguments, check_token, endpoint, find_token
-from datafast.export.hub_client import Hub, HubFailed, chain, told, without_xet
+from datafast.export.hub_client import Hub, without_xet
+from datafast.export.hub_errors import explaining
 from datafast.export.hub_push import Push, Pushed
 from datafast.export.parquet import Export, export_parquet
-from datafast.llms.transport.redaction import redact
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
     from datafast.export.splits.rows import SplitRows
 
 __all__ = ["HubTarget", "Preview", "Publication", "preview_push", "push", "push_to_hub", "sign_in"]
-
-_AGAIN = "Nothing on disk was changed. The same call can be made again."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +175,7 @@ def sign_in(target: HubTarget) -> Access:
     """
     secret = find_token(target.token)
     hub = Hub(endpoint(), secret)
-    with _explaining(target, hub.endpoint, secret):
+    with explaining(target.repo_id, target.revision, hub.endpoint, secret):
         return Access(hub, secret, check_token(hub))
 
 
@@ -185,7 +183,8 @@ def sign_in(target: HubTarget) -> Access:
 def push(publication: Publication, target: HubTarget, access: Access | None = None) -> Pushed:
     """As `push_to_hub`, with more told. `access` is that of `sign_in`, where rows were to be read after it only."""
     access = access or sign_in(target)
-    with _explaining(target, access.hub.endpoint, access.token), _prepared(publication, target) as ready, without_xet():
+    told = explaining(target.repo_id, target.revision, access.hub.endpoint, access.token)
+    with told, _prepared(publication, target) as ready, without_xet():
         return Push(
             hub=access.hub,
             repo_id=target.repo_id,
@@ -202,15 +201,6 @@ def push(publication: Publication, target: HubTarget, access: Access | None = No
             secrets=[access.token],
             folder=ready.folder,
         ).run()
-
-
-@contextmanager
-def _explaining(target: HubTarget, address: str, secret: str) -> Iterator[None]:
-    try:
-        yield
-    except HubFailed as failed:
-        # Not "from failed": the Hub's answer may repeat the token, and a traceback would show it.
-        raise PublishError(_explained(failed, target, address, secret)) from None
 
 
 @foreign_warnings_ignored()
@@ -288,32 +278,3 @@ def _front(export: Export, info: CardInfo, contents: Contents) -> dict[str, Any]
     data = DatasetCardData()
     DatasetInfosDict({contents.config_name: told}).to_dataset_card_data(data)
     return {**front_matter(info, contents), "dataset_info": data["dataset_info"]}
-
-
-def _explained(failed: HubFailed, target: HubTarget, address: str, secret: str) -> str:
-    fault, owner = failed.fault, target.repo_id.partition("/")[0]
-    match fault.status:
-        case 401:
-            what = "The token was refused. Check HF_TOKEN: it may have expired or been revoked."
-        case 403:
-            what = f"The token may not write there. Use one with write access to the datasets of {owner!r}."
-        case 404:
-            branch = f" and that there is a branch {target.revision!r}" if target.revision else ""
-            what = f"It was not found. Check that {owner!r} exists on the Hub, that the token can see {target.repo_id!r}{branch}."
-        case 409 | 412:
-            what = (
-                "Others kept committing to it at the same time: push again when they are done. Or the token may only open pull "
-                "requests: pass create_pr=True, or use one with write access."
-            )
-        case 429:
-            what = "The Hub limits how often you may call it. Push again later."
-        case int(status) if status >= 500:
-            what = "The Hub had an error of its own. Push again later."
-        case None if fault.passes:
-            what = f"{address} could not be reached. Check the network, proxy and HF_ENDPOINT."
-        case _:
-            what = "The Hub or its client refused the push, for the reason below."
-    answer = f"HTTP {fault.status}" if fault.status else "no answer"
-    details = dict.fromkeys(told(link) for link in (failed.error, chain(failed.error)[-1]))
-    detail = redact("\n".join(details), [secret])
-    return f"The push to {target.repo_id} failed ({answer}). {what} {_AGAIN}\n{detail}"

@@ -11,7 +11,15 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from datafast import RawDataset, RawDatasetConfig
+from datafast import (
+    GenericPipelineDataset,
+    GenericPipelineDatasetConfig,
+    RawDataset,
+    RawDatasetConfig,
+    UltrachatDataset,
+    UltrachatDatasetConfig,
+    load,
+)
 from datafast.cli.main import cli
 from datafast.datasets.card.measured import measured
 from datafast.datasets.card.sources import card_sources
@@ -69,7 +77,6 @@ def test_a_card_says_how_rows_were_made_and_what_became_of_them(tmp_path: Path) 
     for part in (
         f"{counts.written} rows of synthetic data (raw)",
         "**Simulated rows.**",
-        "- models in the replies of simulated/two: simulated/two (20 replies)",
         "- requested: 80",
         f"- filtered: {counts.filtered}",
         f"- failed: {counts.failed}",
@@ -278,6 +285,36 @@ def test_a_card_of_real_rows_tells_cost_models_and_terms(tmp_path: Path, fault_s
     assert re.search(r"^- models in the replies of openai/gpt-x: \S+ \(3 replies\)$", text, re.MULTILINE)
     for private in ("sk-proj", fault_server.url, str(tmp_path)):
         assert private not in text
+
+
+def test_what_a_config_says_of_the_card_counts_also_where_the_rest_of_it_cannot_be_read(tmp_path: Path) -> None:
+    config = GenericPipelineDatasetConfig(
+        source=[{"review": "A good vault."}, {"review": "A bad vault."}],
+        input_columns=["review"],
+        output_columns=["mood"],
+        card={"license": "mit", "inputs": "none"},
+        output_file=tmp_path / "rows.jsonl",
+    )
+    GenericPipelineDataset(config).generate([SimulatedProvider("m")])
+    text = load(tmp_path / "rows.jsonl").card(tmp_path / "README.md").read_text(encoding="utf-8")
+    assert front(text)["license"] == "mit"
+    assert "vault" not in text + "".join(path.read_text("utf-8") for path in (tmp_path / "figures").iterdir())
+
+
+def test_a_topic_model_is_one_line(tmp_path: Path) -> None:
+    config = UltrachatDatasetConfig(
+        domain="harbours",
+        topics_and_subtopics={"Berths": ["Shifting boats", "Assigning berths"], "Water": ["Tides"]},
+        num_samples=1,
+        max_turns=1,
+        output_file=tmp_path / "chats.jsonl",
+    )
+    dataset = UltrachatDataset(config)
+    dataset.generate([SimulatedProvider("m")])
+    text = dataset.card(tmp_path / "README.md").read_text(encoding="utf-8").replace("\\", "")
+    assert re.search(r"^- topics_and_subtopics: \d+ topics$", text, re.MULTILINE)
+    assert "rows-by-topic.svg" in text
+    assert "model-id.svg" not in text
 
 
 def test_a_card_of_rows_without_their_ledger_says_what_the_config_knows(tmp_path: Path) -> None:

@@ -524,6 +524,19 @@ def test_the_manifest_tells_the_file_and_its_rows_are_rebuilt_byte_for_byte(benc
 
 
 @every_kind
+def test_each_row_is_explained_with_what_was_asked(bench: Bench) -> None:
+    bench.run()
+    dataset = bench.project.dataset()
+    for line in (1, ITEMS // 2, len(bench.rows)):
+        row = bench.rows[line - 1]
+        told = dataset.explain(row["uuid"])
+        assert (told.state, told.line, told.row) == ("written", line, row)
+        assert told.values
+        assert told.calls
+        assert all(call["messages"] and call["used"] for call in told.calls if call["attempts"])
+
+
+@every_kind
 def test_a_limit_holds_and_the_rest_comes_later(bench: Bench, tmp_path: Path) -> None:
     whole = bench.run()
     limited = bench.changed(tmp_path / "limited")

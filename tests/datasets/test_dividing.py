@@ -34,3 +34,26 @@ def test_a_push_divides_as_it_is_told(hub: HubServer, tmp_path: Path) -> None:
     assert Counter(row["language"] for row in train) == {"en": 8, "fr": 8}
     topics = [{json.loads(row["metadata"])["topic"] for row in rows} for rows in (train, test)]
     assert not topics[0] & topics[1]
+
+
+def test_the_splits_on_the_hub_are_those_in_files(hub: HubServer, tmp_path: Path) -> None:
+    dataset = raw(tmp_path, topics=8, num_samples_per_prompt=3).generate([SimulatedProvider("m")])
+    asked = {"train_size": 0.5, "validation_size": 0.25, "seed": 7, "group": ["topic", "near_duplicates"]}
+    dataset.push_to_hub("someone/texts", **asked)
+    dataset.export(tmp_path / "texts", "parquet", **asked)
+    for split in ("train", "validation", "test"):
+        pushed = io.BytesIO(hub.repos["someone/texts"].files[f"data/{split}-00000-of-00001.parquet"])
+        written = tmp_path / "texts" / f"{split}.parquet"
+        assert parquet.read_table(pushed).to_pylist() == parquet.read_table(written).to_pylist()
+
+
+def test_stable_splits_of_a_dataset_that_grows(tmp_path: Path) -> None:
+    asked = {"train_size": 0.5, "group": "near_duplicates", "stable": True}
+    splits = []
+    for topics in (12, 30):
+        dataset = raw(tmp_path, topics=topics).generate([SimulatedProvider("m")])
+        found = dataset.to_huggingface(**asked)
+        splits.append({uuid: name for name, rows in found.items() for uuid in rows["uuid"]})
+    assert len(splits[1]) > len(splits[0])
+    assert {uuid: splits[1][uuid] for uuid in splits[0]} == splits[0]
+    assert len(list(tmp_path.glob("out.jsonl.splits-*"))) == 1

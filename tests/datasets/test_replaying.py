@@ -16,7 +16,8 @@ import pytest
 from click.testing import CliRunner
 
 from datafast.cli.main import cli
-from datafast.datasets.replaying import replay
+from datafast.datasets.of_output import dataset_in
+from datafast.datasets.replaying import Replayed, paths_of_manifest, replay
 from datafast.errors import ConfigError, OutputError, RunStopped
 from datafast.llms import OpenAIProvider, SimulatedProvider
 from datafast.llms.base import Request, Response
@@ -27,11 +28,16 @@ from tests.support import CountingProvider, ForkServer, fork_server, preference,
 JITTERY: dict[str, Any] = {"latency_jitter_s": 0.005}
 
 
+def of_files(manifest: Path, target: Path, ledger: Path | None = None) -> Replayed:
+    """As the command does it."""
+    return replay(manifest, target, dataset_in(paths_of_manifest(manifest, ledger)), ledger=ledger)
+
+
 def replayed(folder: Path, **options: Any) -> bytes:
     """What is rebuilt; the output is as it was before."""
     output, again = folder / "out.jsonl", folder / "again" / "rows.jsonl"
     before = output.read_bytes() if output.exists() else None
-    made = replay(folder / "out.jsonl.manifest.json", again, **options)
+    made = of_files(folder / "out.jsonl.manifest.json", again, **options)
     assert (output.read_bytes() if output.exists() else None) == before
     found = again.read_bytes()
     assert (made.rows, made.size) == (found.count(b"\n"), len(found))
@@ -122,6 +128,20 @@ def test_a_model_that_is_gone_and_a_key_are_not_needed(tmp_path: Path, fault_ser
     assert len(fault_server.requests) == asked
 
 
+def test_rows_that_were_filtered_with_judges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("rows.jsonl").write_text(
+        "".join(json.dumps({"text": f"Crane {number}."}) + "\n" for number in range(9)), "utf-8"
+    )
+    Path("q.yaml").write_text(
+        'quality: [{stage: judge, rubric: {1: bad, 5: good}, providers: [openai/gpt-6-luna], keep_if: "score > 2"}]',
+        "utf-8",
+    )
+    command = ["filter", "rows.jsonl", "--quality", "q.yaml", "-o", "out.jsonl", "--offline"]
+    assert CliRunner().invoke(cli, command).exit_code == 0
+    assert replayed(tmp_path) == Path("out.jsonl").read_bytes()
+
+
 # -- what keeps rows from being the same
 
 
@@ -188,7 +208,7 @@ def test_rows_that_left_the_config(tmp_path: Path) -> None:
 def test_without_a_ledger_or_a_manifest(tmp_path: Path) -> None:
     raw(tmp_path).generate([SimulatedProvider("m")])
     with pytest.raises(ConfigError, match="is not named like a manifest"):
-        replay(tmp_path / "out.jsonl.ledger", tmp_path / "x.jsonl")
+        of_files(tmp_path / "out.jsonl.ledger", tmp_path / "x.jsonl")
     (tmp_path / "out.jsonl.ledger").rename(tmp_path / "elsewhere")
     refused(tmp_path, "There is no ledger")
     assert replayed(tmp_path, ledger=tmp_path / "elsewhere") == (tmp_path / "out.jsonl").read_bytes()

@@ -110,6 +110,23 @@ def test_messages_of_other_tools_keep_every_key_wherever_it_comes_first(tmp_path
         assert messages[-1]["weight"] == 0
 
 
+def test_a_folder_has_what_the_library_itself_writes_and_nothing_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    datasets.enable_progress_bars()
+    export_rows(late_rows(), targets_of(tmp_path / "ours", ["save_to_disk"]), row_model=Late)
+    assert capsys.readouterr() == ("", "")
+    datasets.disable_progress_bars()
+    datasets.load_from_disk(str(tmp_path / "ours")).save_to_disk(str(tmp_path / "theirs"))
+    ours, theirs = (
+        json.loads((tmp_path / name / "state.json").read_text(encoding="utf-8")) for name in ("ours", "theirs")
+    )
+    assert {**ours, "_fingerprint": theirs["_fingerprint"]} == theirs
+    assert {path.name for path in (tmp_path / "ours").iterdir()} == {
+        path.name for path in (tmp_path / "theirs").iterdir()
+    }
+
+
 def test_a_folder_is_whole_or_not_there_and_replaces_only_one_of_its_kind(tmp_path: Path) -> None:
     def breaking() -> Iterator[dict[str, Any]]:
         yield {"text": "a"}

@@ -36,7 +36,7 @@ def command(file: Path, uuid: str, line: int | None, ledger: Path | None, as_jso
     gives everything in full, raw replies too.
     """
     from datafast.datasets.explaining import explain
-    from datafast.datasets.replaying import dataset_in
+    from datafast.datasets.of_output import dataset_in
     from datafast.errors import ConfigError
 
     if bool(uuid) == (line is not None):

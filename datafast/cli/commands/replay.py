@@ -32,9 +32,11 @@ def command(
     It needs the ledger beside the rows, the files that the config reads as they were, and a version of datafast that makes the same of the
     replies; it says which of them is not so. The rows themselves are neither needed nor touched.
     """
-    from datafast.datasets.replaying import beside, replay
+    from datafast.datasets.of_output import dataset_in
+    from datafast.datasets.replaying import beside, paths_of_manifest, replay
 
-    made = replay(manifest, output or beside(manifest), ledger=ledger, commands=allow_commands, force=force)
+    dataset = dataset_in(paths_of_manifest(manifest, ledger))
+    made = replay(manifest, output or beside(manifest), dataset, ledger=ledger, commands=allow_commands, force=force)
     if as_json:
         options.print_json(
             {"output_file": str(made.output_file), "rows": made.rows, "bytes": made.size, "sha256": made.sha256}

@@ -16,6 +16,9 @@ __all__ = ["figures_of"]
 _NAMES = {"provider": "model", "language": "language", "label": "label", "topic": "topic"}
 _OF_INPUTS = ("label", "topic", "placeholder", "field")
 _MOST_OF_INPUTS = 4
+_SAID_ALREADY = re.compile(
+    r"\w*model_id|topic_path|answer_index|variation"
+)  # by another picture, or of no interest to readers
 _MOST_VALUES = 60  # of a field that is no label or topic: with more, it hardly tells rows apart
 
 
@@ -35,6 +38,8 @@ def figures_of(statistics: Statistics, *, shows_inputs: bool, sampled: str = "")
     for grouping in statistics.by:
         is_input = grouping.kind in _OF_INPUTS
         if grouping is by_model or grouping.num_values < 2 or not (is_input or grouping.kind == "language"):
+            continue
+        if _SAID_ALREADY.fullmatch(grouping.field):
             continue
         if is_input and (not shows_inputs or of_inputs == _MOST_OF_INPUTS or _is_scattered(grouping)):
             continue

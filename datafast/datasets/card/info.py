@@ -66,8 +66,8 @@ def card_info(
         OutputError: the ledger cannot be read.
     """
     config = None if dataset is None else dataset.config
-    card = (config.card if config is not None else None) or CardConfig()
     known = Known.of(paths)
+    card = known.card if config is None else config.card or CardConfig()
     found = measured(paths, dataset, rows=rows)
     statistics = None if found is None else found.statistics
     stages = _stages(config, known, card)
@@ -92,7 +92,7 @@ def card_info(
             is_made=bool(kind),
             stages=[stage.name for stage in stages],
             languages=languages,
-            is_judged=any(getattr(config, name, None) for name in _JUDGES),
+            is_judged=kind == "judgement" or _is_judged(config),
         ),
         figures=[] if found is None else list(_figures(found, card)),
         sources=[] if config is None or card.inputs == "none" else card_sources(config),
@@ -107,6 +107,12 @@ def card_info(
         num_rows=0 if found is None else found.rows,
         simulated=known.simulated,
     )
+
+
+def _is_judged(config: DatasetConfig | None) -> bool:
+    """Whether models judge its rows or candidates for them, beside stages that do so."""
+    choice = getattr(config, "best_of_n", None)
+    return any(getattr(config, name, None) for name in _JUDGES) or getattr(choice, "judge", None) is not None
 
 
 def _stages(config: DatasetConfig | None, known: Known, card: CardConfig) -> list[CardStage]:
@@ -140,7 +146,7 @@ def _made(known: Known) -> Iterator[tuple[str, str]]:
     if known.first is not None and known.last is not None:
         first, last = known.first.date().isoformat(), known.last.date().isoformat()
         yield "date", first if first == last else f"{first} to {last}"
-    for provider, models in known.models.items():
+    for provider, models in () if known.simulated else known.models.items():
         told = ", ".join(f"{model or 'no name'} ({replies:,} replies)" for model, replies in models.items())
         yield f"models in the replies of {provider}", told
 

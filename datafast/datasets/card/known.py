@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from pydantic import ValidationError
 
+from datafast.datasets.card.config import CardConfig
 from datafast.errors import OutputError
 from datafast.store.manifest import read_manifest
 from datafast.store.paths import OutputPaths
@@ -27,6 +29,7 @@ class Known:
 
     Attributes:
         kind: of the dataset.
+        card: what its config says of the card, which is known also where the rest of the config cannot be read any more.
         command: that made it; of files, the names alone.
         counts: rows by what became of them; None without a ledger.
         dropped: rows that stages dropped, by stage and reason. failures: failed rows by category.
@@ -39,6 +42,7 @@ class Known:
     """
 
     kind: str = ""
+    card: CardConfig = field(default_factory=CardConfig)
     simulated: bool = False
     command: str = ""
     counts: Counts | None = None
@@ -63,6 +67,7 @@ class Known:
             first, last = (None, None) if times is None else (datetime.fromtimestamp(time, UTC) for time in times)
             return cls(
                 kind=str(ledger.meta("kind") or ""),
+                card=_card(ledger.meta("config") or "{}"),
                 simulated=ledger.meta("mode") == "simulated",
                 command=_without_folders(ledger.meta("command") or ""),
                 counts=ledger.counts(),
@@ -84,6 +89,14 @@ class Known:
         for usage in self.usage.values():
             found.add(usage)
         return found
+
+
+def _card(config: str) -> CardConfig:
+    told = orjson.loads(config).get("card")
+    try:
+        return CardConfig() if told is None else CardConfig.model_validate(told)
+    except ValidationError:  # another version wrote it, with fields that this one does not know
+        return CardConfig(inputs="none")
 
 
 def _manifest(paths: OutputPaths) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from datafast.amounts import counted
 from datafast.datasets.card.config import CardConfig
 from datafast.datasets.config import DatasetConfig, PromptDatasetConfig
 from datafast.datasets.inputs import sources_of
@@ -14,6 +15,7 @@ from datafast.datasets.pairing import NAMES
 
 __all__ = ["settings_of", "shown"]
 
+_TOPICS = "datafast-topics"  # what the format of a file of topics begins with
 _OWN = "default prompts"  # which are the package's, not the user's
 _ELSEWHERE = {"output_file", "run", "languages", "reasoning", "card", "alarms", "quality"}
 """Fields that are not shown, or in another place."""
@@ -23,11 +25,14 @@ def settings_of(config: DatasetConfig, card: CardConfig) -> dict[str, Any]:
     """Settings by name."""
     listed = [name for name in NAMES if isinstance(getattr(config, name, None), list)]
     inputs = list(dict.fromkeys([*config.input_fields, *listed, *sources_of(config)]))
-    counted = _ELSEWHERE if card.inputs == "samples" else {*_ELSEWHERE, *inputs}
-    settings = config.model_dump(mode="json", exclude=counted, exclude_defaults=True)
+    hidden = _ELSEWHERE if card.inputs == "samples" else {*_ELSEWHERE, *inputs}
+    settings = config.model_dump(mode="json", exclude=hidden, exclude_defaults=True)
     if isinstance(config, PromptDatasetConfig) and getattr(config, config.prompts_field) is None:
         edition, *_ = config.editions()
         settings[_OWN] = [text.text for text in config.template_texts(edition)]
+    for name, value in settings.items():
+        if isinstance(value, dict) and str(value.get("format", "")).startswith(_TOPICS):
+            settings[name] = f"{counted(len(value.get('topics', ())), 'topic')}"
     if card.inputs == "none":
         return shown(settings, "none")
     sizes = _sizes(config, [] if card.inputs == "samples" else inputs)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -84,21 +85,26 @@ class RowKeys:
 
 def value_of(row: Mapping[str, Any], field: str) -> Any:
     """The value of a field, of a key in the metadata, or of a part of either (`metadata.topic`); None where there is none."""
-    metadata = row.get("metadata")
-    for place in (row, metadata):
-        if isinstance(place, Mapping):
-            if field in place:
-                return place[field]
-            first, _, rest = field.partition(".")
-            if rest and isinstance(part := place.get(first), Mapping):
-                return value_of(part, rest)
+    first, _, rest = field.partition(".")
+    for place in (row, _object(row.get("metadata"))):
+        if field in place:
+            return place[field]
+        if rest and first in place:
+            return value_of(_object(place[first]), rest)
     return None
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    """An object, also one that stands as JSON text in a published file."""
+    if isinstance(value, str) and value.startswith("{"):
+        with suppress(orjson.JSONDecodeError):
+            value = orjson.loads(value)
+    return value if isinstance(value, Mapping) else {}
 
 
 def _names(row: Mapping[str, Any]) -> Iterable[str]:
     yield from row
-    if isinstance(metadata := row.get("metadata"), Mapping):
-        yield from metadata
+    yield from _object(row.get("metadata"))
 
 
 def _spelt(value: Any) -> bytes:

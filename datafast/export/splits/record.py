@@ -56,8 +56,8 @@ class SplitRecord:
         return found
 
     def add(self, hashes: NDArray[np.uint64], splits: NDArray[np.uint8]) -> None:
-        """Takes the splits of rows; NO_SPLIT is left out."""
-        new = (splits != NO_SPLIT) & (self.splits_of(hashes) == NO_SPLIT)
+        """Takes the splits of rows that are not known yet; NO_SPLIT is left out."""
+        new = splits != NO_SPLIT
         self._hashes, first = np.unique(np.concatenate([self._hashes, hashes[new]]), return_index=True)
         self._splits = np.concatenate([self._splits, splits[new]])[first]
 

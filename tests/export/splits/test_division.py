@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
@@ -208,9 +209,21 @@ def test_rows_of_a_document_and_near_duplicates_of_them_stay_together() -> None:
 
 def test_rows_without_a_value_stand_alone() -> None:
     table = rows_of({"source_key": "k" if number < 10 else None} for number in range(40))
-    uuids, found = divided(table, Splitting(0.75, group="source_key"))
-    assert found.assignment.sizes == {"train": 30, "test": 10}
+    uuids, found = divided(table, Splitting(0.5, group="source_key"))
+    assert found.assignment.sizes == {"train": 20, "test": 20}
     assert len({where(uuids)[f"u{number}"] for number in range(10)}) == 1
+
+
+def test_each_split_gets_a_group_where_there_are_few() -> None:
+    table = rows_of({"topic": topic} for topic in [0, 1, *[2] * 9])
+    found = divided(table, Splitting(0.6, 0.2, group="topic"))[1].assignment
+    assert found.sizes == {"train": 9, "validation": 1, "test": 1}
+
+
+def test_stable_shares_of_clusters_are_about_what_was_asked_for() -> None:
+    table = rows_of({"text": f"text {number // 5}"} for number in range(500))
+    splitting = Splitting(0.5, group="near_duplicates", stable=True, find_groups=chains)
+    assert 150 < divided(table, splitting)[1].assignment.sizes["train"] < 350
 
 
 def test_large_and_small_groups_are_in_every_split() -> None:
@@ -272,6 +285,16 @@ def test_rows_without_a_uuid_are_known_by_their_lines(tmp_path: Path, uuid: dict
         texts.append([line.row["text"] for line in found.lines("train")])
     assert texts[0] == texts[1]
     assert 8 < len(texts[0]) < 32
+
+
+@pytest.mark.parametrize("field", ["topic", "metadata.topic", "metadata.about.0", "about.x.y", "text.topic"])
+def test_metadata_is_read_as_an_object_or_as_json_text(field: str) -> None:
+    made = [{"topic": f"t{n % 5}", "about.0": n % 5, "about": {"x": {"y": [n % 5]}, "0": n % 5}} for n in range(40)]
+    plain = rows_of({"metadata": metadata, "text": metadata} for metadata in made)
+    as_text = rows_of({"metadata": json.dumps(metadata), "text": json.dumps(metadata)} for metadata in made)
+    splitting = Splitting(0.8, group=field)
+    assert divided(plain, splitting)[0] == divided(as_text, splitting)[0]
+    assert divided(plain, splitting)[1].assignment.sizes == {"train": 32, "test": 8}
 
 
 def test_a_stratum_with_fewer_rows_than_splits_is_told() -> None:

@@ -1,0 +1,46 @@
+"""The dataset that has made an output, from the config in its ledger."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+
+from datafast.datasets.filtered import FilteredDataset
+from datafast.errors import ConfigError
+from datafast.registry import load_kind
+from datafast.store.paths import OutputPaths
+from datafast.store.reader import LedgerReader
+
+__all__ = ["dataset_in"]
+
+
+def dataset_in(paths: OutputPaths) -> Any:
+    """The dataset that has made an output, by the config in its ledger, with its files where they are now.
+
+    Raises:
+        ConfigError: its kind is not installed, or its config cannot be loaded: says what is needed.
+    """
+    with LedgerReader(paths.ledger) as reader:
+        kind, config, folder = (reader.meta(name) for name in ("kind", "config", "directory"))
+    fields = orjson.loads(config or "{}")
+    fields["output_file"] = str(paths.rows)
+    fields.setdefault("run", {})["ledger"] = (
+        None if paths.ledger == OutputPaths.of(paths.rows).ledger else str(paths.ledger)
+    )
+    made_in = Path(folder) if folder and Path(folder).is_dir() else paths.rows.parent
+    dataset_class: Any = FilteredDataset if kind == FilteredDataset.kind else load_kind(str(kind))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the run itself has given them
+            return dataset_class(dataset_class.config_model.model_validate(fields, context={"folder": made_in}))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ConfigError(
+            f"The config of {paths.rows} cannot be loaded from its ledger: {place}: {first['msg'].removeprefix('Value error, ')} "
+            f"Functions and data that only Python has are in no file: make the same dataset in Python and call its replay()."
+        ) from None
