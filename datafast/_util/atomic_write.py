@@ -7,7 +7,8 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 __all__ = ["whole_file", "whole_folder", "write_whole"]
@@ -18,11 +19,15 @@ def whole_file(path: Path) -> Iterator[Path]:
     """Gives the name of a new file to write, which replaces `path` when the block ends without an error. Makes missing folders.
 
     The new file gets the usual permissions and is on the disk before an older one is replaced. If the block raises, nothing is
-    left behind.
+    left behind. Pipes and devices, like /dev/stdout, are never replaced.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: it cannot be written, or `path` is there and no file.
     """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if path.exists() and not path.is_file():
+        raise FileExistsError(errno.EEXIST, "it is a pipe or a device, and no file", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp")
     try:
@@ -35,17 +40,24 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
+def whole_folder(path: Path, like: Sequence[str]) -> Iterator[Path]:
     """Gives the name of a new folder to make, which becomes `path` when the block ends without an error. An older folder of that name is
-    replaced if it holds files alone, as such folders do.
+    replaced if nothing else is in it than such folders have.
+
+    Args:
+        like: patterns of the names of files in such folders.
 
     Raises:
-        OSError: it cannot be made, or `path` is a file or a folder with folders in it.
+        OSError: it cannot be made, or `path` is a file or another folder.
     """
-    if path.is_dir() and any(entry.is_dir() for entry in path.iterdir()):
-        raise FileExistsError(errno.EEXIST, "there is a folder with other folders in it", str(path))
+    for entry in path.iterdir() if path.is_dir() else ():
+        if entry.is_dir() or not any(fnmatchcase(entry.name, pattern) for pattern in like):
+            raise FileExistsError(
+                errno.EEXIST, f"there is a folder with other things in it, like {entry.name}", str(path)
+            )
     if path.exists() and not path.is_dir():
         raise FileExistsError(errno.EEXIST, "there is a file of that name", str(path))
+    path = path.absolute()  # so that "." has a name
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp")
     try:

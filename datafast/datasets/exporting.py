@@ -66,6 +66,7 @@ class Exporting(ABC):
         texts: bool = False,
         with_document: bool = False,
         custom: Mapping[str, str] | None = None,
+        tokenizer: str | Path | None = None,
         read_as: Mapping[str, str] | None = None,
         **splits: Unpack[SplitArguments],
     ) -> list[Exported]:
@@ -81,6 +82,7 @@ class Exporting(ABC):
             texts: prompts and answers as texts, not as messages.
             with_document: put the document that a row is about before its prompt.
             custom: of the format `custom`, a template over the row for each column.
+            tokenizer: of the format `chat_template`, the folder of a model, or the tokenizer.json in it.
             read_as: columns by the names that they are read by, like `{"prompt": "topic", "completion": "text"}`, where their own do not
                 say it.
             splits: train_size, validation_size, seed, shuffle, stratify, group, stable: a file for each split, `train.train.jsonl` or in
@@ -100,6 +102,7 @@ class Exporting(ABC):
             keep=keep,
             custom=dict(custom or {}),
             with_document=with_document,
+            tokenizer=None if tokenizer is None else user_path(tokenizer),
             read_as=dict(read_as or {}),
         )
         asked = self._splitting(splits, order)

@@ -35,7 +35,11 @@ def origin_names(config: BaseModel) -> Collection[str]:
 
 def origins(item: WorkItem) -> dict[str, str | int | None]:
     """What the metadata of an item's rows say about the rows of sources that it is made of."""
-    return {name: told for dimension, value in item.values.items() for name, told in origin(dimension, value).items()}
+    told: dict[str, str | int | None] = {}
+    for dimension, value in item.values.items():
+        if isinstance(value, SourceText):
+            told |= origin(dimension, value)
+    return told
 
 
 def origin(dimension: str, value: object) -> dict[str, str | int | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-__all__ = ["license_front", "terms_of"]
+__all__ = ["license_front", "terms_of", "without_terms"]
 
 # The ids that the Hub takes for `license`; all others are "other", with a name.
 _LICENSES = (
@@ -34,7 +34,7 @@ def license_front(name: str, link: str) -> dict[str, str]:
     known = name.strip().lower().replace(" ", "-")
     if known in _LICENSES.split():
         return {"license": known}
-    slug = re.sub(r"[^a-z0-9._]+", "-", known).strip("-._")[:64] or "other"
+    slug = re.sub(r"[^a-z0-9.]+", "-", known).strip("-.")[:64] or "other"
     return {"license": "other", "license_name": slug, **({"license_link": link} if link else {})}
 
 
@@ -43,3 +43,8 @@ def terms_of(providers: Iterable[str]) -> Iterator[tuple[str, str]]:
     for provider in dict.fromkeys(providers):
         if provider in _TERMS:
             yield _TERMS[provider]
+
+
+def without_terms(providers: Iterable[str]) -> list[str]:
+    """The providers of which none are known here, because they run models that have licences of their own."""
+    return [provider for provider in dict.fromkeys(providers) if provider not in _TERMS and provider != "simulated"]

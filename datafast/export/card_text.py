@@ -11,7 +11,7 @@ from datafast.export.card_info import CardFigure, CardInfo, CardSource, CardStag
 from datafast.export.card_kept import DEFAULT
 from datafast.export.card_markdown import fence, inline, one_line, table, with_code
 from datafast.export.card_settings import settings_line, settings_parts
-from datafast.export.card_terms import terms_of
+from datafast.export.card_terms import terms_of, without_terms
 
 __all__ = ["card_text", "pictures_in"]
 
@@ -157,6 +157,11 @@ def _rights(info: CardInfo) -> list[str]:
     if terms := list(terms_of(info.providers)):
         parts.append("What may be done with texts of a model is also for the terms of its provider to say:")
         parts.append("\n".join(f"- {name}: <{address}>" for name, address in terms))
+    if others := without_terms(info.providers):
+        names = ", ".join(map(inline, others))
+        parts.append(
+            f"What may be done with texts of the models of {names} is for the licences of these models to say."
+        )
     return parts
 
 

@@ -15,24 +15,28 @@ Limits: alpaca has no place for calls of tools, so rows with such calls are refu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-import orjson
 from typing_extensions import TypedDict
 
 from datafast.errors import ConfigError
 from datafast.export.formats import Format, Record, Row
 from datafast.export.messages import Tools
 from datafast.export.reading import Unfit, as_answer, as_prompt
+from datafast.export.turns import (
+    SaidBy,
+    call_of,
+    content_of,
+    json_text,
+    openai_messages,
+    said,
+    sharegpt_turns,
+    system_and_rest,
+)
 from datafast.types import Messages, Preference
 
 __all__ = ["Alpaca", "ChatML", "Classification", "OpenAI", "OpenAIDpo", "ShareGPT"]
-
-Message = Mapping[str, Any]
-
-_OPENAI_KEYS = ("role", "content", "tool_calls", "tool_call_id")
-_SPEAKERS = {"user": "human", "assistant": "gpt", "tool": "observation"}
 
 
 class _Turn(TypedDict):
@@ -50,19 +54,10 @@ class OpenAI(Format):
         return {"messages": self.message_list(reasoning=False, arguments_as_text=True), **tools}
 
     def records(self, read: Messages, row: Row) -> Iterator[Record]:
+        if not read or read[-1]["role"] != "assistant":
+            raise Unfit("ends without an answer")
         tools = self.reader.tools(row)
-        yield {"messages": _openai(read), **({"tools": tools} if tools else {})}
-
-
-def _openai(read: Messages) -> Messages:
-    messages = [{key: message[key] for key in _OPENAI_KEYS if key in message} for message in read]
-    for message in messages:
-        if "tool_calls" in message:
-            message["tool_calls"] = [
-                {**call, "function": {**call["function"], "arguments": _text(call["function"]["arguments"])}}
-                for call in message["tool_calls"]
-            ]
-    return messages
+        yield {"messages": openai_messages(read), **({"tools": tools} if tools else {})}
 
 
 class _Input(TypedDict):
@@ -80,18 +75,15 @@ class OpenAIDpo(Format):
         return {"input": _Input, "preferred_output": list[_Turn], "non_preferred_output": list[_Turn]}
 
     def records(self, read: Preference, row: Row) -> Iterator[Record]:
-        outputs = [_openai(as_answer(answer)) for answer in (read.chosen, read.rejected)]
+        outputs = [openai_messages(as_answer(answer)) for answer in (read.chosen, read.rejected)]
         if any(len(output) != 1 or "tool_calls" in output[0] for output in outputs):
             raise Unfit("has an answer of more than one message, or with calls of tools")
         told = {
-            "messages": _openai(as_prompt(read.prompt)),
+            "messages": openai_messages(as_prompt(read.prompt)),
             "tools": self.reader.tools(row),
             "parallel_tool_calls": True,
         }
         yield {"input": told, "preferred_output": outputs[0], "non_preferred_output": outputs[1]}
-
-
-_SaidBy = TypedDict("_SaidBy", {"from": str, "value": str})
 
 
 class ShareGPT(Format):
@@ -100,22 +92,13 @@ class ShareGPT(Format):
     reads = "messages"
 
     def columns(self) -> Mapping[str, Any]:
-        return {"conversations": list[_SaidBy], "system": str | None, "tools": str | None}
+        return {"conversations": list[SaidBy], "system": str | None, "tools": str | None}
 
     def records(self, read: Messages, row: Row) -> Iterator[Record]:
-        system, messages = _parted(read)
-        turns = []
-        for message in messages:
-            if calls := message.get("tool_calls"):
-                # The turns of a call and its result alternate, so the thought before a call has its place in the turn of the call.
-                value = "\n".join(_text(_call(call)) for call in calls)
-                turns.append({"from": "function_call", "value": _thought(_content(message)) + value})
-            else:
-                if (speaker := _SPEAKERS.get(message["role"])) is None:
-                    raise Unfit(f"has a message of the role {message['role']}")
-                turns.append({"from": speaker, "value": _said(message)})
+        system, messages = system_and_rest(read)
+        turns = sharegpt_turns(messages)
         tools = self.reader.tools(row)
-        told = {"tools": _text([tool["function"] for tool in tools])} if tools else {}
+        told = {"tools": json_text([tool["function"] for tool in tools])} if tools else {}
         yield {"conversations": turns, **({"system": system} if system else {}), **told}
 
 
@@ -134,12 +117,12 @@ class Alpaca(Format):
         }
 
     def records(self, read: Messages, row: Row) -> Iterator[Record]:
-        system, messages = _parted(read)
+        system, messages = system_and_rest(read)
         if any(message.get("tool_calls") for message in messages):
             raise ConfigError("The format alpaca has no place for calls of tools. Save as sharegpt, trl or openai.")
         if [message["role"] for message in messages] != ["user", "assistant"] * (len(messages) // 2) or not messages:
             raise Unfit("does not take turns between user and assistant")
-        turns = [[_content(ask), _said(answer)] for ask, answer in zip(messages[::2], messages[1::2], strict=True)]
+        turns = [[content_of(ask), said(answer)] for ask, answer in zip(messages[::2], messages[1::2], strict=True)]
         *history, (instruction, output) = turns
         more = {**({"system": system} if system else {}), **({"history": history} if history else {})}
         yield {**self._asked(instruction, row), "output": output, **more}
@@ -161,15 +144,15 @@ class ChatML(Format):
         return {"text": str}
 
     def records(self, read: Messages, row: Row) -> Iterator[Record]:
-        system, messages = _parted(read)
+        system, messages = system_and_rest(read)
         if tools := self.reader.tools(row):
-            listed = "\n".join(map(_text, tools))
+            listed = "\n".join(map(json_text, tools))
             system = f"{system or ''}\n\n# Tools\n\n<tools>\n{listed}\n</tools>".strip()
         turns = [("system", system)] if system else []
         for message in messages:
-            text = _said(message)
+            text = said(message)
             for call in message.get("tool_calls") or []:
-                text += f"\n<tool_call>\n{_text(_call(call))}\n</tool_call>"
+                text += f"\n<tool_call>\n{json_text(call_of(call))}\n</tool_call>"
             if message["role"] == "tool":
                 turns.append(("user", f"<tool_response>\n{text}\n</tool_response>"))
             else:
@@ -187,37 +170,3 @@ class Classification(Format):
 
     def records(self, read: Any, row: Row) -> Iterator[Record]:
         yield {"text": self.reader.read("text", row), "label": read}
-
-
-def _parted(messages: Messages) -> tuple[str | None, Sequence[Message]]:
-    """The system message, and the others."""
-    if messages and messages[0]["role"] == "system":
-        return _content(messages[0]), messages[1:]
-    return None, messages
-
-
-def _said(message: Message) -> str:
-    return _thought(message.get("reasoning_content")) + _content(message)
-
-
-def _content(message: Message) -> str:
-    """The text of a message, also where it stands in parts."""
-    content = message["content"]
-    if isinstance(content, list):
-        texts: list[Any] = [part.get("text") if isinstance(part, Mapping) else None for part in content]
-        content = "\n\n".join(texts) if all(isinstance(text, str) for text in texts) else None
-    if not isinstance(content, str):
-        raise Unfit("has a message that is not text")
-    return content
-
-
-def _thought(text: str | None) -> str:
-    return f"<think>\n{text}\n</think>\n\n" if text else ""
-
-
-def _call(call: Mapping[str, Any]) -> dict[str, Any]:
-    return {"name": call["function"]["name"], "arguments": call["function"]["arguments"]}
-
-
-def _text(value: Any) -> str:
-    return orjson.dumps(value).decode()

@@ -50,6 +50,8 @@ class Container(ABC):
     typed: ClassVar[bool] = False
     """Whether it holds the types of its columns."""
     is_folder: ClassVar[bool] = False
+    files: ClassVar[Sequence[str]] = ()
+    """Of a folder, patterns of the names of its files; a folder with others in it is not replaced."""
 
     @abstractmethod
     def __init__(self, path: Path, record_model: type[BaseModel]) -> None: ...
@@ -224,6 +226,7 @@ class Arrow(_Typed):
 class SaveToDisk(Container):
     typed = True
     is_folder = True
+    files = ("state.json", "dataset_info.json", "data-*.arrow", "cache-*.arrow")  # the last are those of `datasets`
     _FILE = "data-00000-of-00001.arrow"
 
     def __init__(self, path: Path, record_model: type[BaseModel]) -> None:

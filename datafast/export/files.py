@@ -17,18 +17,20 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError, create_model
+from pydantic import BaseModel, ValidationError
 
 from datafast._util.atomic_write import whole_file, whole_folder
+from datafast._util.columns_model import columns_model
 from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.kinds import common_kind, kind_of
 from datafast.amounts import counted
 from datafast.errors import ConfigError, OutputWriteError
 from datafast.export.containers import CONTAINERS, Container, container_of, table_of
 from datafast.export.features import row_schema
-from datafast.export.formats import FORMATS, Opened, Options, Record, Row, Writer, opened_format
-from datafast.export.messages import TalkKinds, is_talk
+from datafast.export.formats import FORMATS, Opened, Options, Record, Row, Rows, Writer, opened_format
+from datafast.export.messages import TalkKinds, has_call_objects, is_talk
 from datafast.export.reading import Unfit
+from datafast.export.targets import Beside, Target, content_beside
 from datafast.store.paths import OutputPaths
 from datafast.store.reader import LedgerReader
 from datafast.store.rows import RowSequence
@@ -50,15 +52,6 @@ __all__ = [
 _BATCH = 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A file to write: its format and its container, None where the format makes its own file."""
-
-    format: str
-    path: Path
-    container: str | None
-
-
 @dataclass(slots=True)
 class Exported:
     """A file that was written.
@@ -71,6 +64,8 @@ class Exported:
         left_out: rows that became nothing, by reason.
         split: the split that the rows are, if there are several.
         record_model: of its records; None where the format writes its own file.
+        beside: what was written beside it for a trainer, if anything was; one for the files of all splits.
+        arguments_as_text: columns of messages in which the arguments of calls are JSON text because of the container's types.
         late: columns of a file without types that are empty at its beginning, as far as `datasets` looks for types, and not later.
     """
 
@@ -82,7 +77,9 @@ class Exported:
     left_out: Counter[str] = field(default_factory=Counter)
     split: str | None = None
     record_model: type[BaseModel] | None = None
+    beside: Beside | None = None
     late: list[str] = field(default_factory=list)
+    arguments_as_text: list[str] = field(default_factory=list)
 
     @property
     def features(self) -> Any:
@@ -91,8 +88,8 @@ class Exported:
         return None if self.record_model is None else row_schema(self.record_model).features
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields as plain values; `split` only if there are several."""
-        told = {
+        """The fields as plain values; `split` only if there are several, `beside` and `arguments_as_text` only if there is something."""
+        told: dict[str, Any] = {
             "path": str(self.path),
             "format": self.format,
             "container": self.container,
@@ -101,6 +98,10 @@ class Exported:
             "left_out": dict(self.left_out),
             "late": self.late,
         }
+        if self.arguments_as_text:
+            told["arguments_as_text"] = self.arguments_as_text
+        if self.beside is not None:
+            told["beside"] = {"path": str(self.beside.path), "text": self.beside.text}
         return told if self.split is None else {**told, "split": self.split}
 
     def in_words(self) -> str:
@@ -114,6 +115,11 @@ class Exported:
             told += (
                 f". The first rows have nothing in {', '.join(self.late)}, so load_dataset would refuse later ones: write parquet, or "
                 f"give it the features"
+            )
+        if self.arguments_as_text:
+            told += (
+                f". The arguments of calls in {', '.join(self.arguments_as_text)} are JSON text, which many chat templates would write as "
+                f"a text in quotes: write jsonl for them"
             )
         return f"{told}."
 
@@ -144,16 +150,24 @@ def _target(path: Path, given: str | None, container: str | None, *, several: bo
     found = FORMATS.load(name)
     if not isinstance(found, type):
         return Target(name, _beside(path, name, path.suffix) if several else path, None)
-    if found.container is not None:
-        if container not in (None, found.container):
-            raise ConfigError(f"The format {name} is not for the container {container}. Leave it out.", key="container")
-        container = found.container
-    container = container or container_of(path) or "jsonl"
+    container = _fitting(container, found.containers, name)
+    if not issubclass(found, Rows):  # these are named after a container, whatever the path ends in
+        container = container or _fitting(container_of(path), found.containers, name)
+    container = container or next(iter(found.containers), "jsonl")
     if several:
         endings = CONTAINERS[container].endings
         ending = path.suffix if path.suffix.lower() in endings else "".join(endings[:1])
         path = _beside(path, name, ending)
     return Target(name, path, container)
+
+
+def _fitting(container: str | None, allowed: Sequence[str], format: str) -> str | None:  # noqa: A002
+    """A container that is given, if the format is for it."""
+    if container is None or not allowed or container in allowed:
+        return container
+    raise ConfigError(
+        f"The format {format} is not for the container {container}, but for {', '.join(allowed)}.", key="container"
+    )
 
 
 def _beside(path: Path, name: str, ending: str) -> Path:
@@ -208,11 +222,28 @@ def export_parts(
         [opened_format(target.format, row_model, options or Options()) for target in targets] for _, targets in parts
     ]
     done: list[Exported] = []
+    besides = _besides([target for _, targets in parts for target in targets], [one for made in opened for one in made])
+    contents = content_beside(list(besides.values()))
     with ExitStack() as whole:
         for (own, targets), made in zip(parts, opened, strict=True):
             into = [(target, whole.enter_context(_part(target))) for target in targets]
             done += _written(own, into, made, rows, row_model)
+        for path, content in contents.items():
+            whole.enter_context(_file_beside(path, content))
+    for exported in done:
+        exported.beside = besides.get(exported.format)
     return done
+
+
+def _besides(targets: Sequence[Target], opened: Sequence[Opened | Writer]) -> dict[str, Beside]:
+    """What is to be written beside the files, by format."""
+    found = {}
+    for target, made in zip(targets, opened, strict=True):
+        if isinstance(made, Opened) and target.format not in found:
+            told = made.beside([one for one in targets if one.format == target.format])
+            if told is not None:
+                found[target.format] = told
+    return found
 
 
 def _written(
@@ -223,7 +254,7 @@ def _written(
     row_model: type[BaseModel],
 ) -> list[Exported]:
     """Writes rows into files that are not complete before the others are."""
-    done = [Exported(target.path, target.format, target.container) for target, _ in into]
+    done = [Exported(target.path, target.format, target.container, split=target.split) for target, _ in into]
     files: list[_File] = []
     with ExitStack() as stack:
         for (target, part), made, exported in zip(into, opened, done, strict=True):
@@ -239,12 +270,23 @@ def _written(
 @contextmanager
 def _part(target: Target) -> Iterator[Path]:
     """The file or folder of a target until it is complete."""
-    is_folder = target.container is not None and CONTAINERS[target.container].is_folder
+    kind = None if target.container is None else CONTAINERS[target.container]
+    whole = whole_folder(target.path, kind.files) if kind and kind.is_folder else whole_file(target.path)
     try:
-        with (whole_folder if is_folder else whole_file)(target.path) as part:
+        with whole as part:
             yield part
     except OSError as error:
         raise _unwritable(target.path, error) from error
+
+
+@contextmanager
+def _file_beside(path: Path, content: bytes) -> Iterator[None]:
+    try:
+        with whole_file(path) as new:
+            new.write_bytes(content)
+            yield
+    except OSError as error:
+        raise _unwritable(path, error) from error
 
 
 def _unwritable(path: Path, error: OSError) -> OutputWriteError:
@@ -269,6 +311,8 @@ class _File:
         self._made = made
         if kind.typed:
             model = narrowed(model, self._all(rows))
+            fields = model.model_fields
+            exported.arguments_as_text = [name for name in fields if has_call_objects(fields[name].annotation)]
         exported.record_model = model
         self._container: Container = kind(part, model)
         self._empty = set() if kind.typed else set(model.model_fields)
@@ -323,7 +367,6 @@ def _write(rows: Iterable[Row], files: Sequence[_File]) -> None:
                 raise _unwritable(file.exported.path, error) from error
 
 
-@foreign_warnings_ignored()
 def narrowed(row_model: type[BaseModel], rows: Iterable[Row]) -> type[BaseModel]:
     """The row model with a type of its own for each column of free form whose values all have one in common, or are all messages."""
     free = {name for name, field in row_model.model_fields.items() if field.annotation is Any}
@@ -345,7 +388,7 @@ def narrowed(row_model: type[BaseModel], rows: Iterable[Row]) -> type[BaseModel]
     fields: dict[str, Any] = {
         name: (types.get(name) or field.annotation, field) for name, field in row_model.model_fields.items()
     }
-    return create_model(row_model.__name__, __config__=row_model.model_config, **fields)
+    return columns_model(row_model.__name__, fields, config=row_model.model_config)
 
 
 def _common(kinds: set[Any], talks: TalkKinds | None) -> Any:

@@ -29,14 +29,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, create_model
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from datafast._util.foreign_warnings import foreign_warnings_ignored
+from datafast._util.columns_model import columns_model
 from datafast._util.plugins import Door
 from datafast.errors import ConfigError
 from datafast.export.messages import message_list
 from datafast.export.reading import Reader, Reading, Row
+from datafast.export.targets import Beside, Target
 from datafast.registry import BUILT_IN
 
 __all__ = ["FORMATS", "Format", "Options", "Record", "Row", "Rows", "Writer", "format_names", "opened_format"]
@@ -53,6 +54,7 @@ class Options:
         keep: columns of the rows that records have besides.
         custom: of the format `custom`, a template for each column.
         with_document: put the document that a row is about before its prompt.
+        tokenizer: of the format `chat_template`, the folder of a model, or the tokenizer.json in it.
         read_as: columns by the names that they are read by, like `{"prompt": "topic", "completion": "text"}`.
     """
 
@@ -60,6 +62,7 @@ class Options:
     keep: Sequence[str] = ()
     custom: Mapping[str, str] = field(default_factory=dict)
     with_document: bool = False
+    tokenizer: Path | None = None
     read_as: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -77,8 +80,8 @@ class Format(ABC):
 
     reads: ClassVar[Reading]
     """How it reads a row."""
-    container: ClassVar[str | None] = None
-    """The only container that it is for; None for all."""
+    containers: ClassVar[Sequence[str]] = ()
+    """The containers that it is for, the usual one first; none for all."""
 
     def __init__(self, row_model: type[BaseModel], reader: Reader, options: Options) -> None:
         self.row_model = row_model
@@ -106,6 +109,11 @@ class Format(ABC):
         Raises:
             Unfit: it becomes nothing, and why; it is left out and counted.
         """
+
+    def beside(self, targets: Sequence[Target]) -> Beside | None:
+        """What is to be written and printed beside its files, which are those of all splits, for a trainer to find them."""
+        del targets
+        return None
 
 
 class Writer(Protocol):
@@ -148,7 +156,8 @@ class Opened:
 
     def __init__(self, name: str, made: Format) -> None:
         self.name = name
-        self.container = made.container
+        self.containers = made.containers
+        self.beside = made.beside
         self._made = made
         self._keep = made.options.keep
         fields = {name: _field(kind) for name, kind in made.columns().items()}
@@ -158,10 +167,7 @@ class Opened:
                     f"keep: The format {name} has a column {kept!r} of its own. Leave it out.", key="keep"
                 )
             fields.setdefault(kept, _field(made.row_model.model_fields[kept]))
-        with foreign_warnings_ignored():  # a column may be called `json` or `copy`
-            self.record_model: type[BaseModel] = create_model(
-                "Record", __config__=ConfigDict(protected_namespaces=()), **fields
-            )
+        self.record_model: type[BaseModel] = columns_model("Record", fields)
 
     def records(self, row: Row) -> Iterator[Record]:
         """Raises Unfit."""

@@ -154,7 +154,7 @@ class _Made:
 
 def _opened(name: str, row_model: type[BaseModel]) -> Opened:
     opened = opened_format(name, row_model, Options())
-    if not isinstance(opened, Opened) or opened.container not in (None, "parquet"):
+    if not isinstance(opened, Opened) or (opened.containers and "parquet" not in opened.containers):
         raise ConfigError(
             f"format: {name} is about files, and a push is made of Parquet files. Choose one of records, like openai, or leave it out.",
             key="format",

@@ -21,37 +21,37 @@ __all__ = ["ArrowRows", "CsvRows", "Custom", "JsonRows", "JsonlRows", "ParquetRo
 class ParquetRows(Rows):
     """Rows as they are, in Parquet files, typed by the row model."""
 
-    container = "parquet"
+    containers = ("parquet",)
 
 
 class CsvRows(Rows):
     """Rows as they are, in a table of comma-separated values with a header."""
 
-    container = "csv"
+    containers = ("csv",)
 
 
 class JsonRows(Rows):
     """Rows as they are, in one JSON list."""
 
-    container = "json"
+    containers = ("json",)
 
 
 class JsonlRows(Rows):
     """Rows as they are, in JSON Lines."""
 
-    container = "jsonl"
+    containers = ("jsonl",)
 
 
 class ArrowRows(Rows):
     """Rows as they are, in an Arrow stream, typed by the row model."""
 
-    container = "arrow"
+    containers = ("arrow",)
 
 
 class SavedRows(Rows):
     """Rows as they are, in a folder for `datasets.load_from_disk`."""
 
-    container = "save_to_disk"
+    containers = ("save_to_disk",)
 
 
 _ONE_FIELD = re.compile(r"\s*(?:\{\{\s*([^{}|()\s]+)\s*\}\}|\{([^{}|()\s]+)\})\s*")

@@ -21,8 +21,9 @@ import orjson
 from datafast._util.atomic_write import write_whole
 from datafast.errors import ConfigError, OutputWriteError
 from datafast.export.containers import CONTAINERS
-from datafast.export.files import Exported, Target, export_parts, targets_of
+from datafast.export.files import Exported, export_parts, targets_of
 from datafast.export.splits import SPLITS
+from datafast.export.targets import Target
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -57,7 +58,7 @@ def split_targets(
         places = {name: folder / f"{before}{name}{ending}" for name in splits}
         _check_left(folder, before, [*places.values()])
         for name, place in places.items():
-            found[name].append(Target(target.format, place, target.container))
+            found[name].append(Target(target.format, place, target.container, name))
     return found
 
 
@@ -106,9 +107,6 @@ def export_splits(
     """
     parts = [(divided.rows(name), targets[name]) for name in divided.names]
     done = export_parts(parts, divided.rows(*divided.names), row_model=row_model, options=options)
-    names = iter(name for name in divided.names for _ in targets[name])
-    for exported in done:
-        exported.split = next(names)
     for folder in {one.path.parent for one in done if one.container == "save_to_disk"}:
         try:
             write_whole(folder / "dataset_dict.json", orjson.dumps({"splits": divided.names}))

@@ -277,6 +277,18 @@ class ColumnsFrame:
         made = self._generated("save")
         return save_rows(OrderedRows(made), user_path(path), format, row_model=made.written_model)
 
+    def to_csv(self, path: str | Path) -> Path:
+        """`save` as CSV, whatever the path ends in."""
+        return self.save(path, "csv")
+
+    def to_parquet(self, path: str | Path) -> Path:
+        """`save` as Parquet, whatever the path ends in."""
+        return self.save(path, "parquet")
+
+    def to_jsonl(self, path: str | Path) -> Path:
+        """`save` as JSON Lines, whatever the path ends in."""
+        return self.save(path, "jsonl")
+
     @property
     def eval(self) -> Comparisons:
         """Comparisons of two columns of this dataset, for `evaluate`."""

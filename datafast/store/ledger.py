@@ -174,6 +174,13 @@ class Ledger:
     def meta(self, name: str) -> Any:
         return self._meta.get(name)
 
+    def noted(self, name: str) -> Any:
+        """What a fact that stands in `meta` as JSON says. None if it is not there; what is damaged is as if it were not."""
+        try:
+            return orjson.loads(self.meta(name) or "null")
+        except (orjson.JSONDecodeError, TypeError):
+            return None
+
     def set_meta(self, name: str, value: Any) -> None:
         self._meta.put(name, value)
 
@@ -452,8 +459,10 @@ class Ledger:
     @property
     def hashed(self) -> str | None:
         """The SHA-256 of the JSONL as it is committed; None if it is not known."""
-        size, sha256 = orjson.loads(self.meta("hashed") or "[null, null]")
-        return sha256 if size == self.appends.committed_size() else None
+        match self.noted("hashed"):
+            case [int(size), str(sha256)] if size == self.appends.committed_size():
+                return sha256
+        return None
 
     def note_hash(self, sha256: str) -> None:
         """Keeps it."""
@@ -462,7 +471,8 @@ class Ledger:
     @property
     def versions(self) -> list[str]:
         """The versions of the package that have worked on it and noted that, oldest first."""
-        return list(orjson.loads(self.meta("versions") or "[]"))
+        found = self.noted("versions")
+        return [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
 
     def note_version(self, version: str) -> None:
         """Notes that a version works on it."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -67,6 +68,7 @@ class Store:
         redecided: rows that have another verdict than when they were made, by other stages.
         settled: rows that have another verdict since `close` has compared them with each other; None where it has not.
         learned: what earlier runs have learned, by name.
+        models: how many replies have come one by one, by provider and the model that they name.
         saved: files with what was recorded, if the ledger was replaced by another file during the run.
     """
 
@@ -91,6 +93,7 @@ class Store:
         self.filtered = ledger.filtered.counts()
         self.changed = ledger.changed.counts()
         self.learned: dict[str, str] = ledger.learned
+        self.models = Counter[tuple[str, str]]()
         self._rows = rows
         self._ledger = ledger
         self._journal = journal

@@ -21,6 +21,8 @@ from datafast import (
     load,
 )
 from datafast.cli.main import cli
+from datafast.datasets.card.known import Known
+from datafast.datasets.card.limits import limitations
 from datafast.datasets.card.measured import measured
 from datafast.datasets.card.sources import card_sources
 from datafast.datasets.config import DatasetConfig
@@ -169,7 +171,7 @@ def test_what_the_config_says_of_the_card_is_in_it(tmp_path: Path) -> None:
     ("given", "told"),
     [
         ({"license": "mit"}, {"license": "mit"}),
-        ({"license": "Our Licence 2.0"}, {"license": "other", "license_name": "our-licence-2.0"}),
+        ({"license": "Our_Licence 2.0"}, {"license": "other", "license_name": "our-licence-2.0"}),
         (
             {"license": "Ours: yes\n---", "license_link": "https://example.org/a"},
             {"license": "other", "license_name": "ours-yes", "license_link": "https://example.org/a"},
@@ -191,6 +193,7 @@ def test_a_citation_of_the_user_stands_as_it_is(tmp_path: Path) -> None:
     [
         ({"licence": "mit"}, "licen[sc]e"),
         ({"license_link": "https://example.org"}, "There is no license"),
+        ({"license": "ours", "license_link": "see our page"}, "expected an address"),
         ({"tags": ["a\nb"]}, "is not a tag"),
         ({"inputs": "all"}, "none"),
     ],
@@ -287,6 +290,13 @@ def test_a_card_of_real_rows_tells_cost_models_and_terms(tmp_path: Path, fault_s
         assert private not in text
 
 
+def test_models_that_run_anywhere_have_licences_of_their_own() -> None:
+    info = CardInfo(title="t", kind="k", providers=["ollama", "openai", "simulated", "llama_cpp"])
+    text = card_text(info, Contents(repo_id="a/b", splits={"train": 1}, columns=[], counts={})).replace("\\", "")
+    assert "texts of the models of ollama, llama_cpp is for the licences of these models to say." in text
+    assert "- OpenAI: <https://" in text
+
+
 def test_what_a_config_says_of_the_card_counts_also_where_the_rest_of_it_cannot_be_read(tmp_path: Path) -> None:
     config = GenericPipelineDatasetConfig(
         source=[{"review": "A good vault."}, {"review": "A bad vault."}],
@@ -350,12 +360,17 @@ def test_a_file_that_is_not_ours_has_a_card_of_what_its_rows_say(tmp_path: Path)
 def test_of_many_rows_some_are_looked_at_and_the_card_says_so(tmp_path: Path) -> None:
     file = tmp_path / "many.jsonl"
     file.write_text(
-        "".join(json.dumps({"text": f"row {number % 7}", "half": number % 2}) + "\n" for number in range(1_000))
+        "".join(
+            json.dumps({"text": f"The text of the row {number // 20}, and so on."}) + "\n" for number in range(1_000)
+        )
     )
     found = measured(OutputPaths.of(file), None, most=100)
     assert found is not None
     assert (found.looked_at, found.rows) == (100, 1_000)
     assert found.is_sample
+    told = limitations(Known(), found, is_made=False, stages=[], languages={}, is_judged=False)
+    assert told[0].startswith("How rows are was looked at in 100 of 1,000 rows.")
+    assert told[1] == "50 of 100 rows have exactly the texts of another row (50.0 %)."
     whole = measured(OutputPaths.of(file), None)
     assert whole is not None
     assert (whole.looked_at, whole.is_sample) == (1_000, False)

@@ -19,8 +19,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
+from xml.etree import ElementTree
 
 import pytest
+import yaml
 from pyarrow import parquet
 
 from datafast import load
@@ -31,6 +33,7 @@ from datafast.config_files.project import Project
 from datafast.datasets.instruction.evolution import Depth
 from datafast.engine.options import RunOptions
 from datafast.errors import ConfigError, DatafastWarning, RunStopped
+from datafast.export.containers import CONTAINERS
 from datafast.export.formats import FORMATS, format_names
 from datafast.llms import provider_from_spec
 from datafast.llms.base import Request, Response
@@ -328,8 +331,10 @@ WITH_CANDIDATES = [kind for kind in WITH_PERSONAS if kind != "preference"]
 """Those of them that have `best_of_n`; pairs have a strategy for it."""
 PERSONAS = ["a crane driver who writes in capitals", "a harbour pilot who quotes poems", "a clerk who counts"]
 SEED_TEXTS = ["The hook came down in the fog.", "Tuesday: two lifts, no wind."]
-WITH_OPTIONS = {"custom"}
+WITH_OPTIONS = {"custom", "chat_template"}
 """The formats that need to be told more."""
+WITHOUT_CALLS = {"alpaca", "bedrock", "bedrock_anthropic"}
+"""Those with no place for calls of tools."""
 every_kind = pytest.mark.parametrize("kind", CASES)
 
 
@@ -521,6 +526,36 @@ def test_the_manifest_tells_the_file_and_its_rows_are_rebuilt_byte_for_byte(benc
     made = dataset.replay(tmp_path / "again.jsonl")
     assert made.rows == report.written
     assert (tmp_path / "again.jsonl").read_bytes() == bench.output.read_bytes()
+
+
+@every_kind
+@pytest.mark.parametrize("inputs", [None, "none"])
+def test_a_card_is_made_of_it_with_no_more_of_the_inputs_than_is_wanted(bench: Bench, inputs: str | None) -> None:
+    bench.changed(card={"license": "mit", "inputs": inputs}).run()
+    folder = bench.folder / "card"
+    text = load(bench.output).card(folder / "README.md").read_text(encoding="utf-8")
+    front = yaml.safe_load(text.split("---\n")[1])
+    assert front["license"] == "mit"
+    assert f"{len(bench.rows):,} rows of synthetic data" in text
+    shown = re.findall(r"\]\((figures/[\w-]+\.svg)\)", text)
+    assert sorted(shown) == sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.svg"))
+    drawn = [(folder / place).read_text(encoding="utf-8") for place in shown]
+    for picture in drawn:
+        ElementTree.fromstring(picture)
+    table = text.split("## Columns")[1].split("\n\n")[1].splitlines()[2:]
+    assert len(table) == len(bench.rows[0])
+    if inputs == "none":
+        told = "\n".join([text.split("## How it was generated")[1], *drawn]).replace("\\", "")
+        assert [given for given in _texts(bench.fields) if " " in given and given in told] == []
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """The texts in a value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(inner)
 
 
 @every_kind
@@ -743,15 +778,19 @@ def test_statistics_count_what_the_report_counts_and_groups_add_up(bench: Bench)
 def test_rows_are_exported_in_every_format_that_they_can_be_read_as(bench: Bench, tmp_path: Path) -> None:
     bench.run()
     rows, found = bench.rows, load(bench.output)
-    shapes = [name for name, form in FORMATS.loaded().items() if isinstance(form, type) and form.container is None]
+    shapes = [name for name, form in FORMATS.loaded().items() if isinstance(form, type) and name not in CONTAINERS]
     can = [name for name in format_names(found.written_model) if name in shapes and name not in WITH_OPTIONS]
     if "tools" in found.written_model.model_fields:
-        can.remove("alpaca")  # it has no place for calls
-    for done in found.export(tmp_path / "all", can, container="parquet"):
-        assert done.records % len(rows) == 0
+        can = [name for name in can if name not in WITHOUT_CALLS]
+    typed = [name for name in can if not FORMATS.load(name).containers or "parquet" in FORMATS.load(name).containers]
+    written = found.export(tmp_path / "typed", typed, container="parquet")
+    assert [parquet.read_table(done.path).num_rows for done in written] == [done.records for done in written]
+    if plain := [name for name in can if name not in typed]:
+        written += found.export(tmp_path / "plain", plain)
+    for done in written:
         assert (done.rows, done.left_out.total()) == (len(rows), 0)
-        assert parquet.read_table(done.path).num_rows == done.records
-    for name in set(shapes).difference(can, WITH_OPTIONS):
+        assert (done.records % len(rows), done.records > 0) == (0, True)
+    for name in set(shapes).difference(can, WITH_OPTIONS, WITHOUT_CALLS):
         with pytest.raises(ConfigError, match=f"The format {name} (is for rows with|has no place for)"):
             found.export(tmp_path / name, name)
     assert rows_of(found.to_jsonl(tmp_path / "again")) == rows

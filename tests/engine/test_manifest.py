@@ -7,6 +7,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from datafast.llms.simulated.provider import SimulatedBackend
 from datafast.store.ledger import Ledger
 from datafast.store.manifest import read_manifest
 from datafast.store.paths import OutputPaths
+from datafast.store.scans import Scans
 from tests.servers.fault_server import Answer, FaultServer, reply_to
 from tests.support import ForkServer, fork_server, raw
 
@@ -229,13 +231,53 @@ def test_what_follows_from_the_ledger_alone_is_the_same(tmp_path: Path) -> None:
         ledger.close()
 
 
+@pytest.mark.parametrize("damage", ["{", "null", '{"after": 1}', '{"after": 9, "found": {"m": 1}, "sent": []}', "[[]]"])
+def test_what_is_damaged_of_earlier_runs_is_found_out_again(tmp_path: Path, damage: str) -> None:
+    raw(tmp_path, topics=5).generate([SimulatedProvider("m")])
+    before = manifest(tmp_path)
+    ledger = Ledger(tmp_path / "out.jsonl.ledger")
+    with ledger.transaction():
+        for name in ("models", "hashed", "versions"):
+            ledger.set_meta(name, damage)
+    ledger.close()
+    raw(tmp_path, topics=5).generate([SimulatedProvider("m")])
+    after = manifest(tmp_path)
+    assert (after["models"], after["output"], after["calls"]) == (before["models"], before["output"], before["calls"])
+
+
+def test_the_models_of_one_run_are_counted_as_replies_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(Scans, "replies", lambda *_, **__: pytest.fail("every recorded reply is read again"))
+        raw(tmp_path, topics=5).generate([SimulatedProvider("m")])
+        raw(tmp_path, topics=9).generate([SimulatedProvider("m")])
+    assert manifest(tmp_path)["models"] == {"simulated/m": {"simulated/m": 9}}
+
+
+def test_models_are_counted_as_they_are_found_in_recorded_replies(tmp_path: Path, fault_server: FaultServer) -> None:
+    def respond(request: Any) -> Answer:
+        number = len(fault_server.requests)
+        body = reply_to(request, Answer(), number=number)
+        return Answer(body=b'{"model": "half"}' if number == 2 else b"no reply" if number == 3 else body)
+
+    fault_server.respond = respond
+    config = {"topics": 9, "run": {"max_concurrency": 1}}
+    raw(tmp_path, **config).generate([OpenAIProvider("gpt-x", api_base=fault_server.url, api_key=SECRET)])
+    before = manifest(tmp_path)
+    assert sum(before["models"]["openai/gpt-x"].values()) == len(fault_server.requests) == 11
+    assert {before["models"]["openai/gpt-x"][name] for name in ("half", "")} == {1}
+    with closing(Ledger(tmp_path / "out.jsonl.ledger")) as ledger:
+        with ledger.transaction():
+            ledger.set_meta("models", "")
+        assert manifest_of(tmp_path / "out.jsonl", ledger) == before
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("{", "it is not JSON"),
         ("[]", "is not a manifest"),
         ('{"format": 99}', "has format 99"),
-        ('{"format": 1}', "has no output"),
+        ('{"format": 1}', "has no kind"),
     ],
 )
 def test_a_file_that_is_not_one_is_told(tmp_path: Path, text: str, message: str) -> None:

@@ -137,9 +137,7 @@ def test_rows_without_messages_are_refused(tmp_path: Path, form: str) -> None:
         ConfigError, match=f"The format {form} is for rows with messages, .* Rows with text can be"
     ) as told:
         written(tmp_path, form, {"text": "a"}, Text)
-    assert str(told.value).endswith(
-        "written as parquet, csv, json, jsonl, arrow, save_to_disk, language_modeling, custom."
-    )
+    assert str(told.value).endswith("language_modeling, axolotl_pretraining, llama_factory_pretraining, custom.")
 
 
 class ThoughtRow(ConversationRow):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -142,9 +143,43 @@ def test_a_folder_is_whole_or_not_there_and_replaces_only_one_of_its_kind(tmp_pa
         save_rows([{"text": text}], tmp_path / "folder", "save_to_disk", row_model=Row)
         assert list(datasets.load_from_disk(str(tmp_path / "folder"))) == [{"text": text}]
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
-    (tmp_path / "mine" / "photos").mkdir(parents=True)
-    with pytest.raises(OutputWriteError, match="there is a folder with other folders in it"):
-        save_rows([{"text": "a"}], tmp_path / "mine", "save_to_disk", row_model=Row)
+    for name in ("photos/a.png", "thesis.docx", "data.jsonl"):
+        mine = tmp_path / name[:3] / name
+        mine.parent.mkdir(parents=True)
+        mine.write_text("mine")
+        with pytest.raises(OutputWriteError, match=f"there is a folder with other things in it, like {name[:4]}"):
+            save_rows([{"text": "a"}], tmp_path / name[:3], "save_to_disk", row_model=Row)
+        assert mine.read_text() == "mine"
+
+
+@pytest.mark.parametrize("format", ["jsonl", "csv", "parquet"])
+def test_a_pipe_or_a_device_is_never_replaced(tmp_path: Path, format: str) -> None:  # noqa: A002
+    class Row(BaseModel):
+        text: str
+
+    pipe = tmp_path / "stdout"
+    os.mkfifo(pipe)
+    (tmp_path / "link").symlink_to(pipe)
+    for path in (pipe, tmp_path / "link"):
+        with pytest.raises(OutputWriteError, match="it is a pipe or a device, and no file"):
+            save_rows([{"text": "a"}], path, format, row_model=Row)
+    assert pipe.is_fifo()
+
+
+@pytest.mark.parametrize("format", ["jsonl", "save_to_disk"])
+def test_the_folder_that_one_is_in_is_not_replaced(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    format: str,  # noqa: A002
+) -> None:
+    class Row(BaseModel):
+        text: str
+
+    (tmp_path / "mine.txt").write_text("mine")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OutputWriteError, match=r"Cannot write \."):
+        save_rows([{"text": "a"}], Path(), format, row_model=Row)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
 def test_two_folders_of_the_same_columns_have_fingerprints_of_their_own(tmp_path: Path) -> None:

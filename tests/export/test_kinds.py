@@ -222,7 +222,7 @@ def test_what_a_kind_cannot_give_is_refused_with_what_it_can(tmp_path: Path) -> 
         ConfigError, match=r"The format dpo is for rows with a better and a worse answer\. Rows with"
     ) as told:
         exported(tmp_path, TEXT, "dpo")
-    assert str(told.value).endswith("parquet, csv, json, jsonl, arrow, save_to_disk, language_modeling, custom.")
+    assert str(told.value).endswith("language_modeling, axolotl_pretraining, llama_factory_pretraining, custom.")
     assert not list(tmp_path.iterdir())
 
 

@@ -264,6 +264,9 @@ def test_a_format_that_is_not_known_or_not_said_is_refused(tmp_path: Path) -> No
         ds.save(tmp_path / "x")
     assert ds.save(tmp_path / "x.csv", format="jsonl").read_text() == '{"a":1}\n'
     assert ds.save(tmp_path / "x", "csv").read_text().splitlines() == ["a", "1"]
+    assert ds.to_csv(tmp_path / "sheet").read_text().splitlines() == ["a", "1"]
+    assert ds.to_jsonl(tmp_path / "lines").read_text() == '{"a":1}\n'
+    assert ds.to_parquet(tmp_path / "table").read_bytes()[:4] == b"PAR1"
 
 
 def test_rows_that_are_there_can_be_had_after_an_early_end() -> None:

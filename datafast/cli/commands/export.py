@@ -55,6 +55,12 @@ __all__ = ["command"]
     multiple=True,
     help="A column of the format custom, like 'prompt={{ question }}'. May be given often.",
 )
+@click.option(
+    "--tokenizer",
+    metavar="PATH",
+    type=options.UserFile(path_type=Path),
+    help="The folder of a model, whose chat template the format chat_template applies.",
+)
 @options.splits
 @click.option(
     "--read",
@@ -83,7 +89,7 @@ def command(
     \b
     datafast export notes.jsonl --to openai -o train.jsonl
     datafast export pairs.jsonl --to dpo --to kto -o train.parquet
-    datafast export texts.jsonl --to parquet -o texts --train-size 0.8 --stratify label
+    datafast export texts.jsonl --to csv -o texts --train-size 0.8 --group topic
     """
     from datafast.datasets.loaded import load
 
@@ -95,6 +101,8 @@ def command(
         return
     for one in written:
         click.echo(one.in_words())
+    for beside in dict.fromkeys((one.beside.path, one.beside.text) for one in written if one.beside is not None):
+        click.echo("\n{}:\n{}".format(*beside).rstrip())
 
 
 def _parted(option: str, given: str, example: str) -> tuple[str, str]:

@@ -41,6 +41,15 @@ class CardConfig(ConfigModel):
     and no prompt templates and texts of yours either. By default samples of short lists like topics and document types, and counts of
     documents, rows of a source, personas, seed texts and examples."""
 
+    @field_validator("license_link")
+    @classmethod
+    def _is_a_link(cls, link: str | None) -> str | None:
+        if link is not None and not re.fullmatch(r"https?://\S+|LICENSE(\.\w+)?", link):
+            raise ValueError(
+                "expected an address that begins with https://, or LICENSE or LICENSE.md for a file of the repository."
+            )
+        return link
+
     @field_validator("tags")
     @classmethod
     def _are_tags(cls, tags: list[str]) -> list[str]:

@@ -45,7 +45,7 @@ def figures_of(statistics: Statistics, *, shows_inputs: bool, sampled: str = "")
             continue
         of_inputs += is_input
         yield _named(f"rows-by-{grouping.field}", _of_values(grouping, sampled))
-    if (words := statistics.total.words) is not None and sum(words.histogram.counts) > 1:
+    if (words := statistics.total.words) is not None and words.mean > 0:
         yield _named(
             "lengths",
             histogram(

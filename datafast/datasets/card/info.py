@@ -69,7 +69,6 @@ def card_info(
     known = Known.of(paths)
     card = known.card if config is None else config.card or CardConfig()
     found = measured(paths, dataset, rows=rows)
-    statistics = None if found is None else found.statistics
     stages = _stages(config, known, card)
     languages = dict(getattr(config, "languages", None) or {})
     kind = dataset.kind if dataset is not None else known.kind or kind
@@ -88,7 +87,7 @@ def card_info(
         used=[] if known.simulated else list(_used(known)),
         limitations=limitations(
             known,
-            statistics,
+            found,
             is_made=bool(kind),
             stages=[stage.name for stage in stages],
             languages=languages,
@@ -165,8 +164,10 @@ def _outcome(known: Known) -> Iterator[tuple[str, str]]:
 def _told(found: Measured) -> Iterator[tuple[str, str]]:
     if found.is_sample:
         yield "looked at", f"{found.looked_at:,} of {found.rows:,} rows, spread evenly over the file"
-    for name, text in facts_of(found.statistics.total):
-        if text and name in _MEASURED:
+    total = found.statistics.total
+    without = () if total.words is not None and total.words.mean > 0 else ("words", "characters")  # there is no text
+    for name, text in facts_of(total):
+        if text and name in _MEASURED and name not in without:
             yield _MEASURED[name], text
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from datafast.amounts import counted, share
 from datafast.datasets.card.known import Known
-from datafast.statistics import Statistics
+from datafast.datasets.card.measured import Measured
 from datafast.statistics.models import Rate
 
 __all__ = ["limitations"]
@@ -22,7 +22,7 @@ _NOT_CHECKED = {
 
 def limitations(
     known: Known,
-    statistics: Statistics | None,
+    found: Measured | None,
     *,
     is_made: bool,
     stages: Collection[str],
@@ -37,22 +37,22 @@ def limitations(
         languages: that rows were asked for in.
         is_judged: whether models judged the rows by themselves.
     """
-    found = list(_of_making(known, is_judged=is_judged or "judge" in stages)) if is_made else []
+    told = list(_of_making(known, is_judged=is_judged or "judge" in stages)) if is_made else []
     if len(languages) > 1:
-        found.append(
+        told.append(
             f"The rows are in {len(languages)} languages: {', '.join(languages.values())}. No model writes all languages equally well."
         )
     elif languages:
-        found.append(f"The rows were asked for in {next(iter(languages.values()))} only.")
-    found += _of_counts(known)
-    if statistics is not None:
-        found += _of_texts(statistics)
+        told.append(f"The rows were asked for in {next(iter(languages.values()))} only.")
+    told += _of_counts(known)
+    if found is not None:
+        told += _of_texts(found)
     # Without a ledger it is not known which stages there were.
     if known.counts is not None:
         if not any(stage in stages for stage in _DUPLICATES):
-            found.append("No stage compared rows with each other, so duplicates are in the file as they came.")
-        found += [sentence for stage, sentence in _NOT_CHECKED.items() if stage not in stages]
-    return found
+            told.append("No stage compared rows with each other, so duplicates are in the file as they came.")
+        told += [sentence for stage, sentence in _NOT_CHECKED.items() if stage not in stages]
+    return told
 
 
 def _of_making(known: Known, *, is_judged: bool) -> Iterator[str]:
@@ -88,8 +88,13 @@ def _of_counts(known: Known) -> Iterator[str]:
         yield f"{counted(counts.removed, 'row')} of the file {'is' if counts.removed == 1 else 'are'} from an earlier state of the config."
 
 
-def _of_texts(statistics: Statistics) -> Iterator[str]:
-    total = statistics.total
+def _of_texts(found: Measured) -> Iterator[str]:
+    total = found.statistics.total
+    if found.is_sample:
+        yield (
+            f"How rows are was looked at in {found.looked_at:,} of {found.rows:,} rows. Duplicates were looked for among these "
+            "alone, where there are fewer than in the whole file."
+        )
     yield from _told(total.repeated, "rows have exactly the texts of another row")
     yield from _told(total.near_duplicates, "rows are nearly the same as an earlier one")
     yield from _told(total.refusals, "rows that were looked at read as refusals")

@@ -20,6 +20,7 @@ from datafast.engine.stop import ItemPending, StopSignal
 from datafast.errors import CallFailed, ErrorKind, OutputWriteError, ProviderError, ReplyCategory, ReplyError
 from datafast.llms.base import Completion, Request
 from datafast.llms.pace import tokens_upper
+from datafast.llms.replies.formats import model_of
 from datafast.llms.replies.parse import check_numbers, correction, parse_reply, parse_text
 from datafast.llms.replies.replaced import num_replaced
 from datafast.store.records import OWN_CODE
@@ -405,6 +406,9 @@ class Sender:
         )
         call.sent_before = call.sent
         usage = call.replied(raw, response.format, endpoint.provider.model_id)
+        said = call.said
+        named = said.model_id if isinstance(said, Completion) else model_of(raw, response.format)
+        self._store.models[endpoint.label, named] += 1
         cost = endpoint.cost_usd(usage)
         if tokens and usage is not None:
             endpoint.gate.correct_tokens(usage.input_tokens + usage.output_tokens - tokens)

@@ -220,6 +220,12 @@ class Dataset(Sequence[Row]):
     def to_jsonl(self, path: str | Path) -> Path:
         return self.save(path, "jsonl")
 
+    def to_csv(self, path: str | Path) -> Path:
+        return self.save(path, "csv")
+
+    def to_parquet(self, path: str | Path) -> Path:
+        return self.save(path, "parquet")
+
     def to_list(self) -> list[Row]:
         return list(self.samples)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -102,8 +101,12 @@ def left_open(answer: str) -> str:
 
 def count_of(fields: object, *names: str) -> int:
     """A token count, under the first of the names that has one; 0 where none is (some servers send null or strings)."""
+    if not isinstance(fields, dict):
+        return 0
     for name in names:
-        value = fields.get(name) if isinstance(fields, Mapping) else None
-        if type(value) is int or (isinstance(value, float) and math.isfinite(value)):
+        value = fields.get(name)
+        if type(value) is int:
+            return value if value > 0 else 0
+        if isinstance(value, float) and math.isfinite(value):
             return max(0, int(value))
     return 0

@@ -13,7 +13,6 @@ refused, since which is meant cannot be known.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 from collections.abc import Set
@@ -98,10 +97,12 @@ def parse_reply(completion: Completion, schema: ResponseSchema) -> BaseModel:
     plain = completion.finish_reason == "stop" and not (completion.refusal or completion.native_finish_reason)
     if plain and not schema.numeric and len(completion.text) <= MAX_REPLY_CHARS:
         # Nearly every reply ends here; the others are examined below.
-        with contextlib.suppress(ValidationError):
+        try:
             instance = schema.model.model_validate_json(completion.text)
-            if not _repeats_a_name(completion.text, schema):
-                return instance
+        except ValidationError:
+            instance = None
+        if instance is not None and not _repeats_a_name(completion.text, schema):
+            return instance
     truncated = _checked_ending(completion) is Ending.TRUNCATED
     text = _some_text(completion, completion.text if completion.text.strip() else completion.structured)
     parsed, value = strict_json(text)

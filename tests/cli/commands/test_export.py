@@ -89,7 +89,7 @@ def test_what_rows_cannot_be_written_as_is_refused(tmp_path: Path) -> None:
     raw(tmp_path).generate([MODEL])
     done = run(tmp_path / "out.jsonl", "--to", "dpo", "-o", tmp_path / "a.jsonl")
     assert done.exit_code == 2
-    assert "can be written as parquet, csv, json, jsonl, arrow, save_to_disk, language_modeling, custom." in done.output
+    assert "language_modeling, axolotl_pretraining, llama_factory_pretraining, custom." in done.output
     assert not (tmp_path / "a.jsonl").exists()
 
 

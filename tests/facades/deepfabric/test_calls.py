@@ -137,6 +137,10 @@ def test_rows_are_saved_by_generator_and_by_dataset(server: FaultServer, tmp_pat
     assert (tmp_path / name).read_bytes() == first
     read = json.loads(first) if name.endswith("json") else rows_of(tmp_path / name)
     assert read == list(dataset)
+    assert rows_of(dataset.to_jsonl(tmp_path / "lines")) == list(dataset)
+    header = dataset.to_csv(tmp_path / "sheet").read_text(encoding="utf-8").partition("\n")[0]
+    assert header == ",".join(dataset.column_names)
+    assert dataset.to_parquet(tmp_path / "table").read_bytes()[:4] == b"PAR1"
 
 
 def test_there_is_nothing_to_save_before_the_first_call(tmp_path: Path) -> None:
