@@ -123,6 +123,12 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "llama_factory_dpo": "datafast.export.llama_factory:LlamaFactoryDpo",
         "llama_factory_kto": "datafast.export.llama_factory:LlamaFactoryKto",
         "llama_factory_pretraining": "datafast.export.llama_factory:LlamaFactoryPretraining",
+        "together": "datafast.export.vendors:Together",
+        "together_dpo": "datafast.export.vendors:TogetherDpo",
+        "mistral": "datafast.export.vendors:Mistral",
+        "gemini": "datafast.export.vendors:Gemini",
+        "bedrock": "datafast.export.vendors:Bedrock",
+        "bedrock_anthropic": "datafast.export.vendors:BedrockAnthropic",
         "custom": "datafast.export.rows:Custom",
     },
     "datafast.commands": {

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datafast.store.ledger import Ledger
     from datafast.store.paths import OutputPaths
 
-__all__ = ["failures_command", "output_command", "paths_of", "resume_command", "retry_command"]
+__all__ = ["failures_command", "key_file_of", "output_command", "paths_of", "resume_command", "retry_command"]
 
 
 def paths_of(file: Path, ledger: Path | None) -> OutputPaths:
@@ -40,6 +40,19 @@ def paths_of(file: Path, ledger: Path | None) -> OutputPaths:
         f"{paths.rows} has no ledger beside it ({paths.ledger}), so nothing is known about it but its lines. "
         f"If `run: {{ledger: ...}}` put it elsewhere, name it with --ledger."
     )
+
+
+def key_file_of(paths: OutputPaths) -> Path:
+    """Where the command that made this output has read its keys, if a command has made it: --env-file, or beside the config."""
+    from datafast.store.reader import LedgerReader
+
+    with LedgerReader(paths.ledger) as reader:
+        words = shlex.split(reader.meta("command") or "")
+        folder = Path(reader.meta("directory") or ".")
+    if "--env-file" in words[:-1]:
+        return folder / words[words.index("--env-file") + 1]
+    config = Path(words[2]) if len(words) > 2 else Path("config.yaml")
+    return (folder / config).parent / "secrets.env"
 
 
 def resume_command(ledger: Ledger) -> str | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from datafast._util.read_whole import read_whole
 from datafast.errors import ConfigError
 
-__all__ = ["load_keys"]
+__all__ = ["load_keys", "read_keys"]
 
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -24,6 +24,17 @@ def load_keys(path: Path) -> None:
     """
     from dotenv import load_dotenv
 
+    load_dotenv(stream=io.StringIO(_text_of(path)), override=False)
+
+
+def read_keys(path: Path) -> dict[str, str]:
+    """The keys in such a file, by the names of their variables. Raises ConfigError as `load_keys` does."""
+    from dotenv import dotenv_values
+
+    return {name: value for name, value in dotenv_values(stream=io.StringIO(_text_of(path))).items() if value}
+
+
+def _text_of(path: Path) -> str:
     try:
         data = read_whole(path, most_mb=1, what="a file of keys")
     except OSError as error:
@@ -36,4 +47,4 @@ def load_keys(path: Path) -> None:
     if (place := text.find("\0")) >= 0:
         line = text.count("\n", 0, place) + 1
         raise ConfigError(f"{path}:{line}: There is a null character here, which no variable can hold. Take it out.")
-    load_dotenv(stream=io.StringIO(text), override=False)
+    return text

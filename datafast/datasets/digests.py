@@ -9,6 +9,7 @@ from typing import Any
 from datafast.datasets.config import DatasetConfig, PromptDatasetConfig
 from datafast.datasets.inputs import sources_of
 from datafast.engine.manifest import hash_of, text_digest
+from datafast.engine.portable import place_shown
 
 __all__ = ["sources_now", "templates_now"]
 
@@ -33,10 +34,11 @@ def sources_now(config: DatasetConfig, ledgers: Sequence[Path]) -> dict[str, Any
         name: {"rows": len(texts), "digest": f"blake2b:{texts.digest.hex()}"}
         for name, texts in sources_of(config).items()
     }
+    folder = config.output_file.absolute().parent
     for name, path in _files(config, ledgers):
         if path.is_file():
             size = path.stat().st_size
-            told = {"file": str(path), "bytes": size, "sha256": hash_of(path, size)}
+            told = {"file": place_shown(path, folder), "bytes": size, "sha256": hash_of(path, size)}
             found.setdefault(name, {}).setdefault("files", []).append(told)
     return found
 

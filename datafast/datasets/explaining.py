@@ -59,7 +59,8 @@ class Explained:
         row: as it is in the file, or as it was when a stage dropped it.
         item: the key, the position in the plan and the state of what it was asked with, and how many rows that gives.
         values: what the item is about.
-        calls: the recorded replies of its item, oldest first, with what was asked, tokens and cost. All rows of an item share them.
+        calls: the recorded replies of its item, oldest first, with what was asked, tokens and cost. All rows of an item share them. Those
+            to another item that asks the same of the same model are among them if it has used them.
         verdicts: what stages have said when they dropped it, for each time that it was made.
         changes: what stages have changed, with the row as it was before.
         made_again: for which rows of the item others were made, and why.
@@ -109,8 +110,11 @@ def explain(
         told = _Teller(paths, reader, place).told()
         if dataset is None:
             told.notes.append(why_none)
-            return told
-        _add_prompts(told, reader, place, dataset)
+        else:
+            _add_prompts(told, reader, place, dataset)
+        of_it = [call for call in told.calls if call["of_this_item"] or call["messages"] is not None]
+        told.calls = of_it or told.calls
+        told.totals = _totals(told.calls)
         return told
 
 
@@ -135,7 +139,6 @@ class _Teller:
             "tries": item.generation + 1,
         }
         found.calls = [_call(call, is_own=call.item == item.id) for call in self._calls()]
-        found.totals = _totals(found.calls)
         found.verdicts = self._verdicts()
         found.changes = [
             {"stages": list(row.stages), "generation": generation, "before": _as_row(row.original)}
@@ -214,7 +217,7 @@ def _add_prompts(told: Explained, reader: LedgerReader, place: RowPlace, dataset
             call["messages"] = list(one.call.messages)
             call["json_schema"] = None if one.call.schema is None else one.call.schema.json_schema
             call["used"] = one.answered
-    if any(call["messages"] is None and call["format"] != OWN_CODE for call in told.calls):
+    if any(call["messages"] is None and call["of_this_item"] and call["format"] != OWN_CODE for call in told.calls):
         told.notes.append(
             "The prompts of some calls are not known: the config, or what is known of who was asked, gives others now."
         )

@@ -15,13 +15,12 @@ from pydantic import (
     ModelWrapValidatorHandler,
     PrivateAttr,
     SerializationInfo,
-    create_model,
     model_serializer,
     model_validator,
 )
 
+from datafast._util.columns_model import columns_model
 from datafast._util.config_model import Accepts, UserPath, default_of
-from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast.datasets.base import RoleDataset
 from datafast.datasets.config import DatasetConfig
 from datafast.datasets.documents import opened
@@ -121,7 +120,5 @@ class _AsGiven(BaseModel):
 
 
 def _row_model(columns: Iterable[str]) -> type[BaseModel]:
-    """A model of rows with these columns. Those that begin with an underscore are of the file's own, and no fields."""
-    fields: Any = {name: (Any, None) for name in columns if not name.startswith("_")}
-    with foreign_warnings_ignored():  # a column may be called `json` or `copy`
-        return create_model("Row", __base__=_AsGiven, **fields)
+    """A model of rows with these columns."""
+    return columns_model("Row", dict.fromkeys(columns, (Any, None)), base=_AsGiven)

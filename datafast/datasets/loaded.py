@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import orjson
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ValidationError
 
-from datafast._util.foreign_warnings import foreign_warnings_ignored
+from datafast._util.columns_model import columns_model
 from datafast._util.kinds import common_kind
 from datafast._util.user_path import is_file, user_path
 from datafast.datasets.card.subject import Subject
@@ -185,5 +185,4 @@ def _model_of(rows: SourceRows) -> type[BaseModel]:
     for name in rows.columns:
         kind = common_kind(rows.kinds.get(name, ()))
         fields[name] = (Any if kind is None else kind | None, None)
-    with foreign_warnings_ignored():  # a column may be called `json` or `copy`
-        return create_model("Row", __config__=ConfigDict(protected_namespaces=()), **fields)
+    return columns_model("Row", fields)

@@ -10,6 +10,7 @@ import orjson
 from pydantic import ValidationError
 
 from datafast.datasets.filtered import FilteredDataset
+from datafast.engine.portable import found_again
 from datafast.errors import ConfigError
 from datafast.registry import load_kind
 from datafast.store.paths import OutputPaths
@@ -27,11 +28,13 @@ def dataset_in(paths: OutputPaths) -> Any:
     with LedgerReader(paths.ledger) as reader:
         kind, config, folder = (reader.meta(name) for name in ("kind", "config", "directory"))
     fields = orjson.loads(config or "{}")
+    made_in = Path(folder) if folder and Path(folder).is_dir() else paths.rows.parent
+    near = paths.rows.absolute().parent
+    fields = found_again(fields, [made_in, near, near.parent])
     fields["output_file"] = str(paths.rows)
     fields.setdefault("run", {})["ledger"] = (
         None if paths.ledger == OutputPaths.of(paths.rows).ledger else str(paths.ledger)
     )
-    made_in = Path(folder) if folder and Path(folder).is_dir() else paths.rows.parent
     dataset_class: Any = FilteredDataset if kind == FilteredDataset.kind else load_kind(str(kind))
     try:
         with warnings.catch_warnings():
@@ -39,8 +42,8 @@ def dataset_in(paths: OutputPaths) -> Any:
             return dataset_class(dataset_class.config_model.model_validate(fields, context={"folder": made_in}))
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
+        place = "".join(f"{part}: " for part in [".".join(map(str, first["loc"]))] if part)
         raise ConfigError(
-            f"The config of {paths.rows} cannot be loaded from its ledger: {place}: {first['msg'].removeprefix('Value error, ')} "
+            f"The config of {paths.rows} cannot be loaded from its ledger: {place}{first['msg'].removeprefix('Value error, ')} "
             f"Functions and data that only Python has are in no file: make the same dataset in Python and call its replay()."
         ) from None

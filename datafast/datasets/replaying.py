@@ -80,7 +80,8 @@ def replay(
     """
     paths = paths_of_manifest(manifest, ledger)
     told = read_manifest(manifest)
-    refuse_shared([*paths.used("the output", "its ledger"), UsedFile("-o", output, written=True)])
+    read = (file for file in dataset.config.used_files() if not file.written)
+    refuse_shared([*paths.used("the output", "its ledger"), *read, UsedFile("-o", output, written=True)])
     if output.exists() and not force:
         raise ConfigError(f"{output} is there already. Name another file, or replace it with --force.")
     _refuse_other_sources(told, dataset)
@@ -150,11 +151,10 @@ def _rebuilt(told: Mapping[str, Any], paths: OutputPaths, dataset: Made, folder:
             )
         job = _quiet(job, copy, decides=not reader.changed.is_empty or reader.filtered.has_generations)
     LocalExecutor().run(job)
-    found = rebuild(copy.ledger, copy.rows, output)
+    found = rebuild(copy.ledger, copy.rows, output, told["output"]["sha256"])
     if isinstance(found, Unlike):
         raise OutputError(_why(found, told, paths, providers))
     if found.sha256 != told["output"]["sha256"]:
-        output.unlink()
         raise OutputError(
             f"The rebuilt rows are as the ledger says, but have not the SHA-256 of the manifest. It is of another output: put the "
             f"manifest of {paths.rows.name} beside it, or run the config again, at no cost, which writes it."

@@ -29,6 +29,7 @@ import orjson
 from datafast._util.atomic_write import write_whole
 from datafast._util.notify import warn_user
 from datafast._util.version import VERSION
+from datafast.engine.portable import command_shown, config_shown
 from datafast.errors import OutputError
 from datafast.llms.replies.formats import model_of
 from datafast.llms.transport.redaction import without_secrets
@@ -105,7 +106,7 @@ def manifest_of(
         "format": MANIFEST_FORMAT,
         "kind": ledger.meta("kind"),
         "simulated": ledger.meta("mode") == "simulated",
-        "command": ledger.meta("command") or None,
+        "command": command_shown(ledger.meta("command") or "", ledger.meta("directory") or "") or None,
         "output": {
             "file": rows.name,
             "bytes": ledger.appends.committed_size(),
@@ -122,7 +123,7 @@ def manifest_of(
             "num_rows": ledger.meta("num_rows"),
             "fingerprint": (ledger.meta("plan") or b"").hex(),
         },
-        "config": _as_given(config, about["given"]),
+        "config": _as_given(config, about["given"], rows.absolute().parent),
         "templates": {**about["templates"], **dict(_digests(config))},
         "sources": about["sources"],
         "seeds": dict(_seeds(config)),
@@ -204,14 +205,14 @@ def _moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
-def _as_given(config: Mapping[str, Any], given: Mapping[str, list[str]]) -> dict[str, Any]:
-    """The fields that the user has set, of the config and of its `run`, without what is secret."""
+def _as_given(config: Mapping[str, Any], given: Mapping[str, list[str]], folder: Path) -> Any:
+    """The fields that the user has set, of the config and of its `run`, without what is secret and the folder of the rows."""
     told = {name: value for name, value in config.items() if name in given["config"]}
     if isinstance(told.get("run"), dict):
         told["run"] = {name: value for name, value in told["run"].items() if name in given["run"]}
     # In a long list of texts nothing has a name that says it is secret.
     other = {name: _without_headers(value) for name, value in told.items() if not _is_texts(value)}
-    return {**told, **without_secrets(other)}
+    return config_shown({**told, **without_secrets(other)}, folder)
 
 
 def _is_texts(value: Any) -> bool:

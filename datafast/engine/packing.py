@@ -2,7 +2,9 @@
 
 Guarantee: what is packed is one state of the output, also while a run goes on and after a kill: the ledger as one snapshot, the rows that
 are committed in it, compared with its checksums, and a manifest of these. Replies that only the journal has are taken into the packed
-ledger. The same state gives the same bytes. Nothing is packed in which a known secret stands. The output itself is only read.
+ledger. The same state gives the same bytes. Nothing is packed in which a known secret stands: what variables of the environment and of
+files of keys hold, where they are called like a secret, providers read their keys from them, or a value is written like a key. The output
+itself is only read.
 
 Cost: a copy of the ledger on the disk, beside the archive. Memory: a chunk at a time.
 """
@@ -15,7 +17,7 @@ import tempfile
 import time
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,12 +28,14 @@ import orjson
 from datafast._util.atomic_write import whole_file
 from datafast._util.manifest import MANIFEST
 from datafast.engine.manifest import manifest_of
+from datafast.engine.portable import command_shown, config_shown
 from datafast.engine.pricing import pricing_of
 from datafast.errors import OutputError, OutputWriteError
-from datafast.llms.transport.redaction import is_secret_name, written_keys
+from datafast.llms.transport.redaction import secrets_in, written_keys
 from datafast.store.journal import Journal
 from datafast.store.ledger import Ledger
 from datafast.store.lock import is_running
+from datafast.store.manifest import ABOUT
 from datafast.store.paths import OutputPaths, UsedFile, refuse_shared
 from datafast.store.reader import LedgerReader
 from datafast.store.recovery import replay_journal
@@ -67,19 +71,21 @@ class Packed:
     files: dict[str, dict[str, Any]]
 
 
-def pack(paths: OutputPaths, archive: Path, *, force: bool = False, secrets: Iterable[str] = ()) -> Packed:
+def pack(
+    paths: OutputPaths, archive: Path, *, force: bool = False, variables: Mapping[str, Mapping[str, str]] | None = None
+) -> Packed:
     """Packs an output into a zip file.
 
     Args:
         force: whether a file that is there may be replaced.
-        secrets: what must not be in it, beside the keys in the environment.
+        variables: by where they stand, such as a file of keys. Like those of the environment, what is secret in them must not be in it.
 
     Raises:
         ConfigError: the archive is a file of the output.
         OutputError: the rows are not as they were written, a secret stands in what would be packed, or the archive is there already.
         OutputWriteError: it cannot be written.
     """
-    refuse_shared([*paths.used("the output", "its ledger"), UsedFile("-o", archive, written=True)])
+    refuse_shared([*paths.used("the output", "its ledger"), *_read(paths), UsedFile("-o", archive, written=True)])
     if archive.exists() and not force:
         raise OutputError(f"{archive} is there already. Name another file, or replace it with --force.")
     try:
@@ -89,13 +95,22 @@ def pack(paths: OutputPaths, archive: Path, *, force: bool = False, secrets: Ite
                 copy = OutputPaths.of(Path(folder) / str(attempt) / paths.rows.name)
                 copy.rows.parent.mkdir()
                 if _copied(paths, copy, is_last=attempt == _TRIES - 1):
-                    return _packed(copy, archive, secrets)
+                    return _packed(copy, archive, {**(variables or {}), "the environment": os.environ})
                 time.sleep(_PAUSE_S)  # a run has just made the file anew
     except OSError as error:
         raise OutputWriteError(
             f"Cannot write {error.filename or archive}: {error.strerror}. Choose another -o."
         ) from error
     raise AssertionError("the last try says why")
+
+
+def _read(paths: OutputPaths) -> Iterator[UsedFile]:
+    """The files that the rows are made from, as far as they lie beside them or below."""
+    with LedgerReader(paths.ledger) as reader:
+        noted = reader.noted(ABOUT)
+    for name, source in (noted["sources"] if isinstance(noted, dict) else {}).items():
+        for file in source.get("files", ()):
+            yield UsedFile(name, paths.rows.parent / file["file"], written=False)
 
 
 def _copied(paths: OutputPaths, copy: OutputPaths, *, is_last: bool) -> bool:
@@ -115,7 +130,7 @@ def _copied(paths: OutputPaths, copy: OutputPaths, *, is_last: bool) -> bool:
                     f"cost, or says what was changed."
                 )
             return False
-        _make_portable(ledger)
+        _make_portable(ledger, paths.rows)
     for grown, copied in zip(_grown(paths), _grown(copy), strict=True):
         if grown.rows.is_file():
             _copy(grown.rows, copied.rows, grown.rows.stat().st_size)
@@ -123,7 +138,7 @@ def _copied(paths: OutputPaths, copy: OutputPaths, *, is_last: bool) -> bool:
                 with LedgerReader(grown.ledger) as reader:
                     reader.save_in(copied.ledger)
                 with closing(Ledger(copied.ledger)) as ledger:
-                    _make_portable(ledger)
+                    _make_portable(ledger, grown.rows)
     return True
 
 
@@ -134,9 +149,12 @@ def _grown(paths: OutputPaths) -> list[OutputPaths]:
     ]
 
 
-def _make_portable(ledger: Ledger) -> None:
+def _make_portable(ledger: Ledger, rows: Path) -> None:
     """Takes out what is of the machine and the moment that it was made at."""
+    config = config_shown(orjson.loads(ledger.meta("config") or "{}"), rows.absolute().parent)
     with ledger.transaction():
+        ledger.set_meta("command", command_shown(ledger.meta("command") or "", ledger.meta("directory") or ""))
+        ledger.set_meta("config", orjson.dumps(config).decode())
         ledger.set_meta("directory", "")
         ledger.set_meta("opening", "packed")
 
@@ -171,9 +189,10 @@ def _copy(source: Path, target: Path, size: int) -> None:
             size -= len(chunk)
 
 
-def _packed(copy: OutputPaths, archive: Path, secrets: Iterable[str]) -> Packed:
-    name, forms = copy.rows.name, _forbidden(secrets)
+def _packed(copy: OutputPaths, archive: Path, variables: Mapping[str, Mapping[str, str]]) -> Packed:
+    name = copy.rows.name
     with closing(Ledger(copy.ledger)) as ledger:
+        forms = _forbidden(variables, set(_key_variables([ledger.noted("config"), ledger.noted(ABOUT)])))
         found = manifest_of(copy.rows, ledger)
         counts = ledger.counts()
     if found is not None:
@@ -228,13 +247,34 @@ def _add(archive: zipfile.ZipFile, member: str, chunks: Iterable[bytes]) -> dict
 # -- secrets
 
 
-def _forbidden(also: Iterable[str]) -> dict[bytes, str]:
-    """The keys that must not be packed, as they may be written, each with where it is known from."""
+def _forbidden(variables: Mapping[str, Mapping[str, str]], of_providers: Collection[str]) -> dict[bytes, str]:
+    """What must not be packed, as it may be written, each with where it is known from.
+
+    `of_providers`: variables that providers read their keys from.
+    """
     known = {
-        value: f"{variable} of the environment" for variable, value in os.environ.items() if is_secret_name(variable)
+        secret: f"{variable} in {place}"
+        for place, found in variables.items()
+        for variable, value in found.items()
+        if not _is_place(variable, value)
+        for secret in secrets_in({variable: value}, named=variable in of_providers)
     }
-    known |= dict.fromkeys(also, "a provider's key")
     return {form: place for value, place in known.items() for form in written_keys([value])}
+
+
+def _is_place(variable: str, value: str) -> bool:
+    """Whether it is the path of a file or a folder, such as the working directory (PWD)."""
+    return variable in ("PWD", "OLDPWD") or (Path(value).is_absolute() and os.path.lexists(value))
+
+
+def _key_variables(value: Any) -> Iterator[str]:
+    """The variables that a config names for keys."""
+    for name, inner in value.items() if isinstance(value, dict) else ():
+        if name == "api_key_env" and isinstance(inner, str):
+            yield inner
+        yield from _key_variables(inner)
+    for inner in value if isinstance(value, list) else ():
+        yield from _key_variables(inner)
 
 
 def _refuse_secrets(path: Path, forms: Mapping[bytes, str]) -> None:

@@ -33,10 +33,10 @@ from typing import Annotated, Any, Literal, NotRequired, Required, Union, get_ar
 from uuid import UUID
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, Field
 from typing_extensions import ReadOnly, TypedDict, is_typeddict
 
-from datafast._util.foreign_warnings import foreign_warnings_ignored
+from datafast._util.columns_model import columns_model
 from datafast.errors import ConfigError
 from datafast.types import AsJson
 
@@ -151,8 +151,7 @@ def model_of(columns: Iterable[Mapping[str, Any]]) -> type[BaseModel]:
         kind = _annotation(column["type"])
         told = Field(None, description=column.get("description"))
         fields[column["name"]] = (kind if kind is Any else kind | None, told)
-    with foreign_warnings_ignored():  # a column may be called `json` or `copy`
-        return create_model("Row", __config__=ConfigDict(protected_namespaces=()), **fields)
+    return columns_model("Row", fields)
 
 
 _ANNOTATIONS: Mapping[str, Any] = {

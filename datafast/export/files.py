@@ -17,9 +17,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError, create_model
+from pydantic import BaseModel, ValidationError
 
 from datafast._util.atomic_write import whole_file, whole_folder
+from datafast._util.columns_model import columns_model
 from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast._util.kinds import common_kind, kind_of
 from datafast.amounts import counted
@@ -27,7 +28,7 @@ from datafast.errors import ConfigError, OutputWriteError
 from datafast.export.containers import CONTAINERS, Container, container_of, table_of
 from datafast.export.features import row_schema
 from datafast.export.formats import FORMATS, Opened, Options, Record, Row, Rows, Writer, opened_format
-from datafast.export.messages import TalkKinds, is_talk
+from datafast.export.messages import TalkKinds, has_call_objects, is_talk
 from datafast.export.reading import Unfit
 from datafast.export.targets import Beside, Target, content_beside
 from datafast.store.paths import OutputPaths
@@ -64,6 +65,7 @@ class Exported:
         split: the split that the rows are, if there are several.
         record_model: of its records; None where the format writes its own file.
         beside: what was written beside it for a trainer, if anything was; one for the files of all splits.
+        arguments_as_text: columns of messages in which the arguments of calls are JSON text because of the container's types.
         late: columns of a file without types that are empty at its beginning, as far as `datasets` looks for types, and not later.
     """
 
@@ -77,6 +79,7 @@ class Exported:
     record_model: type[BaseModel] | None = None
     beside: Beside | None = None
     late: list[str] = field(default_factory=list)
+    arguments_as_text: list[str] = field(default_factory=list)
 
     @property
     def features(self) -> Any:
@@ -85,7 +88,7 @@ class Exported:
         return None if self.record_model is None else row_schema(self.record_model).features
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields as plain values; `split` only if there are several, `beside` only if there is something."""
+        """The fields as plain values; `split` only if there are several, `beside` and `arguments_as_text` only if there is something."""
         told: dict[str, Any] = {
             "path": str(self.path),
             "format": self.format,
@@ -95,6 +98,8 @@ class Exported:
             "left_out": dict(self.left_out),
             "late": self.late,
         }
+        if self.arguments_as_text:
+            told["arguments_as_text"] = self.arguments_as_text
         if self.beside is not None:
             told["beside"] = {"path": str(self.beside.path), "text": self.beside.text}
         return told if self.split is None else {**told, "split": self.split}
@@ -110,6 +115,11 @@ class Exported:
             told += (
                 f". The first rows have nothing in {', '.join(self.late)}, so load_dataset would refuse later ones: write parquet, or "
                 f"give it the features"
+            )
+        if self.arguments_as_text:
+            told += (
+                f". The arguments of calls in {', '.join(self.arguments_as_text)} are JSON text, which many chat templates would write as "
+                f"a text in quotes: write jsonl for them"
             )
         return f"{told}."
 
@@ -301,6 +311,8 @@ class _File:
         self._made = made
         if kind.typed:
             model = narrowed(model, self._all(rows))
+            fields = model.model_fields
+            exported.arguments_as_text = [name for name in fields if has_call_objects(fields[name].annotation)]
         exported.record_model = model
         self._container: Container = kind(part, model)
         self._empty = set() if kind.typed else set(model.model_fields)
@@ -355,7 +367,6 @@ def _write(rows: Iterable[Row], files: Sequence[_File]) -> None:
                 raise _unwritable(file.exported.path, error) from error
 
 
-@foreign_warnings_ignored()
 def narrowed(row_model: type[BaseModel], rows: Iterable[Row]) -> type[BaseModel]:
     """The row model with a type of its own for each column of free form whose values all have one in common, or are all messages."""
     free = {name for name, field in row_model.model_fields.items() if field.annotation is Any}
@@ -377,7 +388,7 @@ def narrowed(row_model: type[BaseModel], rows: Iterable[Row]) -> type[BaseModel]
     fields: dict[str, Any] = {
         name: (types.get(name) or field.annotation, field) for name, field in row_model.model_fields.items()
     }
-    return create_model(row_model.__name__, __config__=row_model.model_config, **fields)
+    return columns_model(row_model.__name__, fields, config=row_model.model_config)
 
 
 def _common(kinds: set[Any], talks: TalkKinds | None) -> Any:

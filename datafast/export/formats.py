@@ -29,10 +29,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, create_model
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from datafast._util.foreign_warnings import foreign_warnings_ignored
+from datafast._util.columns_model import columns_model
 from datafast._util.plugins import Door
 from datafast.errors import ConfigError
 from datafast.export.messages import message_list
@@ -167,10 +167,7 @@ class Opened:
                     f"keep: The format {name} has a column {kept!r} of its own. Leave it out.", key="keep"
                 )
             fields.setdefault(kept, _field(made.row_model.model_fields[kept]))
-        with foreign_warnings_ignored():  # a column may be called `json` or `copy`
-            self.record_model: type[BaseModel] = create_model(
-                "Record", __config__=ConfigDict(protected_namespaces=()), **fields
-            )
+        self.record_model: type[BaseModel] = columns_model("Record", fields)
 
     def records(self, row: Row) -> Iterator[Record]:
         """Raises Unfit."""

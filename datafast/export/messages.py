@@ -11,7 +11,7 @@ from typing_extensions import TypedDict, is_typeddict
 from datafast._util.kinds import common_kind, kind_of
 from datafast.types import AsJson
 
-__all__ = ["TalkKinds", "Tools", "is_talk", "message_list"]
+__all__ = ["TalkKinds", "Tools", "has_call_objects", "is_talk", "message_list"]
 
 Tools = Annotated[list[dict[str, Any]] | None, AsJson]
 """Tools in OpenAI's schema; one JSON text where columns are typed, because their keys differ from one to another."""
@@ -72,6 +72,14 @@ def _known(row_model: type[BaseModel]) -> Mapping[str, Any] | None:
         return {}
     (item,) = get_args(info.annotation) or (Any,)
     return get_type_hints(item) if is_typeddict(item) else None
+
+
+def has_call_objects(kind: Any) -> bool:
+    """Whether a type has calls of tools whose arguments are objects, which typed columns hold as JSON text."""
+    if kind is _Call:
+        return True
+    inner = get_type_hints(kind).values() if is_typeddict(kind) else get_args(kind)
+    return any(has_call_objects(one) for one in inner)
 
 
 def is_talk(value: Any) -> bool:

@@ -18,42 +18,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
-import orjson
 from pydantic import BaseModel
 
 from datafast._util.notify import did_you_mean
 from datafast.errors import ConfigError
-from datafast.types import Messages, Pair, Preference, Steps
+from datafast.export.by_columns import NAMES, Reading, Row, ways_by_columns
+from datafast.export.talk import Unfit, message_of, parsed, to_last_question, tool_of
+from datafast.types import Messages, Pair, Preference
 
 __all__ = ["READINGS", "Reader", "Reading", "Row", "Unfit"]
 
-Row = Mapping[str, Any]
-Reading = Literal["row", "text", "messages", "prompt", "pair", "preference", "steps", "label"]
 READINGS: tuple[Reading, ...] = ("row", "text", "messages", "prompt", "pair", "preference", "steps", "label")
-
-# Names of columns that other people give, the most telling ones first.
-_MESSAGES = ("messages", "conversations", "conversation")
-_PAIRS = (
-    ("prompt", "completion"),
-    ("prompt", "response"),
-    ("instruction", "output"),
-    ("instruction", "response"),
-    ("question", "answer"),
-    ("question", "response"),
-    ("query", "response"),
-    ("query", "answer"),
-    ("input", "output"),
-    ("text", "label"),
-)
-_PROMPTS = ("prompt", "question", "instruction", "query")
-_PREFERENCES = (("chosen", "rejected"), ("chosen_response", "rejected_response"))
-_ROLES = {"human": "user", "gpt": "assistant", "function_call": "assistant", "observation": "tool"}
-
-
-class Unfit(Exception):
-    """A row that cannot be read this way, and why; it is left out and counted."""
 
 
 class Reader:
@@ -77,7 +54,10 @@ class Reader:
     ) -> None:
         self._model = row_model
         self._fields = row_model.model_fields
-        for column in read_as.values():
+        for name, column in read_as.items():
+            if name not in NAMES:
+                hint = did_you_mean(name, NAMES)
+                raise ConfigError(f"read_as: Nothing is read by the name {name!r}. {hint}", key="read_as")
             if column not in self._fields:
                 hint = did_you_mean(column, self._fields)
                 raise ConfigError(f"read_as: The rows have no column {column!r}. {hint}", key="read_as")
@@ -106,8 +86,8 @@ class Reader:
 
     def tools(self, row: Row) -> list[dict[str, Any]]:
         """The tools that the assistant of a row has, in OpenAI's schema."""
-        tools = _parsed(row.get("tools")) if "tools" in self._fields else None
-        return [_tool(_parsed(tool)) for tool in tools] if isinstance(tools, list) else []
+        tools = parsed(row.get("tools")) if "tools" in self._fields else None
+        return [tool_of(parsed(tool)) for tool in tools] if isinstance(tools, list) else []
 
     def _declared(self) -> dict[Reading, Callable[[Row], Any]]:
         """What the model's own methods say."""
@@ -133,7 +113,7 @@ class Reader:
     def _completed(self, found: Any, row: Row) -> Any:
         """What was read, with the document before its prompt, and with what the model thought before its answer."""
         if isinstance(found, list):
-            return self._with_thought([_message(one) for one in found], row)
+            return self._with_thought([message_of(one) for one in found], row)
         if isinstance(found, Pair):
             prompt = self._after_document(found.prompt, row)
             answer = found.completion
@@ -174,29 +154,12 @@ class Reader:
             return None
         return told if isinstance(told, str) and told else None
 
-    # -- by the names of columns
-
     def _by_columns(self, columns: Collection[str]) -> dict[Reading, Callable[[Row], Any]]:
-        names = dict.fromkeys(columns)
-        ways: dict[Reading, Callable[[Row], Any]] = {}
-        if any(name in names for name in _MESSAGES):
-            talk = next(name for name in _MESSAGES if name in names)
-            ways["messages"] = lambda row: self._with_thought(_talk(_given(row, talk), row), row)
-        if pair := next((pair for pair in _PAIRS if names.keys() >= set(pair)), None):
-            ways["pair"] = lambda row: _pair(row, *pair)
-        if asked := next((name for name in _PROMPTS if name in names), None):
-            ways["prompt"] = lambda row: _asked(row, asked)
-        if compared := getattr(self._model, "compared", None):
-            if asked is not None and asked not in compared:
-                ways["preference"] = lambda row: _preferred(row, asked, compared)
-        elif two := next((two for two in _PREFERENCES if names.keys() >= set(two)), None):
-            ways["preference"] = lambda row: _preference(row, asked, *two)
-        if names.keys() >= {"prompt", "completions", "labels"}:
-            ways["steps"] = _steps
-        if "text" in names:
-            ways["text"] = lambda row: _text(row, "text")
-        if names.keys() >= {"text", "label"}:
-            ways["label"] = lambda row: _given(row, "label")
+        """What the names of columns say."""
+        ways: dict[Reading, Callable[[Row], Any]] = ways_by_columns(columns, getattr(self._model, "compared", None))
+        if "messages" in ways:
+            talk = ways["messages"]
+            ways["messages"] = lambda row: self._with_thought(talk(row), row)
         return ways
 
 
@@ -236,153 +199,7 @@ def _better(judged: Preference) -> Pair:
 
 def _last_answer(messages: Messages) -> Pair:
     """The last question with all before it, and what follows it: the answer, with its calls of tools."""
-    asked = max((number for number, one in enumerate(messages) if one["role"] == "user"), default=-1)
-    if asked < 0 or asked + 1 == len(messages):
+    asked = to_last_question(messages)
+    if asked == len(messages):
         raise Unfit("ends without an answer")
-    return Pair(messages[: asked + 1], messages[asked + 1 :])
-
-
-def _given(row: Row, name: str) -> Any:
-    value = row.get(name)
-    if value is None:
-        raise Unfit(f"has no {name}")
-    return value
-
-
-def _text(row: Row, name: str) -> str:
-    value = _given(row, name)
-    if isinstance(value, str):
-        return value
-    return orjson.dumps(value).decode() if isinstance(value, dict | list | bool) else str(value)
-
-
-def _said(row: Row, name: str) -> str | Messages:
-    """A text or messages, whatever a column holds."""
-    value = _given(row, name)
-    return _talk(value, {}) if isinstance(value, list) else _text(row, name)
-
-
-def _asked(row: Row, name: str) -> str | Messages:
-    """A prompt, after its system message if there is one; an instruction with its input."""
-    prompt = _said(row, name)
-    if name == "instruction" and isinstance(prompt, str) and row.get("input"):
-        prompt = f"{prompt}\n\n{_text(row, 'input')}"
-    system = row.get("system")
-    if isinstance(system, str) and system and isinstance(prompt, str):
-        return [{"role": "system", "content": system}, {"role": "user", "content": prompt}]
-    return prompt
-
-
-def _pair(row: Row, asked: str, answered: str) -> Pair:
-    return Pair(_asked(row, asked), _said(row, answered))
-
-
-def _preferred(row: Row, asked: str, compared: tuple[str, str]) -> Preference:
-    one, other = compared
-    if row.get("preferred") not in compared:
-        raise Unfit("prefers neither text")
-    first = row["preferred"] == one
-    return Preference(_asked(row, asked), _text(row, one if first else other), _text(row, other if first else one))
-
-
-def _preference(row: Row, asked: str | None, better: str, worse: str) -> Preference:
-    chosen, rejected = _said(row, better), _said(row, worse)
-    if asked is not None:
-        return Preference(_asked(row, asked), chosen, rejected)
-    if isinstance(chosen, str) or isinstance(rejected, str):
-        raise Unfit("has no prompt")
-    shared = next((n for n, two in enumerate(zip(chosen, rejected, strict=False)) if two[0] != two[1]), 0)
-    if not shared or shared == min(len(chosen), len(rejected)):
-        raise Unfit("has answers that do not follow one prompt")
-    return Preference(chosen[:shared], chosen[shared:], rejected[shared:])
-
-
-def _steps(row: Row) -> Steps:
-    completions, labels = _given(row, "completions"), _given(row, "labels")
-    if not isinstance(completions, list) or not isinstance(labels, list) or len(completions) != len(labels):
-        raise Unfit("has another number of labels than of steps")
-    if not all(isinstance(step, str) for step in completions) or not all(isinstance(label, bool) for label in labels):
-        raise Unfit("has steps that are not texts, or labels that are not true or false")
-    return Steps(_text(row, "prompt"), completions, labels)
-
-
-def _talk(turns: Any, row: Row) -> Messages:
-    """Messages, from those of OpenAI's or ShareGPT's form."""
-    if not isinstance(turns, list) or not turns:
-        raise Unfit("has no messages")
-    messages = [_message(turn) for turn in turns]
-    system = row.get("system")
-    if isinstance(system, str) and system and messages and messages[0]["role"] != "system":
-        messages.insert(0, {"role": "system", "content": system})
-    return messages
-
-
-def _message(turn: Mapping[str, Any]) -> dict[str, Any]:
-    """One message, without nulls, with the arguments of calls as objects."""
-    if not isinstance(turn, Mapping):
-        raise Unfit("has a message that is not an object")
-    if "role" not in turn:
-        return _of_sharegpt(turn)
-    message = {key: value for key, value in turn.items() if value is not None}
-    if not isinstance(message.get("role"), str):
-        raise Unfit("has a message without a role")
-    calls = message.get("tool_calls")
-    if calls and not isinstance(calls, list):
-        raise Unfit("has calls that are not a list")
-    if calls:
-        message["tool_calls"] = [_call(call) for call in calls]
-    elif "tool_calls" in message:
-        del message["tool_calls"]
-    if not isinstance(message.setdefault("content", ""), str | list):
-        raise Unfit("has a message that is not text")
-    return message
-
-
-def _call(call: Any) -> dict[str, Any]:
-    function = call.get("function") if isinstance(call, Mapping) else None
-    if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
-        raise Unfit("has a call without a function")
-    return {**call, "function": {**function, "arguments": _parsed(function.get("arguments"))}}
-
-
-def _of_sharegpt(turn: Mapping[str, Any]) -> dict[str, Any]:
-    if not isinstance(turn.get("value"), str) or "from" not in turn:
-        raise Unfit("has a message without a role")
-    speaker, said = str(turn["from"]), turn["value"]
-    if speaker == "function_call":
-        thought, told = _after_thought(said)
-        found = _parsed(told)
-        calls = found if isinstance(found, list) else [found]
-        if not calls or not all(isinstance(call, Mapping) and isinstance(call.get("name"), str) for call in calls):
-            raise Unfit("has a call that is not JSON")
-        return {"role": "assistant", "content": thought, "tool_calls": [_called(call) for call in calls]}
-    return {"role": _ROLES.get(speaker, speaker), "content": said}
-
-
-def _after_thought(said: str) -> tuple[str, str]:
-    """What stands in <think> tags before a call, and the call."""
-    thought, ended, told = said.strip().partition("</think>")
-    return (thought.removeprefix("<think>").strip(), told) if ended and thought.startswith("<think>") else ("", said)
-
-
-def _called(call: Mapping[str, Any]) -> dict[str, Any]:
-    return {"type": "function", "function": {"name": call["name"], "arguments": _parsed(call.get("arguments", {}))}}
-
-
-def _tool(tool: Any) -> dict[str, Any]:
-    """A tool in OpenAI's schema, also one that is its function alone."""
-    if isinstance(tool, Mapping) and isinstance(tool.get("function"), Mapping):
-        return dict(tool)
-    if isinstance(tool, Mapping) and isinstance(tool.get("name"), str):
-        return {"type": "function", "function": dict(tool)}
-    raise Unfit("has a tool without a function")
-
-
-def _parsed(value: Any) -> Any:
-    """JSON text as what it stands for; other text as it is."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return orjson.loads(value)
-    except orjson.JSONDecodeError:
-        return value
+    return Pair(messages[:asked], messages[asked:])

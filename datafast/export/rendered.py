@@ -44,6 +44,8 @@ class Rendered(Format):
         return {"text": str}
 
     def records(self, read: Messages, row: Row) -> Iterator[Record]:
+        if self._template.leaves_calls_away and any(message.get("tool_calls") for message in read):
+            raise Unfit("has calls of tools, which the chat template leaves away")
         try:
             yield {"text": self._template.render(read, self.reader.tools(row))}
         except RefusedByTemplate as error:

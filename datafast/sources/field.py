@@ -20,7 +20,7 @@ from pydantic_core import CoreSchema, core_schema
 from datafast._util.config_model import NonBlank, described, in_our_words
 from datafast.errors import ConfigError
 from datafast.sources.opening import is_source
-from datafast.sources.source import RowSource, Source, SourceTexts, shown_source
+from datafast.sources.source import RowSource, Source, SourceTexts, written_source
 
 __all__ = [
     "RowInput",
@@ -138,8 +138,11 @@ def _text_spec(value: Any) -> Any:
 
 def _shown(source: Any) -> Any:
     if source is None or isinstance(source, RowSource):
-        return source and source.model_dump(mode="json", exclude_defaults=True)
-    return shown_source(source)
+        return source and {
+            **source.model_dump(mode="json", exclude_defaults=True),
+            "source": written_source(source.source),
+        }
+    return written_source(source)
 
 
 RowInput = Annotated[Any, BeforeValidator(_spec), PlainSerializer(_shown)]

@@ -7,6 +7,7 @@ input_documents: {source: articles.csv, column: body, key: id, where: "lang == '
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, overload
@@ -27,8 +28,9 @@ from datafast.sources.rows import SourceRows
 from datafast.sources.values import Row, written
 from datafast.templates.values import to_text
 
-__all__ = ["RowSource", "Source", "SourceText", "SourceTexts", "key_shown", "shown_source"]
+__all__ = ["RowSource", "Source", "SourceText", "SourceTexts", "key_shown", "shown_source", "written_source"]
 
+_MOST_WRITTEN, _MOST_BYTES_WRITTEN = 1_000, 1 << 18
 _NEAR = 64  # rows; the prompts of one document mostly follow one another
 
 
@@ -37,6 +39,16 @@ def shown_source(source: object) -> str:
     if isinstance(source, str) and is_address(source):
         return shown_address(source)
     return str(source) if isinstance(source, str | Path) else f"<{type(source).__name__}>"
+
+
+def written_source(source: object) -> Any:
+    """The same, where rows that stand in the config are written as they are, so that it can be read again. Not where they are many."""
+    if isinstance(source, list) and len(source) <= _MOST_WRITTEN:
+        with suppress(TypeError):  # no JSON
+            as_json = orjson.dumps(source)
+            if len(as_json) <= _MOST_BYTES_WRITTEN and orjson.loads(as_json) == source:
+                return source
+    return shown_source(source)
 
 
 class RowSource(SourceFields):

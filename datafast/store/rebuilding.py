@@ -58,13 +58,14 @@ def copy_for_rebuilding(ledger: Path, copy: Path) -> None:
         db.commit()
 
 
-def rebuild(copy: Path, made: Path, target: Path) -> Rebuilt | Unlike:
-    """Writes the rows as they were. Nothing is written unless all of them are as they were.
+def rebuild(copy: Path, made: Path, target: Path, sha256: str) -> Rebuilt | Unlike:
+    """Writes the rows as they were. Nothing is written unless all of them are as they were, and together have the hash.
 
     Args:
         copy: that of the ledger, after a run has made the rows again.
         made: the rows as that run has made them.
         target: the new file.
+        sha256: the hash; that of what is returned is another one where nothing was written for that.
 
     Raises:
         OSError: it cannot be written.
@@ -72,9 +73,11 @@ def rebuild(copy: Path, made: Path, target: Path) -> Rebuilt | Unlike:
     with closing(Ledger(copy)) as ledger, made.open("rb") as source:
         try:
             with whole_file(target) as part, part.open("xb") as sink:
-                return _written(ledger, source, sink)
-        except _UnlikeError as found:
-            return found.unlike
+                return _written(ledger, source, sink, sha256)
+        except _UnlikeError as unlike:
+            return unlike.unlike
+        except _OtherHashError as other:
+            return other.rebuilt
 
 
 class _UnlikeError(Exception):
@@ -83,7 +86,13 @@ class _UnlikeError(Exception):
         self.unlike = unlike
 
 
-def _written(ledger: Ledger, source: IO[bytes], sink: IO[bytes]) -> Rebuilt:
+class _OtherHashError(Exception):
+    def __init__(self, rebuilt: Rebuilt) -> None:
+        super().__init__(rebuilt.sha256)
+        self.rebuilt = rebuilt
+
+
+def _written(ledger: Ledger, source: IO[bytes], sink: IO[bytes], wanted: str) -> Rebuilt:
     rows, size, sha256 = 0, 0, hashlib.sha256()
     for append in _former(ledger.path):
         lines = dict(_lines(ledger, source, append.item))
@@ -99,7 +108,10 @@ def _written(ledger: Ledger, source: IO[bytes], sink: IO[bytes]) -> Rebuilt:
         sink.write(data)
         sha256.update(data)
         rows, size = rows + len(numbers), size + len(data)
-    return Rebuilt(rows, size, sha256.hexdigest())
+    found = Rebuilt(rows, size, sha256.hexdigest())
+    if found.sha256 != wanted:
+        raise _OtherHashError(found)
+    return found
 
 
 def _former(copy: Path) -> Iterator[Append]:

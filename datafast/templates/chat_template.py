@@ -1,6 +1,7 @@
 """Messages as one text, by the chat template that a tokenizer comes with, as trainers see it.
 
-Guarantee: the text is that of `apply_chat_template` of transformers without a generation prompt, which needs not be installed.
+Guarantee: the text is that of `apply_chat_template` of transformers without a generation prompt, which needs not be installed. A template
+that cannot take the arguments of calls as objects gets them as JSON text.
 A template runs in Jinja's sandbox. Limits: special tokens that the files of a tokenizer do not name are empty in the template.
 """
 
@@ -27,6 +28,24 @@ _FILE = "chat_template.jinja"
 _MORE = "additional_chat_templates"
 _TOKENS = "special_tokens_map.json"
 _THOUGHTS = ("reasoning_content", "thinking", "reasoning")  # the names under which templates look for reasoning
+_PARAMETERS = {"type": "object", "properties": {"key": {"type": "string", "description": "A key."}}}
+_PROBED = [{"type": "function", "function": {"name": "find", "description": "Finds.", "parameters": _PARAMETERS}}]
+_PROBE: list[dict[str, Any]] = [
+    {"role": "user", "content": "Find it."},
+    {
+        "role": "assistant",
+        "content": "",
+        "tool_calls": [
+            {
+                "id": "call00000",
+                "type": "function",
+                "function": {"name": "find", "arguments": {"key": "datafast_probe"}},
+            }
+        ],
+    },
+    {"role": "tool", "content": "Here.", "name": "find", "tool_call_id": "call00000"},
+    {"role": "assistant", "content": "Here it is."},
+]
 
 
 class RefusedByTemplate(Exception):
@@ -67,12 +86,33 @@ class ChatTemplate:
             )
         told = [_plain(message) for message in messages]
         try:
+            return self._rendered(name, told, tools)
+        except TypeError as error:
+            as_text = [_with_text_arguments(message) for message in told]
+            if as_text == told:
+                raise RefusedByTemplate(str(error)) from error
+        # Some put arguments of calls together with text, so they have to be text.
+        try:
+            return self._rendered(name, as_text, tools)
+        except TypeError as error:
+            raise RefusedByTemplate(str(error)) from error
+
+    def _rendered(self, name: str, messages: Sequence[Mapping[str, Any]], tools: Any) -> str:
+        try:
             text: str = self._compiled[name].render(
-                messages=told, tools=tools or None, documents=None, add_generation_prompt=False, **self._values
+                messages=messages, tools=tools or None, documents=None, add_generation_prompt=False, **self._values
             )
         except TemplateError as error:
             raise RefusedByTemplate(str(error)) from error
         return text
+
+    @cached_property
+    def leaves_calls_away(self) -> bool:
+        """Whether its texts are without the calls of tools that messages have, as of templates that know none."""
+        try:
+            return "datafast_probe" not in self.render(_PROBE, _PROBED)
+        except RefusedByTemplate:
+            return False  # and so may be the messages themselves
 
     @cached_property
     def _compiled(self) -> dict[str, Any]:
@@ -105,6 +145,21 @@ def _plain(message: Mapping[str, Any]) -> dict[str, Any]:
     found = {key: value for key, value in message.items() if value is not None}
     thought = next((found[name] for name in _THOUGHTS if name in found), None)
     return found if thought is None else {"thinking": thought, **found, "reasoning_content": thought}
+
+
+def _with_text_arguments(message: dict[str, Any]) -> dict[str, Any]:
+    """A message with the arguments of its calls as JSON text."""
+    calls = message.get("tool_calls")
+    if not isinstance(calls, list):
+        return message
+    return {**message, "tool_calls": [_call_with_text(call) for call in calls]}
+
+
+def _call_with_text(call: Any) -> Any:
+    function = call.get("function") if isinstance(call, Mapping) else None
+    if not isinstance(function, Mapping) or not isinstance(function.get("arguments"), Mapping):
+        return call
+    return {**call, "function": {**function, "arguments": _to_json(function["arguments"])}}
 
 
 def _refuse(message: str) -> None:

@@ -333,6 +333,8 @@ PERSONAS = ["a crane driver who writes in capitals", "a harbour pilot who quotes
 SEED_TEXTS = ["The hook came down in the fog.", "Tuesday: two lifts, no wind."]
 WITH_OPTIONS = {"custom", "chat_template"}
 """The formats that need to be told more."""
+WITHOUT_CALLS = {"alpaca", "bedrock", "bedrock_anthropic"}
+"""Those with no place for calls of tools."""
 every_kind = pytest.mark.parametrize("kind", CASES)
 
 
@@ -779,12 +781,16 @@ def test_rows_are_exported_in_every_format_that_they_can_be_read_as(bench: Bench
     shapes = [name for name, form in FORMATS.loaded().items() if isinstance(form, type) and name not in CONTAINERS]
     can = [name for name in format_names(found.written_model) if name in shapes and name not in WITH_OPTIONS]
     if "tools" in found.written_model.model_fields:
-        can.remove("alpaca")  # it has no place for calls
-    for done in found.export(tmp_path / "all", can, container="parquet"):
-        assert (done.records % len(rows), done.records > 0) == (0, True)
+        can = [name for name in can if name not in WITHOUT_CALLS]
+    typed = [name for name in can if not FORMATS.load(name).containers or "parquet" in FORMATS.load(name).containers]
+    written = found.export(tmp_path / "typed", typed, container="parquet")
+    assert [parquet.read_table(done.path).num_rows for done in written] == [done.records for done in written]
+    if plain := [name for name in can if name not in typed]:
+        written += found.export(tmp_path / "plain", plain)
+    for done in written:
         assert (done.rows, done.left_out.total()) == (len(rows), 0)
-        assert parquet.read_table(done.path).num_rows == done.records
-    for name in set(shapes).difference(can, WITH_OPTIONS):
+        assert (done.records % len(rows), done.records > 0) == (0, True)
+    for name in set(shapes).difference(can, WITH_OPTIONS, WITHOUT_CALLS):
         with pytest.raises(ConfigError, match=f"The format {name} (is for rows with|has no place for)"):
             found.export(tmp_path / name, name)
     assert rows_of(found.to_jsonl(tmp_path / "again")) == rows

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +143,19 @@ def test_a_row_that_was_changed_and_one_that_was_made_again(tmp_path: Path) -> N
     assert len(told.calls) == 1 + len(told.made_again)
     assert all(call["messages"] for call in told.calls)
     assert told.made_again[0]["reasons"] == (told.verdicts[0]["reason"],)
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_what_another_provider_was_asked_is_not_among_the_calls(tmp_path: Path, is_known: bool) -> None:
+    dataset = raw(tmp_path, topics=3).generate([SimulatedProvider("m"), SimulatedProvider("n")])
+    if not is_known:
+        with closing(sqlite3.connect(tmp_path / "out.jsonl.ledger")) as db, db:
+            db.execute("UPDATE meta SET value = '{' WHERE name = 'about'")
+    for row in dataset.data_rows:
+        told = dataset.explain(row.uuid)
+        assert [call["provider"] for call in told.calls] == [row.model_id]
+        assert told.totals["calls"] == 1
+        assert told.notes == []
 
 
 def test_judges_and_roles_are_among_the_calls(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import shutil
 import signal
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +121,28 @@ def test_a_folder_that_was_moved_is_replayed(tmp_path: Path) -> None:
     assert replayed(tmp_path / "other") == (tmp_path / "other" / "out.jsonl").read_bytes()
 
 
+@pytest.mark.parametrize("kept", ["", "sources/"])
+@pytest.mark.parametrize("rows", ["out.jsonl", "rows/out.jsonl"])
+def test_sources_are_moved_along(tmp_path: Path, kept: str, rows: str) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    (one / kept).mkdir(parents=True)
+    (one / f"{kept}seeds.txt").write_text("Tides.\nIce.\n", encoding="utf-8")
+    (one / f"{kept}known.txt").write_text("Rain.\n", encoding="utf-8")
+    stage = {"stage": "contamination", "against": str(one / f"{kept}known.txt")}
+    config: dict[str, Any] = {"output_file": one / rows, "quality": [stage]}
+    raw(one, seed_texts=one / f"{kept}seeds.txt", **config).generate([SimulatedProvider("m")])
+    shutil.move(one, other)
+    again = of_files(other / f"{rows}.manifest.json", tmp_path / "again.jsonl")
+    assert (tmp_path / "again.jsonl").read_bytes() == (other / rows).read_bytes()
+    assert again.rows > 0
+    told = CliRunner().invoke(cli, ["explain", str(other / rows), "--line", "1", "--json"])
+    assert told.exit_code == 0, told.output
+    assert json.loads(told.stdout)["notes"] == []
+    (other / f"{kept}seeds.txt").write_text("Tides.\nSnow.\n", encoding="utf-8")
+    with pytest.raises(OutputError, match=r"seed_texts: \S*seeds.txt is not what the rows were made of"):
+        of_files(other / f"{rows}.manifest.json", tmp_path / "more.jsonl")
+
+
 def test_a_model_that_is_gone_and_a_key_are_not_needed(tmp_path: Path, fault_server: FaultServer) -> None:
     raw(tmp_path, topics=4).generate([OpenAIProvider("gpt-x", api_base=fault_server.url, api_key="sk-harbour-123456")])
     asked = len(fault_server.requests)
@@ -228,11 +250,63 @@ def test_neither_the_output_nor_a_file_that_is_there_is_overwritten(tmp_path: Pa
     assert dataset.replay(tmp_path / "mine.jsonl", force=True).rows == 6
 
 
+def test_a_file_that_is_there_stays_if_the_rows_are_others_whatever_is_asked(tmp_path: Path) -> None:
+    dataset = raw(tmp_path).generate([SimulatedProvider("m")])
+    (tmp_path / "mine.jsonl").write_text("mine", encoding="utf-8")
+    manifest = tmp_path / "out.jsonl.manifest.json"
+    manifest.write_text(manifest.read_text("utf-8").replace(dataset.manifest["output"]["sha256"], "0" * 64), "utf-8")
+    with pytest.raises(OutputError, match="have not the SHA-256 of the manifest"):
+        dataset.replay(tmp_path / "mine.jsonl", force=True)
+    assert (tmp_path / "mine.jsonl").read_text("utf-8") == "mine"
+
+
+def test_what_the_rows_are_made_from_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "seeds.txt").write_text("Tides.\n", encoding="utf-8")
+    dataset = raw(tmp_path, seed_texts=tmp_path / "seeds.txt").generate([SimulatedProvider("m")])
+    for write in (dataset.replay, dataset.pack):
+        with pytest.raises(ConfigError, match=r"seeds\.txt is also used as seed_texts"):
+            write(tmp_path / "seeds.txt", force=True)
+    assert (tmp_path / "seeds.txt").read_text("utf-8") == "Tides.\n"
+
+
+def places(value: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    parts = value.items() if isinstance(value, dict) else enumerate(value[:1]) if isinstance(value, list) else ()
+    for name, inner in parts:
+        yield (*above, name)
+        yield from places(inner, (*above, name))
+
+
+def test_a_manifest_that_was_edited_is_never_a_traceback(tmp_path: Path) -> None:
+    (tmp_path / "seeds.txt").write_text("Tides.\n", encoding="utf-8")
+    dataset = raw(tmp_path, seed_texts=tmp_path / "seeds.txt").generate([SimulatedProvider("m")])
+    manifest = tmp_path / "out.jsonl.manifest.json"
+    whole = json.loads(manifest.read_bytes())
+    read = ("simulated", "output", "sources", "providers", "routes", "versions", "ledger")
+    for place in [place for place in places(whole) if place[0] in read]:
+        for value in (None, 7, [1]):
+            changed = json.loads(json.dumps(whole))
+            there = changed
+            for name in place[:-1]:
+                there = there[name]
+            if value is None:
+                del there[place[-1]]
+            else:
+                there[place[-1]] = value
+            manifest.write_text(json.dumps(changed), "utf-8")
+            with suppress(OutputError, ConfigError):
+                dataset.replay(tmp_path / "again.jsonl", force=True)
+    manifest.write_text(json.dumps({**whole, "providers": []}), "utf-8")
+    with pytest.raises(
+        OutputError, match=r"routes\.0 names simulated/m, which is not among its providers\. Give the file"
+    ):
+        dataset.replay(tmp_path / "again.jsonl", force=True)
+
+
 def test_what_is_only_in_python_is_replayed_there(tmp_path: Path) -> None:
     from datafast.datasets import JudgementDataset
     from datafast.schema.config import JudgementDatasetConfig
 
-    rows = [{"text": f"Crane {number}."} for number in range(5)]
+    rows = tuple({"text": f"Crane {number}."} for number in range(5))
     dataset = JudgementDataset(
         JudgementDatasetConfig(source=rows, columns=["text"], judges=["a"], output_file=tmp_path / "out.jsonl")
     )
@@ -290,3 +364,14 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (result.exit_code, "is there already" in result.stderr) == (2, True)
     result = CliRunner().invoke(cli, ["replay", "out.jsonl.manifest.json", "-o", "x.jsonl"])
     assert "the same as in the manifest" in result.stdout
+
+
+def test_rows_that_stand_in_a_config_are_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for kind in ("document_qa", "mcq", "judgement", "generic_pipeline"):
+        assert CliRunner().invoke(cli, ["init", kind]).exit_code == 0
+        result = CliRunner().invoke(cli, ["generate", f"{kind}.yaml", "--offline", "--output", f"{kind}.jsonl"])
+        assert result.exit_code == 0, result.output
+        result = CliRunner().invoke(cli, ["replay", f"{kind}.jsonl.manifest.json", "-o", f"{kind}.again.jsonl"])
+        assert result.exit_code == 0, result.output
+        assert Path(f"{kind}.again.jsonl").read_bytes() == Path(f"{kind}.jsonl").read_bytes()

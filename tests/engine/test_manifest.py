@@ -277,7 +277,7 @@ def test_models_are_counted_as_they_are_found_in_recorded_replies(tmp_path: Path
         ("{", "it is not JSON"),
         ("[]", "is not a manifest"),
         ('{"format": 99}', "has format 99"),
-        ('{"format": 1}', "has no output"),
+        ('{"format": 1}', "has no kind"),
     ],
 )
 def test_a_file_that_is_not_one_is_told(tmp_path: Path, text: str, message: str) -> None:

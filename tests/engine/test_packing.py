@@ -224,12 +224,12 @@ def test_a_key_that_stands_in_what_was_made_is_refused(tmp_path: Path, monkeypat
     raw(tmp_path, topics=["a", f"our key {SECRET}"]).generate([SimulatedProvider("m")])
     packed(tmp_path)
     monkeypatch.setenv("HARBOUR_TOKEN", SECRET)
-    with pytest.raises(OutputError, match=r"HARBOUR_TOKEN of the environment stands in out\.jsonl") as raised:
+    with pytest.raises(OutputError, match=r"HARBOUR_TOKEN in the environment stands in out\.jsonl") as raised:
         packed(tmp_path, force=True)
     assert SECRET not in str(raised.value)
     monkeypatch.delenv("HARBOUR_TOKEN")
     with pytest.raises(OutputError, match="nothing was packed"):
-        packed(tmp_path, force=True, secrets=[SECRET])
+        packed(tmp_path, force=True, variables={"secrets.env": {"HARBOUR_TOKEN": SECRET}})
 
 
 def test_the_folder_of_the_machine_is_not_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,3 +247,72 @@ def test_the_folder_of_the_machine_is_not_in_it(tmp_path: Path, monkeypatch: pyt
         assert not any(str(tmp_path).encode() in files.read(name) for name in files.namelist())
     result = CliRunner().invoke(cli, ["pack", "out.jsonl", "--force"])
     assert "out.jsonl.ledger" in result.stdout
+
+
+def test_whole_paths_of_the_machine_are_not_in_it_and_no_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("PWD", "OLDPWD", "CLOUD_CREDENTIALS"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    (tmp_path / "c.yaml").write_text(
+        f"kind: raw\ndocument_types: [note]\ntopics: {{source: topics.csv}}\noutput_file: {tmp_path}/out.jsonl\n"
+        f"run: {{ledger: {tmp_path}/kept.sqlite}}\nproviders: [openai/gpt-6-luna]\n",
+        "utf-8",
+    )
+    (tmp_path / "topics.csv").write_text("text\ntides\n", "utf-8")
+    run = ["generate", f"{tmp_path}/c.yaml", "--offline", f"--events={tmp_path}/events.jsonl"]
+    result = CliRunner().invoke(cli, run)
+    assert result.exit_code == 0, result.output
+    result = CliRunner().invoke(cli, ["pack", f"{tmp_path}/out.jsonl", "--ledger", f"{tmp_path}/kept.sqlite"])
+    assert result.exit_code == 0, result.output
+    with zipfile.ZipFile(tmp_path / "out.zip") as files:
+        found = {name: files.read(name) for name in files.namelist()}
+    assert [name for name, data in found.items() if str(tmp_path).encode() in data] == []
+    assert found["out.jsonl.manifest.json"] == (tmp_path / "out.jsonl.manifest.json").read_bytes()
+    told = json.loads(found["out.jsonl.manifest.json"])
+    assert [file["file"] for file in told["sources"]["topics"]["files"]] == ["topics.csv"]
+    assert told["command"].startswith("datafast generate c.yaml --offline")
+
+
+@pytest.mark.parametrize("place", ["beside the config", "beside the rows", "--env-file of the run", "--env-file"])
+def test_a_key_of_a_file_of_keys_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("config", "rows"):
+        Path(name).mkdir()
+    Path("config/c.yaml").write_text(
+        f"kind: raw\ndocument_types: [note]\ntopics: [our key {SECRET}]\noutput_file: rows/out.jsonl\n"
+        "providers: [{provider: openai, model_id: gpt-6-luna, api_key_env: HARBOUR}]\n",
+        "utf-8",
+    )
+    files = {"beside the config": "config/secrets.env", "beside the rows": "rows/secrets.env"}
+    keys = Path(files.get(place, "my.env"))
+    run = ["--env-file", "my.env"] if place == "--env-file of the run" else []
+    given = ["--env-file", "my.env"] if place == "--env-file" else []
+    keys.write_text(f"HARBOUR={SECRET}\nWHERE=https://example.org/a/long/address\n", "utf-8")
+    result = CliRunner(env={"HARBOUR": None}).invoke(cli, ["generate", "config/c.yaml", "--offline", *run])
+    assert result.exit_code == 0, result.output
+    monkeypatch.delenv("HARBOUR", raising=False)  # as in a later process
+    result = CliRunner().invoke(cli, ["pack", "rows/out.jsonl", *given])
+    assert result.exit_code == 2, result.output
+    assert "The value of HARBOUR in " in result.output
+    assert f"{keys} stands in out.jsonl" in result.output.replace("\n", " ")
+    assert SECRET not in result.output
+    assert not Path("rows/out.zip").exists()
+    keys.unlink()
+    given = [] if place != "--env-file" else given
+    if place == "--env-file":
+        result = CliRunner().invoke(cli, ["pack", "rows/out.jsonl", *given])
+        assert "There is no file my.env" in result.output
+    assert CliRunner().invoke(cli, ["pack", "rows/out.jsonl"], env={"X": "a"}).exit_code == 0
+
+
+def test_a_key_that_only_its_form_or_a_provider_tells_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw(tmp_path, topics=[f"our key {SECRET}"]).generate([SimulatedProvider("m")])
+    monkeypatch.setenv("HARBOUR", f"postgres://sailor:{SECRET}@localhost/rows")
+    with pytest.raises(OutputError, match="HARBOUR in the environment"):
+        packed(tmp_path)
+    monkeypatch.setenv("HARBOUR", SECRET)
+    with pytest.raises(OutputError, match="HARBOUR in the environment"):
+        packed(tmp_path, force=True)

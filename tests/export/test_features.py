@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from datafast import load
 from datafast.errors import ConfigError
 from datafast.export.features import row_schema
 from datafast.export.parquet import export_parquet
@@ -124,3 +125,37 @@ def test_whatever_the_rows_hold_comes_back_from_parquet_unchanged(tmp_path: Path
     export = export_parquet(SplitRows.of(source, Splitting(shuffle=False)), tmp_path, row_model=FreeRow)
     found = pq.read_table(export.files[0].path).to_pylist()
     assert [dict(row, metadata=json.loads(row["metadata"])) for row in found] == [row.model_dump() for row in rows]
+
+
+ODD = {
+    "_id": "a1",
+    "text": "Tides.",
+    "model_config": {"n": 1},
+    "__base__": [1],
+    "": "e",
+    "json": 5,
+    "a.b": None,
+    "日本": "x",
+}
+
+
+@pytest.mark.parametrize("name", ["jsonl", "json", "csv", "parquet", "arrow"])
+def test_columns_of_files_may_have_any_name(tmp_path: Path, name: str) -> None:
+    (tmp_path / "theirs.jsonl").write_text(f"{json.dumps(ODD)}\n{json.dumps({'_id': 'a2'})}\n", encoding="utf-8")
+    path = tmp_path / f"ours.{name}"
+    load(tmp_path / "theirs.jsonl").export(path, name)
+    found = load(path)
+    assert set(found.written_model.model_fields) == set(ODD)
+    first, second = found.rows_to_export()
+    assert (first["_id"], second["_id"], first["日本"]) == ("a1", "a2", "x")
+    assert {key for key, value in first.items() if value not in (None, "")} == ODD.keys() - {"a.b"}
+
+
+def test_a_column_with_an_odd_name_is_kept_beside_others_and_filled_in(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(json.dumps(ODD), encoding="utf-8")
+    rows = load(tmp_path / "a.jsonl")
+    rows.export(tmp_path / "b.jsonl", "language_modeling", keep=["_id"])
+    rows.export(tmp_path / "c.parquet", "custom", custom={"_n": "{{ model_config.n }}", "id": "{{ _id }}"})
+    assert json.loads((tmp_path / "b.jsonl").read_text(encoding="utf-8")) == {"text": "Tides.", "_id": "a1"}
+    assert load(tmp_path / "c.parquet").to_pandas().to_dict("records") == [{"_n": 1, "id": "a1"}]
+    assert rows.to_huggingface()[0]["_id"] == "a1"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +62,15 @@ def test_whatever_columns_hold_a_row_is_written_or_left_out_with_a_reason(tmp_pa
         ({"messages": [{"role": "user", "content": 5}]}, "has a message that is not text"),
         ({"messages": [{"role": "assistant", "tool_calls": [{"id": 1}]}]}, "has a call without a function"),
         ({"messages": [user("Why?"), assistant("So.")], "tools": [5]}, "has a tool without a function"),
-        ({"messages": [{"role": "critic", "content": "No."}]}, "has a message of the role critic"),
-        ({"conversations": [{"from": "gpt", "value": None}]}, "has a message without a role"),
+        ({"messages": [{"role": "critic", "content": "No."}, assistant("So.")]}, "has a message of the role critic"),
+        ({"conversations": [{"from": "gpt", "value": None}]}, "has a message that is not text"),
+        ({"messages": [{"role": "user", "content": None}, assistant("So.")]}, "has a message that is not text"),
+        ({"messages": [user("Why?")]}, "ends without an answer"),
+        ({"prompt": "Why?", "completion": "So.", "label": False}, "has an answer that its label calls a bad one"),
+        (
+            {"instruction": "Why?", "output": "So.", "history": [["Hm?"]]},
+            "has a history that is no list of questions and answers",
+        ),
         ({"question": "Why?", "answer": None}, "has no answer"),
     ],
 )
@@ -95,3 +103,78 @@ def test_what_follows_from_other_ways_of_reading_need_not_be_said() -> None:
     assert list(Reader(PreferenceRow).can) == ["row", "messages", "prompt", "pair", "preference"]
     fields: Any = {"messages": (Any, None)}
     assert list(Reader(create_model("Row", **fields)).can) == ["row", "messages", "prompt", "pair"]
+
+
+HI, GOOD, BAD = user("Hi"), assistant("Good"), assistant("Bad")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"prompt": "Hi", "chosen": "Good", "rejected": "Bad"},
+        {"prompt": [HI], "chosen": [GOOD], "rejected": [BAD]},
+        {
+            "prompt": "Hi",
+            "chosen": [HI, GOOD],
+            "rejected": [HI, BAD],
+            "messages": [HI, GOOD],
+        },  # as UltraFeedback has them
+        {"chosen": [HI, GOOD], "rejected": [HI, BAD]},
+        {"prompt": "Hi", "chosen": GOOD, "rejected": BAD},
+        {
+            "conversations": [{"from": "human", "value": "Hi"}],  # as LLaMA-Factory has them
+            "chosen": {"from": "gpt", "value": "Good"},
+            "rejected": {"from": "gpt", "value": "Bad"},
+        },
+        {
+            "input": {"messages": [HI], "tools": [], "parallel_tool_calls": True},
+            "preferred_output": [GOOD],
+            "non_preferred_output": [BAD],
+        },
+    ],
+)
+def test_preferences_of_other_tools_are_a_prompt_and_two_answers(tmp_path: Path, row: dict[str, Any]) -> None:
+    for told in (row, {name: value if isinstance(value, str) else json.dumps(value) for name, value in row.items()}):
+        assert exported(tmp_path, told, "dpo") == [{"prompt": [HI], "chosen": [GOOD], "rejected": [BAD]}]
+        assert exported(tmp_path, told, "trl") == [{"messages": [HI, GOOD]}]
+        assert exported(tmp_path, told, "prompt_only") == [{"prompt": [HI]}]
+
+
+@pytest.mark.parametrize(
+    "turns",
+    [
+        [{"from": "human", "value": "Hi"}, {"from": "chatgpt", "value": "Good"}],
+        [{"from": "user", "value": "Hi"}, {"from": "model", "value": "Good"}],
+        [{"role": "human", "content": "Hi"}, {"role": "gpt", "content": "Good"}],
+        [{"role": "user", "value": "Hi"}, {"role": "assistant", "value": "Good"}],
+        [{"from": "human", "content": "Hi"}, {"from": "gpt", "content": "Good"}],
+    ],
+)
+def test_mixtures_of_forms_of_messages_are_read(tmp_path: Path, turns: list[dict[str, str]]) -> None:
+    for told in (turns, json.dumps(turns)):
+        assert exported(tmp_path, {"conversations": told}, "trl") == [{"messages": [HI, GOOD]}]
+
+
+def test_a_question_without_an_answer_is_a_prompt(tmp_path: Path) -> None:
+    row = {"messages": [HI, GOOD, user("More?")]}
+    assert exported(tmp_path, row, "prompt_only") == [{"prompt": row["messages"]}]
+
+
+def test_what_was_said_before_an_instruction_comes_before_it(tmp_path: Path) -> None:
+    row = {"instruction": "Add.", "input": "1, 2", "output": "3", "system": "Be kind.", "history": [["Hi", "Good"]]}
+    asked = [{"role": "system", "content": "Be kind."}, HI, GOOD, user("Add.\n\n1, 2")]
+    assert exported(tmp_path, row, "openai") == [{"messages": [*asked, assistant("3")]}]
+    assert exported(tmp_path, row, "alpaca") == [row]
+
+
+def test_calls_in_the_form_before_tool_calls_are_read(tmp_path: Path) -> None:
+    called = {"role": "assistant", "content": None, "function_call": {"name": "add", "arguments": '{"a": 1}'}}
+    row = {"messages": [HI, called, {"role": "function", "name": "add", "content": "3"}, GOOD]}
+    ((_, call, result, _),) = [record["messages"] for record in exported(tmp_path, row, "trl")]
+    assert call["tool_calls"] == [{"type": "function", "function": {"name": "add", "arguments": {"a": 1}}}]
+    assert (call["content"], result) == ("", {"role": "tool", "name": "add", "content": "3"})
+
+
+def test_a_name_that_nothing_is_read_by_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"read_as: Nothing is read by the name 'promt'. Did you mean 'prompt'"):
+        Reader(PreferenceRow, read_as={"promt": "question"})

@@ -276,6 +276,21 @@ def test_datasets_takes_a_folder_with_what_stands_beside_the_rows(tmp_path: Path
         assert {name: len(split) for name, split in found.items()} == {"train": 5, "test": 5}
 
 
+def test_arguments_of_calls_that_become_texts_are_told_of(tmp_path: Path) -> None:
+    for name, form, columns in [
+        ("a.parquet", "trl", ["messages"]),
+        ("b.parquet", "prompt_completion", ["completion"]),
+        ("c.parquet", "openai", []),  # where they are text everywhere
+        ("d.parquet", "axolotl", []),
+        ("e.jsonl", "trl", []),
+    ]:
+        done = written(tmp_path / name, TWO_CALLS, form)
+        assert done.arguments_as_text == columns
+        assert ("JSON text, which many chat templates" in done.in_words()) == bool(columns)
+        assert done.to_dict().get("arguments_as_text", []) == columns
+    assert written(tmp_path / "f.parquet", TALK, "trl").arguments_as_text == []
+
+
 def template(folder: Path, text: str) -> Path:
     folder.mkdir()
     (folder / "tokenizer_config.json").write_text(json.dumps({"chat_template": text, "bos_token": "<s>"}), "utf-8")

@@ -15,6 +15,7 @@ from datafast.errors import ConfigError
 from datafast.llms import SimulatedProvider
 from datafast.quality.length import LengthStage
 from datafast.schema.config import RawDatasetConfig
+from datafast.templates.chat_template import ChatTemplate, RefusedByTemplate
 from tests.support import CountingProvider, assert_balanced, raw
 
 WORDS = "the a boat tide harbour pilot leaves waits user assistant system tool name said and to with"
@@ -217,3 +218,17 @@ def test_a_tokenizer_lies_beside_its_config(tmp_path: Path) -> None:
     stage = {"stage": "length", "max_tokens": 9000, "tokenizer": "model"}
     config = RawDatasetConfig.model_validate({**given, "quality": [stage]}, context={"folder": tmp_path})
     assert assert_balanced(RawDataset(config).generate([SimulatedProvider()]).report).written
+
+
+def test_a_template_that_wants_arguments_as_text_gets_them_so(tmp_path: Path) -> None:
+    (tmp_path / "chat_template.jinja").write_text(
+        "{% for message in messages %}{% for call in message.tool_calls or [] %}"
+        "{{ call.function.name + '(' + call.function.arguments + ')' }}{% endfor %}{% endfor %}",
+        encoding="utf-8",
+    )
+    template = ChatTemplate(tmp_path)
+    call = {"type": "function", "function": {"name": "level", "arguments": {"at": "pier"}}}
+    messages = [{"role": "assistant", "content": "", "tool_calls": [call]}]
+    assert template.render(messages) == 'level({"at": "pier"})'
+    with pytest.raises(RefusedByTemplate, match="can only concatenate"):
+        template.render([{"role": "assistant", "tool_calls": [{"function": {"name": "level", "arguments": 5}}]}])

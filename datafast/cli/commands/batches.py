@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from datafast._util.user_path import is_file
 from datafast.cli import options
-from datafast.cli.outputs import output_command, paths_of, resume_command
+from datafast.cli.outputs import key_file_of, output_command, paths_of, resume_command
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -89,21 +90,9 @@ def _providers(paths: OutputPaths, config: Path | None, env_file: Path | None) -
         labels = labels_of(found)
         given = {labels[id(provider)]: provider for provider in found}
     else:
-        load_secrets(_secrets_beside_config(paths), env_file)
+        noted = key_file_of(paths)
+        load_secrets(noted, env_file or (noted if is_file(noted) else None))
     return providers_of_batches(paths.ledger, given)
-
-
-def _secrets_beside_config(paths: OutputPaths) -> Path:
-    """Where the command that made this output has read its keys, if a command has made it."""
-    import shlex
-
-    from datafast.store.reader import LedgerReader
-
-    with LedgerReader(paths.ledger) as reader:
-        words = shlex.split(reader.meta("command") or "")
-        folder = Path(reader.meta("directory") or ".")
-    config = Path(words[2]) if len(words) > 2 else Path("config.yaml")
-    return (folder / config).parent / "secrets.env"
 
 
 # -- the list

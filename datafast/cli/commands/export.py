@@ -89,7 +89,7 @@ def command(
     \b
     datafast export notes.jsonl --to openai -o train.jsonl
     datafast export pairs.jsonl --to dpo --to kto -o train.parquet
-    datafast export texts.jsonl --to parquet -o texts --train-size 0.8 --stratify label
+    datafast export texts.jsonl --to csv -o texts --train-size 0.8 --group topic
     """
     from datafast.datasets.loaded import load
 

@@ -34,8 +34,11 @@ def command(
     """
     from datafast.datasets.of_output import dataset_in
     from datafast.datasets.replaying import beside, paths_of_manifest, replay
+    from datafast.store.manifest import read_manifest
 
-    dataset = dataset_in(paths_of_manifest(manifest, ledger))
+    paths = paths_of_manifest(manifest, ledger)
+    read_manifest(manifest)  # what is wrong with it is told first
+    dataset = dataset_in(paths)
     made = replay(manifest, output or beside(manifest), dataset, ledger=ledger, commands=allow_commands, force=force)
     if as_json:
         options.print_json(
