@@ -149,6 +149,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "push": "datafast.cli.commands.push:command",
         "card": "datafast.cli.commands.card:command",
         "stats": "datafast.cli.commands.stats:command",
+        "report": "datafast.cli.commands.report:command",
         "compare": "datafast.cli.commands.compare:command",
         "evaluate": "datafast.cli.commands.evaluate:command",
         "topics": "datafast.cli.commands.topics:command",

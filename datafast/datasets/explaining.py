@@ -8,9 +8,10 @@ Cost: a look at the keys of all items (a second or two for a million).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
@@ -21,12 +22,13 @@ from datafast.engine.pricing import pricing_of
 from datafast.engine.recorded_providers import recorded_routes
 from datafast.errors import ConfigError, OutputError, ReplyError
 from datafast.llms.replies.formats import decode_reply, model_of
+from datafast.plan.items import row_uuid
 from datafast.store.failures import finder, planned
 from datafast.store.finding_rows import RowPlace, at_line, line_in_file, with_uuid
 from datafast.store.lock import is_running
 from datafast.store.manifest import ABOUT
 from datafast.store.reader import LedgerReader
-from datafast.store.records import OWN_CODE, CallRow, ItemState, Recorded
+from datafast.store.records import OWN_CODE, CallRow, ItemRecord, ItemState, Recorded
 
 if TYPE_CHECKING:
     from datafast.datasets.config import DatasetConfig
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from datafast.plan.items import Plan, WorkItem
     from datafast.store.paths import OutputPaths
 
-__all__ = ["Explained", "explain"]
+__all__ = ["Explained", "explain", "explain_items"]
 
 
 class Described(Protocol):
@@ -107,15 +109,34 @@ def explain(
         if not is_running(paths):
             reader.take_in(paths.journal, pricing_of([]))
         place = at_line(paths.rows, reader, line) if line is not None else with_uuid(paths.rows, reader, uuid)
-        told = _Teller(paths, reader, place).told()
-        if dataset is None:
-            told.notes.append(why_none)
-        else:
-            _add_prompts(told, reader, place, dataset)
-        of_it = [call for call in told.calls if call["of_this_item"] or call["messages"] is not None]
-        told.calls = of_it or told.calls
-        told.totals = _totals(told.calls)
+        teller = _Teller(paths, reader, place)
+        told = teller.told()
+        teller.add_row(told)
+        _Prompts(reader, dataset, why_none).add(told, place)
         return told
+
+
+def explain_items(
+    paths: OutputPaths, rows: Sequence[tuple[int, str]], dataset: Described | None = None, *, why_none: str = ""
+) -> list[Explained]:
+    """What is recorded of several rows, but for the rows themselves: for who has them already.
+
+    Args:
+        rows: of each the id of its item in the ledger, and its uuid.
+    """
+    with LedgerReader(paths.ledger) as reader:
+        items = reader.items_of([item for item, _ in rows])
+        prompts = _Prompts(reader, dataset, why_none)
+        found = []
+        for item_id, uuid in rows:
+            item = items[item_id]
+            numbers = range(item.num_rows)
+            number = next((one for one in numbers if row_uuid(item.key, one) == uuid), 0)
+            place = RowPlace(uuid, item, number)
+            told = _Teller(paths, reader, place).told()
+            prompts.add(told, place)
+            found.append(told)
+        return found
 
 
 class _Teller:
@@ -148,8 +169,19 @@ class _Teller:
         found.made_again = [one._asdict() for one in reader.contexts.of(item.id) if place.number in one.rows]
         if item.state is ItemState.FAILED and found.state == "failed":
             found.failure = self._failure()
-        self._add_row(found)
         return found
+
+    def add_row(self, found: Explained) -> None:
+        """Adds the row itself, and where it stands in the file."""
+        item, number = self._place.item, self._place.number
+        if item.slots >> number & 1:
+            there = line_in_file(self._paths.rows, self._reader, self._place)
+            if there is None:
+                found.notes.append(f"{self._paths.rows} is not as it was written, so the row is not shown.")
+            else:
+                found.line, found.row = there[0], _as_row(there[1])
+        elif found.verdicts:
+            found.row = found.verdicts[-1]["row"]
 
     def _state(self) -> str:
         item, number = self._place.item, self._place.number
@@ -186,41 +218,59 @@ class _Teller:
             return {**told, "raw": failure.raw.decode("utf-8", "replace"), "at": _moment(failure.at)}
         return None
 
-    def _add_row(self, found: Explained) -> None:
-        item, number = self._place.item, self._place.number
-        if item.slots >> number & 1:
-            there = line_in_file(self._paths.rows, self._reader, self._place)
-            if there is None:
-                found.notes.append(f"{self._paths.rows} is not as it was written, so the row is not shown.")
-            else:
-                found.line, found.row = there[0], _as_row(there[1])
-        elif found.verdicts:
-            found.row = found.verdicts[-1]["row"]
 
+class _Prompts:
+    """What items are about and what was asked, by the config that is in the ledger."""
 
-def _add_prompts(told: Explained, reader: LedgerReader, place: RowPlace, dataset: Described) -> None:
-    """Adds what its item is about, and what was asked."""
-    plan = planned(dataset.whole_plan, reader)
-    item = finder(plan)(place.item)
-    if item is None:
-        told.notes.append("The config does not ask for it any more, so its prompts are not known.")
-        return
-    told.values = item.shown_values
-    try:
-        routes = _routes(reader, plan.num_routes)
-        asked = {one.call.key: one for one in _asked(reader, place, item, dataset, routes)}
-    except (OutputError, ConfigError) as error:
-        told.notes.append(f"Its prompts are not known: {error}")
-        return
-    for call in told.calls:
-        if (one := asked.get(bytes.fromhex(call["key"]))) is not None:
-            call["messages"] = list(one.call.messages)
-            call["json_schema"] = None if one.call.schema is None else one.call.schema.json_schema
-            call["used"] = one.answered
-    if any(call["messages"] is None and call["of_this_item"] and call["format"] != OWN_CODE for call in told.calls):
-        told.notes.append(
-            "The prompts of some calls are not known: the config, or what is known of who was asked, gives others now."
-        )
+    def __init__(self, reader: LedgerReader, dataset: Described | None, why_none: str) -> None:
+        self._reader = reader
+        self._dataset = dataset
+        self._why_none = why_none
+
+    def add(self, told: Explained, place: RowPlace) -> None:
+        """Adds these, or a note that says why they are not known; and leaves out replies that were none for it."""
+        self._add(told, place)
+        of_it = [call for call in told.calls if call["of_this_item"] or call["messages"] is not None]
+        told.calls = of_it or told.calls
+        told.totals = _totals(told.calls)
+
+    def _add(self, told: Explained, place: RowPlace) -> None:
+        dataset = self._dataset
+        if dataset is None:
+            told.notes.append(self._why_none)
+            return
+        item = self._find(place.item)
+        if item is None:
+            told.notes.append("The config does not ask for it any more, so its prompts are not known.")
+            return
+        told.values = item.shown_values
+        try:
+            asked = {one.call.key: one for one in _asked(self._reader, place, item, dataset, self._asked_routes)}
+        except (OutputError, ConfigError) as error:
+            told.notes.append(f"Its prompts are not known: {error}")
+            return
+        for call in told.calls:
+            if (one := asked.get(bytes.fromhex(call["key"]))) is not None:
+                call["messages"] = list(one.call.messages)
+                call["json_schema"] = None if one.call.schema is None else one.call.schema.json_schema
+                call["used"] = one.answered
+        if any(call["messages"] is None and call["of_this_item"] and call["format"] != OWN_CODE for call in told.calls):
+            told.notes.append(
+                "The prompts of some calls are not known: the config, or what is known of who was asked, gives others now."
+            )
+
+    @cached_property
+    def _plan(self) -> Plan:
+        assert self._dataset is not None  # noqa: S101 - add has seen to it
+        return planned(self._dataset.whole_plan, self._reader)
+
+    @cached_property
+    def _find(self) -> Callable[[ItemRecord], WorkItem | None]:
+        return finder(self._plan)
+
+    @cached_property
+    def _asked_routes(self) -> Sequence[Route[LLMProvider]]:
+        return _routes(self._reader, self._plan.num_routes)
 
 
 def _asked(

@@ -8,21 +8,30 @@ from datafast.amounts import share
 from datafast.figures.svg import COLOURS, PAD, SMALL, WIDTH, Figure, document, rect, text, top_below
 from datafast.figures.texts import clean, width_of
 
-__all__ = ["bars", "stacked_bars"]
+__all__ = ["STEP", "Rows", "bars", "legend", "stacked_bars"]
 
-_STEP, _THICK = 27, 15
+STEP, _THICK = 27, 15
 _GAP = 10
 _MOST_LABEL = 186
 _LEAST_DRAWN = 2.0  # or a small count would look like none
 
 
-def bars(title: str, counts: Mapping[str, int], *, subtitle: str = "", most: int = 12, num_others: int = 0) -> Figure:
+def bars(
+    title: str,
+    counts: Mapping[str, int],
+    *,
+    subtitle: str = "",
+    most: int = 12,
+    num_others: int = 0,
+    whole: int | None = None,
+) -> Figure:
     """Counts by value, the largest first.
 
     Args:
         counts: at least one.
         most: how many have a bar of their own; the others have one together.
         num_others: how many values the last of `counts` stands for, where it stands for others already; it then stays the last.
+        whole: what the shares are of, where that is not the sum: things may be counted for several values.
     """
     listed = list(counts.items())
     tail = [listed.pop()] if num_others else []
@@ -32,17 +41,17 @@ def bars(title: str, counts: Mapping[str, int], *, subtitle: str = "", most: int
         number = len(rest) + num_others
         tail = [(f"{number:,} others", sum(count for _, count in [*rest, *tail]))]
         listed = listed[:most]
-    total = sum(counts.values())
+    total = sum(counts.values()) if whole is None else whole
     entries = [*listed, *tail]
     values = [f"{count:,} ({share(count, total)})" if total else "0" for _, count in entries]
-    drawing = _Rows([label for label, _ in entries], values, max(count for _, count in entries))
+    drawing = Rows([label for label, _ in entries], values, max(count for _, count in entries))
     top = top_below(subtitle)
     body: list[str] = []
     for number, (label, count) in enumerate(entries):
         kind = "rest" if tail and number == len(entries) - 1 else "c0"
         body += drawing.row(number, [(count, kind, f"{label}: {values[number]}")], top)
     told = "; ".join(f"{clean(label)[:60]} {value}" for (label, _), value in zip(entries, values, strict=True))
-    return document(title, subtitle, f"{clean(title)}: {told}.", top + len(entries) * _STEP + PAD - 8, body)
+    return document(title, subtitle, f"{clean(title)}: {told}.", top + len(entries) * STEP + PAD - 8, body)
 
 
 def stacked_bars(
@@ -60,9 +69,9 @@ def stacked_bars(
     shown = list(groups.items())[:most]
     left = len(groups) - len(shown)
     values = [f"{sum(counts):,}" for _, counts in shown]
-    legend, top = _legend(parts, top_below(subtitle))
-    drawing = _Rows([label for label, _ in shown], values, max(sum(counts) for _, counts in shown))
-    body = list(legend)
+    drawn, top = legend(parts, top_below(subtitle))
+    drawing = Rows([label for label, _ in shown], values, max(sum(counts) for _, counts in shown))
+    body = list(drawn)
     told = []
     for number, (label, counts) in enumerate(shown):
         named = [f"{count:,} {part}" for part, count in zip(parts, counts, strict=True)]
@@ -72,27 +81,27 @@ def stacked_bars(
         segments = [(count, f"c{place}", tip) for place, (count, tip) in enumerate(zip(counts, tips, strict=True))]
         body += drawing.row(number, segments, top)
         told.append(f"{clean(label)[:60]} {', '.join(named)}")
-    end = top + len(shown) * _STEP
+    end = top + len(shown) * STEP
     if left:
         body.append(text(PAD, end + 10, f"and {left:,} more", "sub"))
         end += 18
     return document(title, subtitle, f"{clean(title)}: {'; '.join(told)}.", end + PAD - 8, body)
 
 
-class _Rows:
+class Rows:
     """Bars below each other with their labels to the left and their values to the right."""
 
-    def __init__(self, labels: Sequence[str], values: Sequence[str], largest: int) -> None:
-        self._labels, self._values, self._largest = labels, values, max(1, largest)
+    def __init__(self, labels: Sequence[str], values: Sequence[str], largest: float) -> None:
+        self._labels, self._values, self._largest = labels, values, largest or 1
         widest = max(width_of(clean(label), SMALL) for label in labels)
         self._label = min(max(widest, 40.0), _MOST_LABEL)
         self._x = PAD + self._label + _GAP
         self._value = max(width_of(value, SMALL) for value in values)
         self._room = WIDTH - PAD - self._value - _GAP - self._x
 
-    def row(self, number: int, segments: Sequence[tuple[int, str, str]], top: float) -> list[str]:
+    def row(self, number: int, segments: Sequence[tuple[float, str, str]], top: float) -> list[str]:
         """A bar of segments, each with its count, colour and tooltip."""
-        y = top + number * _STEP
+        y = top + number * STEP
         base = y + _THICK - 3
         drawn = [
             text(self._x - _GAP, base, self._labels[number], "label", anchor="end", width=self._label),
@@ -109,7 +118,7 @@ class _Rows:
         return drawn
 
 
-def _legend(parts: Sequence[str], top: float) -> tuple[list[str], float]:
+def legend(parts: Sequence[str], top: float) -> tuple[list[str], float]:
     """What the colours mean, and where it ends."""
     drawn: list[str] = []
     x, y = float(PAD), top

@@ -9,7 +9,7 @@ from itertools import pairwise
 from datafast.figures.svg import PAD, WIDTH, Figure, document, num, rect, text, top_below
 from datafast.figures.texts import compact, width_of
 
-__all__ = ["histogram"]
+__all__ = ["histogram", "ticks_to"]
 
 _HIGH = 132
 _FOOT = 44
@@ -35,7 +35,7 @@ def histogram(
     """
     if len(edges) != len(counts) + 1 or not counts:
         raise ValueError(f"expected one edge more than counts, got {len(edges)} and {len(counts)}")
-    ticks = list(_ticks(max(1, *counts)))
+    ticks = list(ticks_to(max(1, *counts), whole=True))
     left = PAD + max(width_of(compact(tick), 12.5) for tick in ticks) + 8
     room, top = WIDTH - PAD - left, top_below(subtitle) + (_MARK if middle is not None else 4)
     bottom, step = top + _HIGH, room / len(counts)
@@ -59,11 +59,13 @@ def histogram(
     return document(title, subtitle, _told(title, edges, counts, unit, middle), bottom + _FOOT + 4, body)
 
 
-def _ticks(largest: int) -> Iterator[float]:
-    """Three to six round numbers from 0 to the largest or a little more."""
+def ticks_to(largest: float, *, whole: bool = False) -> Iterator[float]:
+    """Three to six round numbers from 0 to the largest (more than 0) or a little more. `whole`: whole numbers only."""
     rough = largest / 4
-    power = 10 ** math.floor(math.log10(rough)) if rough > 0 else 1
-    step = max(1, next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough))
+    power = 10 ** math.floor(math.log10(rough))
+    step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough)
+    if whole:
+        step = max(1, step)
     for number in range(math.ceil(largest / step) + 1):
         yield number * step
 

@@ -57,6 +57,16 @@ class Figure(NamedTuple):
     description: str
     svg: str
 
+    @property
+    def style(self) -> str:
+        """The style sheet in it."""
+        return self.svg.partition("<style>")[2].partition("</style>")[0]
+
+    @property
+    def unstyled(self) -> str:
+        """It without that, for a page that has the style sheets of all its figures in one place."""
+        return self.svg.replace(f"<style>{self.style}</style>\n", "", 1)
+
 
 def top_below(subtitle: str) -> float:
     """Where the drawing begins, below title and subtitle."""
@@ -90,7 +100,9 @@ def rect(x: float, y: float, width: float, height: float, kind: str, *, tooltip:
     return f'<rect class="{kind}" {place}{corners}>{inner}'
 
 
-def document(title: str, subtitle: str, description: str, height: float, body: Sequence[str]) -> Figure:
+def document(
+    title: str, subtitle: str, description: str, height: float, body: Sequence[str], *, style: str = ""
+) -> Figure:
     """A figure of these elements, with its title above them."""
     title, description = clean(title), clean(description)
     room = WIDTH - 2 * PAD
@@ -107,4 +119,4 @@ def document(title: str, subtitle: str, description: str, height: float, body: S
         f'viewBox="0 0 {WIDTH} {num(height)}" role="img" aria-labelledby="{name}-t {name}-d">'
     )
     told = f'<title id="{name}-t">{escape(title)}</title>\n<desc id="{name}-d">{escape(description)}</desc>'
-    return Figure(title, description, f"{head}\n{told}\n<style>{_STYLE}</style>\n{drawn}\n</svg>\n")
+    return Figure(title, description, f"{head}\n{told}\n<style>{_STYLE}{style}</style>\n{drawn}\n</svg>\n")

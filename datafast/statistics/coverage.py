@@ -27,12 +27,13 @@ if TYPE_CHECKING:
 
     Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
-__all__ = ["MOST_ITEMS", "AxesCoverage", "Combination", "Coverage", "coverage_of"]
+__all__ = ["MOST_ITEMS", "AxesCoverage", "Combination", "Coverage", "CoverageMatrix", "coverage_of"]
 
 MOST_ITEMS = 50_000
 _MOST_VALUES = 200
 _MOST_AXES = 12
 _TOLD = 50
+_MOST_IN_MATRIX = 24
 _OUTCOMES = ("planned", "written", "filtered", "failed", "pending")
 
 
@@ -49,6 +50,17 @@ class Combination(BaseModel):
     pending: int
 
 
+class CoverageMatrix(BaseModel):
+    """Each combination of the values of two axes: `written[n][m]` rows of `planned[n][m]` for `down[n]` and `across[m]`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    across: list[str]
+    down: list[str]
+    planned: list[list[int]]
+    written: list[list[int]]
+
+
 class AxesCoverage(BaseModel):
     """The combinations of the values of some axes.
 
@@ -58,6 +70,7 @@ class AxesCoverage(BaseModel):
         written: have rows, and
         lost: have none, and none is pending.
         lost_combinations: the first 50 of these, those with most rows planned first.
+        matrix: all of them, for two axes of at most 24 values each; None for others.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -67,6 +80,7 @@ class AxesCoverage(BaseModel):
     written: int
     lost: int
     lost_combinations: list[Combination]
+    matrix: CoverageMatrix | None = None
 
 
 class Coverage(BaseModel):
@@ -263,7 +277,18 @@ def _covered(axes: _Axes, names: Sequence[str], outcomes: Array) -> AxesCoverage
         lost_combinations=[
             _combination(_values_of(int(found[place]), names, sizes, labels), summed[:, place]) for place in told
         ],
+        matrix=_matrix(labels, found, summed) if len(names) == 2 and max(sizes) <= _MOST_IN_MATRIX else None,
     )
+
+
+def _matrix(labels: Sequence[Sequence[str]], found: Array, summed: Array) -> CoverageMatrix:
+    """Those with fewest values stand across."""
+    import numpy as np
+
+    filled = np.zeros((2, len(labels[0]) * len(labels[1])), dtype=np.int64)
+    filled[:, found] = summed[:2]
+    planned, written = filled.reshape(2, len(labels[0]), len(labels[1])).transpose(0, 2, 1).tolist()
+    return CoverageMatrix(across=list(labels[0]), down=list(labels[1]), planned=planned, written=written)
 
 
 def _values_of(

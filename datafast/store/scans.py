@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from datafast.store.records import DEFAULT_FORMAT
 
-__all__ = ["ScannedAppend", "ScannedCall", "ScannedDrop", "ScannedFailure", "Scans"]
+__all__ = ["CallsInSlot", "ScannedAppend", "ScannedCall", "ScannedDrop", "ScannedFailure", "Scans"]
 
 _PAGE = 20_000
 _FEW = 1_000  # with their replies
@@ -57,6 +57,19 @@ class ScannedDrop(NamedTuple):
     row: bytes
 
 
+class CallsInSlot(NamedTuple):
+    """The replies that one provider was asked for in one slot of time; the cost is None if one has no known price."""
+
+    slot: int
+    provider: str
+    calls: int
+    retries: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float | None
+    latency_s: float
+
+
 class Scans:
     """Reads tables from their beginning to their end."""
 
@@ -78,6 +91,16 @@ class Scans:
         query = "SELECT min(sent_at), max(sent_at) FROM calls WHERE id > ? AND attempts > 0"
         first, last = self._db.execute(query, (after,)).fetchone()
         return None if first is None else (first, last)
+
+    def in_slots(self, start: float, length: float, *, last: int) -> list[CallsInSlot]:
+        """The replies of models by when they were asked for, in slots of so many seconds from a moment on; what comes later than the last
+        slot is in that."""
+        query = """
+            SELECT max(0, min(CAST((sent_at - ?) / ? AS INTEGER), ?)), provider, count(*), sum(attempts - 1),
+                sum(coalesce(input_tokens, 0)), sum(coalesce(output_tokens, 0)),
+                CASE WHEN count(cost_usd) = count(*) THEN sum(cost_usd) END, avg(latency_s)
+            FROM calls WHERE attempts > 0 GROUP BY 1, 2 ORDER BY 1, 2"""
+        return [CallsInSlot._make(row) for row in self._db.execute(query, (start, length, last))]
 
     def appends(self) -> Iterator[ScannedAppend]:
         """Those that have rows, in the order of the file."""

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datafast.figures import Figure, bars, histogram, stacked_bars
+from datafast.figures import Figure, Level, bars, heatmap, histogram, levels, lines, stacked_bars, stacked_columns
 from datafast.figures.texts import cut, width_of
 from tests.support import ROOT
 
@@ -158,3 +158,58 @@ def test_several_figures_can_stand_in_one_page() -> None:
 def test_the_picture_of_the_guide_is_what_its_script_draws() -> None:
     script = runpy.run_path(str(ROOT / "docs" / "pictures" / "card_figures.py"))
     assert (ROOT / "docs" / "images" / "card-figures.svg").read_text(encoding="utf-8") == script["picture"]()
+
+
+AMOUNTS = st.floats(0, 1e12, allow_nan=False) | st.integers(0, 10**12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(entries=st.lists(st.builds(Level, NAMES, AMOUNTS, st.text(max_size=12)), min_size=1, max_size=30))
+def test_levels_of_any_numbers(entries: list[Level]) -> None:
+    check(levels("Levels", entries))
+
+
+def test_levels_stand_in_the_order_that_is_given_and_say_what_is_left_out() -> None:
+    figure = levels("Scores", [Level(f"v{n}", n, f"{n}") for n in range(20)], largest=40)
+    assert "and 4 more" in figure.svg
+    assert figure.description.startswith("Scores: v0 0; v1 1; v2 2")
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), across=st.lists(NAMES, min_size=1, max_size=24), down=st.lists(NAMES, min_size=1, max_size=24))
+def test_heatmaps_of_any_values(data: st.DataObject, across: list[str], down: list[str]) -> None:
+    lines_of = st.lists(st.integers(0, 1000), min_size=len(across), max_size=len(across))
+    numbers = st.lists(lines_of, min_size=len(down), max_size=len(down))
+    check(heatmap("Coverage", across, down, data.draw(numbers), data.draw(numbers)))
+
+
+def test_a_heatmap_names_combinations_that_lack_and_tells_them_from_those_that_were_not_planned() -> None:
+    figure = heatmap("Coverage", ["a", "b"], ["x", "y"], [[3, 0], [0, 4]], [[4, 2], [0, 4]])
+    assert figure.description == "Coverage: 7 of 10 (70.0 %). Without any: x with b."
+    assert [len(elements(figure, "rect", kind)) for kind in ("h0", "h1", "h2", "h3", "h4", "none")] == [
+        1,
+        0,
+        0,
+        1,
+        1,
+        1,
+    ]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    data=st.data(),
+    slots=st.lists(NAMES, min_size=1, max_size=40),
+    names=st.lists(NAMES, min_size=1, max_size=6, unique=True),
+)
+def test_numbers_over_time(data: st.DataObject, slots: list[str], names: list[str]) -> None:
+    amounts = st.lists(AMOUNTS, min_size=len(slots), max_size=len(slots))
+    parts = {name: data.draw(amounts) for name in names}
+    check(stacked_columns("Replies", slots, parts, unit="replies"))
+    check(lines("Latency", slots, {**parts, names[0]: [None] * (len(slots) - 1) + [1.5]}, unit="s"))
+
+
+def test_a_figure_without_its_style_sheet_is_the_same_for_a_page_that_has_it() -> None:
+    figure = bars("Rows", {"a": 1})
+    assert figure.style.strip().startswith(".df-fig")
+    assert figure.unstyled == figure.svg.replace(f"<style>{figure.style}</style>\n", "")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +13,6 @@ if TYPE_CHECKING:
     from datafast.statistics import Statistics
 
 __all__ = ["command"]
-
-_OF_TOPICS = b"datafast-topics"
 
 
 @click.command("stats", short_help="Show how the rows of a file are, and what they cost.")
@@ -86,41 +82,16 @@ def command(
 def _measured(
     file: Path, ledger: Path | None, *, by: tuple[str, ...], text_fields: tuple[str, ...] | None, **how: Any
 ) -> Statistics:
-    from datafast._util.user_path import is_file
-    from datafast.cli.outputs import paths_of
-    from datafast.datasets.loaded import dataset_of
+    from datafast.cli.known_rows import known_rows
     from datafast.statistics import measure
-    from datafast.store.paths import OutputPaths
-    from datafast.store.reader import LedgerReader
 
+    known = known_rows(file, ledger)
     fields = [name for name in by if name not in {"provider", "role"}]
-    paths = OutputPaths.of(file, ledger)
-    measured = partial(measure, paths, by=fields, text_fields=text_fields, **how)
-    if _is_topics(file):
-        return measured(rows=_topics(file))
-    if ledger is None and not is_file(paths.ledger):
-        return measured()
-    with LedgerReader(paths_of(file, ledger).ledger) as reader:
-        dataset = dataset_of(reader)
-    if dataset is None:
-        return measured()
-    return measured(row_model=dataset.written_model, placeholders=dataset.placeholders, plan_of=dataset.whole_plan)
-
-
-def _is_topics(file: Path) -> bool:
-    from datafast._util.user_path import is_file
-
-    if not is_file(file):
-        return False
-    with file.open("rb") as found:
-        return _OF_TOPICS in found.read(100)
-
-
-def _topics(file: Path) -> Iterator[dict[str, Any]]:
-    """The topics that rows are about, each with where it is in the model."""
-    from datafast.topics import load_topics
-
-    model = load_topics(file)
-    for number in range(model.num_leaves):
-        path = model.leaf_path(number)
-        yield {"text": path[-1], "metadata": {"branch": path[1] if len(path) > 1 else None, "level": len(path) - 1}}
+    if (dataset := known.dataset) is not None:
+        how |= {
+            "row_model": dataset.written_model,
+            "placeholders": dataset.placeholders,
+            "plan_of": dataset.whole_plan,
+        }
+    rows = None if known.rows is None else known.rows()
+    return measure(known.paths, rows=rows, by=fields, text_fields=text_fields, **how)

@@ -1,0 +1,150 @@
+"""`datafast report`: one page about a file of rows. Reads only; works while a run writes and after a crash."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from datafast.cli import options
+
+if TYPE_CHECKING:
+    from datafast.report import Report
+    from datafast.store.paths import OutputPaths
+
+__all__ = ["command"]
+
+_FORMATS = ("html", "md", "json")
+_MARKS = (b'<meta name="generator" content="datafast ', b"<!-- datafast report -->", b"datafast-report-1")
+_HEAD = 20_000
+
+
+@click.command("report", short_help="Write a page about a file: charts, duplicates, scores, cost, rows.")
+@click.argument("file", metavar="FILE", type=options.UserFile(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    metavar="PAGE",
+    type=options.UserFile(path_type=Path, dir_okay=False),
+    help="The file to write. By default NAME.report.html beside FILE; other formats go to stdout.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(_FORMATS),
+    help="By default as the name of the output ends, or html.",
+)
+@click.option("--open", "opens", is_flag=True, help="Open the page in the browser.")
+@click.option(
+    "--rows",
+    "shown",
+    metavar="N",
+    type=click.IntRange(0, 200),
+    default=8,
+    show_default=True,
+    help="Show N rows drawn at random, beside those at the extremes.",
+)
+@click.option("--seed", metavar="N", type=int, default=0, help="Draw these with another seed.")
+@click.option("--force", is_flag=True, help="Replace a file that is no report.")
+@options.ledger
+@options.as_json
+def command(
+    file: Path,
+    output: Path | None,
+    form: str | None,
+    opens: bool,
+    shown: int,
+    seed: int,
+    force: bool,
+    ledger: Path | None,
+    as_json: bool,
+) -> None:
+    """Write one page about FILE that needs no network and no script: what is in it, how good it is and what it cost, in charts with their
+    numbers, duplicates with their texts, and rows with their prompts.
+
+    FILE is the output of a config, any file of rows (JSONL, JSON, CSV, TSV, Parquet, Arrow), or a file of topics. Without a ledger beside
+    it, only what the rows say is known.
+
+    \b
+    datafast report notes.jsonl --open
+    datafast report notes.jsonl -o report.md
+    datafast report notes.jsonl --json
+    """
+    from datafast.cli.known_rows import known_rows
+    from datafast.datasets.reporting import report_of
+
+    form = _form(form, output, as_json=as_json)
+    if opens and form != "html":
+        raise click.UsageError("--open is for pages in HTML. Leave it out, or the format.")
+    known = known_rows(file, ledger)
+    if output is None and form == "html":
+        output = file.with_name(f"{file.stem}.report.html")
+    if output is not None:
+        _refuse(output, known.paths, force=force)
+    report = report_of(known.paths, known.dataset, rows=known.rows, shown=shown, seed=seed)
+    if output is None:
+        if form == "json":
+            options.print_json(report.to_dict())
+        else:
+            click.echo(_written(report, form), nl=False)
+        return
+    _write(output, _written(report, form))
+    click.echo(f"wrote {output}", err=form == "json" and as_json)
+    if opens:
+        import webbrowser
+
+        webbrowser.open(output.resolve().as_uri())
+
+
+def _form(form: str | None, output: Path | None, *, as_json: bool) -> str:
+    if as_json:
+        if form not in {None, "json"}:
+            raise click.UsageError(f"--json and --format {form} are two things. Give one of them.")
+        return "json"
+    ending = "" if output is None else output.suffix.lower()
+    return form or {".md": "md", ".markdown": "md", ".json": "json"}.get(ending, "html")
+
+
+def _written(report: Report, form: str) -> str:
+    from datafast.report import html_page, markdown_page
+
+    if form == "json":
+        return report.model_dump_json(indent=1) + "\n"
+    return html_page(report) if form == "html" else markdown_page(report)
+
+
+def _refuse(output: Path, paths: OutputPaths, *, force: bool) -> None:
+    """Refuses to write over anything that is no report.
+
+    Raises:
+        ConfigError: it is one of the files of the output, or another file.
+    """
+    from datafast._util.user_path import is_file
+    from datafast.errors import ConfigError
+    from datafast.store.paths import UsedFile, refuse_shared
+
+    refuse_shared(
+        [
+            UsedFile("FILE", paths.rows, written=True),
+            UsedFile("the ledger", paths.ledger, written=True),
+            UsedFile("the manifest", paths.manifest, written=True),
+            UsedFile("--output", output, written=True),
+        ]
+    )
+    if force or not is_file(output):
+        return
+    with output.open("rb") as there:
+        head = there.read(_HEAD)
+    if not any(mark in head for mark in _MARKS):
+        raise ConfigError(f"{output} is there and is no report. Name another file, or add --force.")
+
+
+def _write(output: Path, text: str) -> None:
+    from datafast._util.atomic_write import write_whole
+    from datafast.errors import OutputWriteError
+
+    try:
+        write_whole(output, text.encode())
+    except OSError as error:
+        raise OutputWriteError(f"{output} cannot be written: {error.strerror or error}.") from error

@@ -1,0 +1,87 @@
+"""Which combinations of two things there are: a field of cells, darker where more of what was planned is there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from datafast.amounts import share
+from datafast.figures.svg import PAD, SMALL, WIDTH, Figure, document, num, rect, text, top_below
+from datafast.figures.texts import clean, compact, width_of
+
+__all__ = ["heatmap"]
+
+_HIGH = 24
+_MOST_LABEL = 150
+_GAP = 8
+_HEAD = 66
+_STEPS = 4
+_LEAST_FOR_TEXT = 26
+_LEAST_ASLANT = 76
+
+# h0 is nothing of what was planned, h4 all of it; `none` was not planned.
+_STYLE = """
+.df-fig .h0{fill:#fff;stroke:#c8455a;stroke-width:1.5}.df-fig .h1{fill:#d6e3f9}.df-fig .h2{fill:#a9c5f2}
+.df-fig .h3{fill:#79a4e8}.df-fig .h4{fill:#3f78d8}.df-fig .none{fill:#eef1f5}
+.df-fig .n0{fill:#c8455a}.df-fig .n1,.df-fig .n2,.df-fig .n3{fill:#16233a}.df-fig .n4{fill:#fff}
+.df-fig .cell{font-size:11px;font-variant-numeric:tabular-nums}
+@media (prefers-color-scheme:dark){
+.df-fig .h0{fill:#12161d;stroke:#e8697c}.df-fig .h1{fill:#1f2f4a}.df-fig .h2{fill:#2a4674}
+.df-fig .h3{fill:#3661a8}.df-fig .h4{fill:#5b95f5}.df-fig .none{fill:#1e2530}
+.df-fig .n0{fill:#e8697c}.df-fig .n1,.df-fig .n2,.df-fig .n3{fill:#eef2f7}.df-fig .n4{fill:#0b1220}
+}
+"""
+
+
+def heatmap(
+    title: str,
+    across: Sequence[str],
+    down: Sequence[str],
+    there: Sequence[Sequence[int]],
+    planned: Sequence[Sequence[int]],
+    *,
+    subtitle: str = "",
+) -> Figure:
+    """What there is of each combination.
+
+    Args:
+        across, down: the values of the two things, at least one each.
+        there: how much there is, a row for each value of `down`.
+        planned: how much was planned; 0 for a combination that was not.
+    """
+    label = min(max(width_of(clean(name), SMALL) for name in down), _MOST_LABEL)
+    left, top = PAD + label + _GAP, top_below(subtitle) + _HEAD
+    step = (WIDTH - PAD - left) / len(across)
+    body = [_heading(name, left + (place + 0.5) * step, top - 6, step) for place, name in enumerate(across)]
+    missing: list[str] = []
+    for line, name in enumerate(down):
+        y = top + line * _HIGH
+        body.append(text(left - _GAP, y + _HIGH / 2 + 4, name, "label", anchor="end", width=label))
+        for place, other in enumerate(across):
+            count, of = there[line][place], planned[line][place]
+            kind = _kind(count, of)
+            told = f"{name}, {other}: {count:,} of {of:,}" if of else f"{name}, {other}: not planned"
+            if kind == 0:
+                missing.append(f"{clean(name)[:40]} with {clean(other)[:40]}")
+            x, wide = left + place * step + 1, max(step - 2, 1.5)
+            drawn = "none" if kind is None else f"h{kind}"
+            body.append(rect(x, y + 1, wide, _HIGH - 2, drawn, tooltip=told, rounded=3))
+            if kind is not None and step >= _LEAST_FOR_TEXT:
+                middle = left + (place + 0.5) * step
+                body.append(text(middle, y + _HIGH / 2 + 4, compact(count), f"cell n{kind}", anchor="middle"))
+    total, wanted = sum(map(sum, there)), sum(map(sum, planned))
+    told = f"{clean(title)}: {total:,} of {wanted:,}{f' ({share(total, wanted)})' if wanted else ''}. "
+    told += f"Without any: {'; '.join(missing[:12])}." if missing else "Each combination has some."
+    return document(title, subtitle, told, top + len(down) * _HIGH + PAD - 6, body, style=_STYLE)
+
+
+def _kind(count: int, of: int) -> int | None:
+    if not of:
+        return None
+    return 0 if not count else max(1, min(_STEPS, int(_STEPS * count / of)))
+
+
+def _heading(name: str, x: float, y: float, step: float) -> str:
+    """A name above its column: aslant, or upright where that would go over the edge."""
+    is_narrow = step < _LEAST_ASLANT
+    turned = text(x + 4, y, name, "value", width=_HEAD - 4 if is_narrow else _HEAD + 16)
+    return f'<g transform="rotate({-90 if is_narrow else -50} {num(x + 4)} {num(y)})">{turned}</g>'

@@ -1,0 +1,91 @@
+"""The page of a report: one HTML file that needs nothing else.
+
+Guarantee: nothing is fetched and nothing is run, whatever a model has written. All values are escaped, control characters and marks of
+direction are shown escaped, texts are isolated from what stands around them, and the page's own policy (Content-Security-Policy) forbids
+everything but its one style sheet, by its hash.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+from functools import cache
+from importlib.resources import files
+
+from jinja2 import Environment, Template
+from markupsafe import Markup
+
+from datafast._util.version import VERSION
+from datafast.amounts import money
+from datafast.figures import Figure
+from datafast.plain import plain_text
+from datafast.report.headline import sections_of, sentence, tiles
+from datafast.report.models import Call, Report
+from datafast.report.parts import Section
+
+__all__ = ["Page", "html_page"]
+
+_CELL = 300
+_HEIGHT = 720
+
+
+class Page(str):
+    """The page as text. A notebook shows it as a page of its own, apart from that of the notebook."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        return f'<iframe sandbox srcdoc="{html.escape(self)}" style="width: 100%; height: {_HEIGHT}px; border: 0"></iframe>'
+
+
+def html_page(report: Report) -> Page:
+    """The page of a report."""
+    sections = sections_of(report)
+    style = _style(sections)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    page = _template().render(
+        report=report,
+        sections=sections,
+        sentence=sentence(report),
+        tiles=list(tiles(report)),
+        notes=list(dict.fromkeys([*report.statistics.notes, *report.notes])),
+        style=Markup(style),  # noqa: S704 - our own, without a value of the rows
+        policy=f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
+        version=VERSION,
+    )
+    return Page(page)
+
+
+def _style(sections: list[Section]) -> str:
+    """The style sheet of the page and of all its figures, in one."""
+    own = (files(__package__ or "") / "page.css").read_text("utf-8")
+    drawn = (chart.figure.style for section in sections for chart in section.charts if chart.figure is not None)
+    return own + "".join(dict.fromkeys(drawn))
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(autoescape=True, trim_blocks=True, finalize=_plain)
+    environment.filters |= {"cell": _cut, "drawn": _drawn, "heading": _heading}
+    return environment.from_string((files(__package__ or "") / "page.html.jinja").read_text("utf-8"))
+
+
+def _plain(value: object) -> object:
+    return plain_text(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _CELL else f"{text[: _CELL - 1]}…"
+
+
+def _drawn(figure: Figure) -> Markup:
+    return Markup(figure.unstyled)  # noqa: S704 - figures escape what they show
+
+
+def _heading(call: Call) -> str:
+    parts = [call.provider, *([f"as {call.role}"] if call.role else [])]
+    parts += [f"{call.attempts} attempts"] if call.attempts > 1 else []
+    parts += [f"{call.input_tokens or 0:,} tokens in, {call.output_tokens or 0:,} out", money(call.cost_usd)]
+    parts += [f"{call.latency_s:.2f} s", call.sent_at]
+    return ", ".join(parts) + ("" if call.used is not False else " (not usable)")
