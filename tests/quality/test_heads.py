@@ -35,7 +35,7 @@ def dropped(stage: Stage, text: str) -> str | None:
 @pytest.mark.parametrize(
     "text",
     [
-        "Before I can draft the invitation, tell me what the party is for and when it takes place.",
+        "I would be making it up, since live scores are not something that reaches me.",
         "Mit so etwas gebe ich mich nicht ab. Reden wir lieber über etwas anderes.",
         "Seul un notaire saura vous répondre ; prenez rendez-vous avec l'un d'eux.",
         "Mi información no llega hasta esa fecha, así que cualquier resultado sería inventado.",
