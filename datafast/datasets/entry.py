@@ -387,7 +387,7 @@ class Generation:
                 **rounds,
                 **fills,
             },
-            about=partial(_about, dataset, routes, plan),
+            about=partial(_about, dataset, routes),
             also_spent=dataset.other_ledgers(),
             on_report=self._note,
         )

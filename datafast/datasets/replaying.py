@@ -23,7 +23,7 @@ from datafast.engine.recorded_providers import RecordedProvider, recorded_routes
 from datafast.errors import ConfigError, OutputError, OutputWriteError
 from datafast.executors.local import LocalExecutor
 from datafast.quality.base import allow_commands
-from datafast.store.manifest import read_manifest
+from datafast.store.manifest import is_newest, read_manifest
 from datafast.store.paths import OutputPaths, UsedFile, refuse_shared
 from datafast.store.reader import LedgerReader
 from datafast.store.rebuilding import Unlike, copy_for_rebuilding, rebuild
@@ -164,9 +164,7 @@ def _rebuilt(told: Mapping[str, Any], paths: OutputPaths, dataset: Made, folder:
 
 def _refuse_other_state(told: Mapping[str, Any], reader: LedgerReader, paths: OutputPaths) -> None:
     """The manifest has to be the newest of this ledger."""
-    tables = {name: number for name, number in told["ledger"].items() if name != "format"}
-    now = {name: reader.max_id(name) for name in tables}
-    if now != tables or reader.appends.committed_size() != told["output"]["bytes"]:
+    if not is_newest(told, reader):
         raise OutputError(
             f"The ledger of {paths.rows} is not as it was when {paths.manifest.name} was written: a run goes on, was killed, or the files "
             f"are not of the same output. Run the config again: that costs nothing where nothing is missing, and writes the manifest anew."

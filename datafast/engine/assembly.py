@@ -96,7 +96,7 @@ async def assembled(job: Job, stop: StopSignal, emit: Emitter) -> AsyncIterator[
         fields=job.fields,
         reasoning=job.reasoning.place,
         decides=decider,
-        notes=job.notes if job.about is None else {**job.notes, ABOUT: job.about()},
+        notes=job.notes if job.about is None else {**job.notes, ABOUT: job.about(job.plan)},
         version=VERSION,
         made_for=job.made_for,
         located=job.located,

@@ -58,7 +58,7 @@ class Job:
         in_plan_order: whether rows are compared with each other in the order of the plan; else in one that growing it leaves as it is.
         what: what is made, for the log, if it is not rows.
         notes: what `datafast status` shows later.
-        about: gives what the manifest of the output says of how it is made, as JSON; None for a run that writes none.
+        about: gives what the manifest of the output says of how a plan is made, as JSON; None for a run that writes none.
         located: where the items of the output were found in the plan, if they were looked for already.
         on_report: gets the report, also if the caller is interrupted and never sees the returned value.
         also_spent: ledgers whose costs for this output also count for the budget; they need not exist.
@@ -89,7 +89,7 @@ class Job:
     on_event: EventCallback | None = None
     what: str | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
-    about: Callable[[], str] | None = None
+    about: Callable[[Plan], str] | None = None
     also_spent: Sequence[Path] = ()
     made_for: Path | None = None
     located: Located | None = None

@@ -15,6 +15,7 @@ __all__ = ["Access", "check_arguments", "check_token", "endpoint", "find_token"]
 # Both parts: letters, digits, '-', '_', '.', not '-' or '.' at either end, and no repository of git's own naming.
 _REPO_ID = re.compile(r"[\w](?:[\w.-]*\w)?/(?!.{97})\w(?:[\w.-]*\w)?(?<!\.git)", re.ASCII)
 _CONFIG_NAME = re.compile(r"\w[\w.-]{0,95}", re.ASCII)
+_NO_TOKEN = re.compile(r"[^!-~]")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 # What git allows as the name of a branch, without its rarer freedoms.
 _REVISION = re.compile(r"\w(?:[\w./-]*\w)?", re.ASCII)
@@ -42,6 +43,7 @@ def find_token(token: str | None) -> str:
 
     Raises:
         MissingKeyError: there is none.
+        ConfigError: it cannot be one.
     """
     found = (token or os.environ.get("HF_TOKEN", "")).strip()
     if not found:
@@ -53,6 +55,12 @@ def find_token(token: str | None) -> str:
             "Pushing to the Hub needs a token with write access. Set the environment variable HF_TOKEN (create a token "
             "under Settings, Access Tokens, on the Hub), run `hf auth login`, or pass token=.",
             variable="HF_TOKEN",
+        )
+    if _NO_TOKEN.search(found):
+        raise ConfigError(
+            "The token has a character that no token has, such as a space, a line break or an accented letter. Copy it anew from the Hub "
+            "(Settings, Access Tokens).",
+            key="token",
         )
     return found
 
@@ -106,6 +114,11 @@ def check_arguments(
             "'-', '_' and '.', 96 characters at most. The owner is your user name or organization on the Hub."
         )
     _check_config_name(config_name)
+    if (message := texts.get("commit_message")) and (not message.strip() or len(message.splitlines()) > 1):
+        raise ConfigError(
+            f"commit_message={message[:60]!r} is not one line of text. Write one, or leave it out.",
+            key="commit_message",
+        )
     if revision is not None:
         _check_revision(revision)
 

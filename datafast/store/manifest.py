@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, NotRequired
+from typing import TYPE_CHECKING, Any, NotRequired
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
@@ -13,7 +13,10 @@ from typing_extensions import TypedDict
 
 from datafast.errors import ConfigError, OutputError
 
-__all__ = ["ABOUT", "MANIFEST_FORMAT", "read_manifest"]
+if TYPE_CHECKING:
+    from datafast.store.ledger import Ledger
+
+__all__ = ["ABOUT", "MANIFEST_FORMAT", "is_newest", "read_manifest"]
 
 MANIFEST_FORMAT = 1
 ABOUT = "about"
@@ -100,6 +103,13 @@ def read_manifest(path: Path) -> Mapping[str, Any]:
     if wrong := _what_is_wrong(found):
         raise OutputError(f"{path} is not a whole manifest: {wrong}. Give the file as the run wrote it.")
     return found
+
+
+def is_newest(told: Mapping[str, Any], ledger: Ledger) -> bool:
+    """Whether a manifest is of an output as it is now, by its ledger."""
+    tables = {name: number for name, number in told["ledger"].items() if name != "format"}
+    now = {name: ledger.max_id(name) for name in tables}
+    return now == tables and ledger.appends.committed_size() == told["output"]["bytes"]
 
 
 @cache

@@ -294,3 +294,35 @@ def test_an_output_of_the_command_line_has_its_command(tmp_path: Path, monkeypat
     )
     assert CliRunner().invoke(cli, ["generate", "c.yaml", "--offline"]).exit_code == 0
     assert manifest(tmp_path)["command"] == "datafast generate c.yaml --offline"
+
+
+def test_a_plan_that_targets_have_grown_is_told_as_it_ended(tmp_path: Path) -> None:
+    stage = {"stage": "keep_if", "expression": "uuid < '8'"}
+    dataset = raw(tmp_path, topics=20, target_rows=8, quality=[stage])
+    dataset.generate([SimulatedProvider("m")])
+    first = written(tmp_path)
+    dataset.generate([SimulatedProvider("m")])
+    assert written(tmp_path) == first
+    assert json.loads(first)["plan"]["items"] == json.loads(first)["plan"]["rows"] > 8
+
+
+def test_status_says_how_it_stands(tmp_path: Path) -> None:
+    def status() -> tuple[str, str]:
+        told = CliRunner().invoke(cli, ["status", str(tmp_path / "out.jsonl")])
+        as_json = CliRunner().invoke(cli, ["status", str(tmp_path / "out.jsonl"), "--json"])
+        assert (told.exit_code, as_json.exit_code) == (0, 0), told.output
+        return json.loads(as_json.stdout)["manifest"], told.stdout
+
+    raw(tmp_path, topics=3).generate([SimulatedProvider("m")])
+    state, told = status()
+    assert (state, "manifest" in told) == ("up to date", False)
+    old = written(tmp_path)
+    raw(tmp_path, topics=5).generate([SimulatedProvider("m")])
+    for data, expected in ((old, "outdated"), (b"{", "damaged"), (None, "missing")):
+        path = tmp_path / "out.jsonl.manifest.json"
+        path.unlink() if data is None else path.write_bytes(data)
+        state, told = status()
+        assert state == expected
+        assert f"the manifest is {expected}; the next run writes it" in told
+    raw(tmp_path, topics=5).generate([SimulatedProvider("m")])
+    assert status()[0] == "up to date"

@@ -166,6 +166,21 @@ def test_a_token_that_is_passed_wins_over_the_environment(
     assert hub.count("POST .*/commit/") == 1
 
 
+@pytest.mark.parametrize("token", ["hf_a b", "hf_a\nb", "hf_\u00e9", "hf_\x00"])
+def test_what_cannot_be_a_token_is_told_without_showing_it(hub: HubServer, source: Path, token: str) -> None:
+    with pytest.raises(ConfigError, match="a character that no token has") as raised:
+        push(source, token=token)
+    assert token not in str(raised.value)
+    assert not hub.requests
+
+
+@pytest.mark.parametrize("message", [" ", "first\nsecond", "first\u2028second"])
+def test_a_message_that_is_not_one_line_is_refused(hub: HubServer, source: Path, message: str) -> None:
+    with pytest.raises(ConfigError, match=r"commit_message=.* is not one line of text"):
+        push(source, commit_message=message)
+    assert not hub.requests
+
+
 def test_the_token_of_hf_auth_login_counts(
     hub: HubServer, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ from datafast.cli.outputs import failures_command, output_command, paths_of, res
 
 if TYPE_CHECKING:
     from datafast.cli.display.lines import Step
+    from datafast.store.paths import OutputPaths
     from datafast.store.reader import LedgerReader
 
 __all__ = ["command"]
@@ -60,10 +61,27 @@ def _status(file: Path, ledger_path: Path | None) -> dict[str, Any]:
             "running": running,
             "unrecorded_replies": 0 if running else ledger.unrecorded_replies(paths.journal),
             "rows_file_exists": paths.rows.exists(),
+            "manifest": None if running else _manifest(paths, ledger),
             "command": ledger.meta("command") or None,
             "directory": ledger.meta("directory") or None,
             "resume": resume_command(ledger),
         }
+
+
+def _manifest(paths: OutputPaths, ledger: LedgerReader) -> str | None:
+    """How its manifest stands; None where an earlier version has made the output, which writes none."""
+    from datafast._util.user_path import is_file
+    from datafast.errors import OutputError
+    from datafast.store.manifest import ABOUT, is_newest, read_manifest
+
+    if not ledger.meta(ABOUT):
+        return None
+    if not is_file(paths.manifest):
+        return "missing"
+    try:
+        return "up to date" if is_newest(read_manifest(paths.manifest), ledger) else "outdated"
+    except OutputError:
+        return "damaged"
 
 
 def _rows(ledger: LedgerReader) -> dict[str, int]:
@@ -170,6 +188,10 @@ def _notes(status: dict[str, Any]) -> list[str]:
         notes.append("not all rows were compared with each other yet; the next run does that, at no cost")
     if not status["rows_file_exists"] and status["written"]:
         notes.append("the JSONL is gone; the next run writes its rows again from recorded replies, at no cost")
+    if status["manifest"] not in (None, "up to date"):
+        notes.append(
+            f"the manifest is {status['manifest']}; the next run writes it, at no cost where nothing is missing"
+        )
     return notes
 
 
