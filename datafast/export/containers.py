@@ -25,6 +25,7 @@ from pydantic import BaseModel
 
 from datafast.errors import ConfigError
 from datafast.export.features import RowSchema, row_schema
+from datafast.export.guessing import Guesses
 
 __all__ = ["CONTAINERS", "Container", "container_of", "table_of"]
 
@@ -60,6 +61,11 @@ class Container(ABC):
     def write(self, records: Sequence[Record]) -> None:
         """Raises OSError, or ConfigError where a record does not fit its columns."""
 
+    def guesses(self, columns: Sequence[str]) -> Guesses | None:
+        """What will be guessed of these columns; None where nothing is, or where a file is read as a whole."""
+        del columns
+        return None
+
     def begins(self, records: int) -> bool:
         """Whether what was written, so many records, is still the beginning from which `datasets` guesses the types of columns."""
         return records < _LOOKED_AT_ROWS
@@ -86,6 +92,9 @@ class _Bytes(Container):
 class Jsonl(_Bytes):
     endings = (".jsonl", ".ndjson")
 
+    def guesses(self, columns: Sequence[str]) -> Guesses:
+        return Guesses(columns)
+
     def write(self, records: Sequence[Record]) -> None:
         self._file.writelines(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE) for record in records)
 
@@ -110,6 +119,9 @@ class Json(_Bytes):
 
 class Csv(Container):
     endings = (".csv",)
+
+    def guesses(self, columns: Sequence[str]) -> Guesses:
+        return Guesses(columns, cells=True)
 
     def __init__(self, path: Path, record_model: type[BaseModel]) -> None:
         self._file = path.open("w", encoding="utf-8", newline="")

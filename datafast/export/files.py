@@ -66,7 +66,7 @@ class Exported:
         record_model: of its records; None where the format writes its own file.
         beside: what was written beside it for a trainer, if anything was; one for the files of all splits.
         arguments_as_text: columns of messages in which the arguments of calls are JSON text because of the container's types.
-        late: columns of a file without types that are empty at its beginning, as far as `datasets` looks for types, and not later.
+        late: columns of a file without types that hold something else later than at its beginning, from which `datasets` guesses types.
     """
 
     path: Path
@@ -113,8 +113,8 @@ class Exported:
             told += f". Left out, because a row {why}: {rows:,}"
         if self.late:
             told += (
-                f". The first rows have nothing in {', '.join(self.late)}, so load_dataset would refuse later ones: write parquet, or "
-                f"give it the features"
+                f". What {', '.join(self.late)} {'holds' if len(self.late) == 1 else 'hold'} is of another type at first than later, so "
+                f"load_dataset, which guesses from the beginning, would refuse the file: write parquet, or give it the features"
             )
         if self.arguments_as_text:
             told += (
@@ -315,7 +315,7 @@ class _File:
             exported.arguments_as_text = [name for name in fields if has_call_objects(fields[name].annotation)]
         exported.record_model = model
         self._container: Container = kind(part, model)
-        self._empty = set() if kind.typed else set(model.model_fields)
+        self._guesses = self._container.guesses(list(model.model_fields))
         self._begins = True
 
     def _all(self, rows: Iterable[Row]) -> Iterator[Record]:
@@ -342,19 +342,18 @@ class _File:
                 done.left_out[str(error)] += 1
             except ConfigError as error:
                 raise ConfigError(f"Row {done.rows:,}: {error}", key=error.key) from error
-        self._container.write(records)
-        done.records += len(records)
-        if self._empty:
-            self._look_for_first_values(records)
+        for step in [[record] for record in records] if self._guesses and self._begins else [records]:
+            self._put(step)
 
-    def _look_for_first_values(self, records: Sequence[Record]) -> None:
-        """Notes columns that come to hold something after the beginning of a file."""
-        for name in [*self._empty]:
-            if any(record.get(name) not in (None, []) for record in records):
-                self._empty.discard(name)
-                if not self._begins:
-                    self.exported.late.append(name)
-        self._begins = self._begins and self._container.begins(self.exported.records)
+    def _put(self, records: Sequence[Record]) -> None:
+        """Writes records; one at a time in the beginning of a file, so that it is known where that ends."""
+        self._container.write(records)
+        self.exported.records += len(records)
+        if self._guesses is not None:
+            for record in records:
+                self._guesses.note(record, is_beginning=self._begins)
+            self._begins = self._begins and self._container.begins(self.exported.records)
+            self.exported.late = self._guesses.late
 
 
 def _write(rows: Iterable[Row], files: Sequence[_File]) -> None:
