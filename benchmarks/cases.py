@@ -650,14 +650,22 @@ def _stage_line(what: str, rows: int, runs: list[tuple[_Result, _Result]], limit
 
 
 def _statistics(sizes: Sizes) -> list[Line]:
+    return _of_outputs(sizes, "statistics", "statistics:measured")
+
+
+def _report(sizes: Sizes) -> list[Line]:
+    return _of_outputs(sizes, "report", "statistics:reported")
+
+
+def _of_outputs(sizes: Sizes, case: str, function: str) -> list[Line]:
     rows, rounds = sizes.statistics_rows, range(min(sizes.repeats, 3))
     lines = []
     for what, ledger in (("an output with its ledger", True), ("a file without one", False)):
-        found = [_in_a_folder("statistics:measured", rows=rows, ledger=ledger) for _ in rounds]
+        found = [_in_a_folder(function, rows=rows, ledger=ledger) for _ in rounds]
         seconds, peaks = [r["cpu_s"] for r in found], [r["peak_mb"] for r in found]
         of = f"{rows:,} rows of 100 words, {what}"
-        lines.append(Line(case="statistics", measured=f"CPU, {of}", unit="s", ours=seconds, limit=60, digits=1))
-        lines.append(Line(case="statistics", measured=f"peak RSS, {of}", unit="MB", ours=peaks, limit=500, digits=0))
+        lines.append(Line(case=case, measured=f"CPU, {of}", unit="s", ours=seconds, limit=60, digits=1))
+        lines.append(Line(case=case, measured=f"peak RSS, {of}", unit="MB", ours=peaks, limit=500, digits=0))
     return lines
 
 
@@ -697,6 +705,7 @@ CASES: Mapping[str, Callable[[Sizes], list[Line]]] = {
     "stages": _stages,
     "duplicates": _duplicates,
     "statistics": _statistics,
+    "report": _report,
     "export": _export,
 }
 """By name, in the order of the table."""

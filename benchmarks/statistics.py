@@ -1,4 +1,4 @@
-"""Statistics of many rows of 100 words: of an output with its ledger, and of the same file without one."""
+"""Statistics of many rows of 100 words, and the page of a report: of an output with its ledger, and of the same file without one."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ import orjson
 
 from benchmarks.instruments import peak_mb, stopwatch
 from benchmarks.workload import MODEL
+from datafast.datasets.reporting import report_of
 from datafast.llms.replies.completion import encode_completion
 from datafast.plan.items import digest, row_uuid
+from datafast.report import html_page
 from datafast.statistics import measure
 from datafast.store.ledger import Ledger
 from datafast.store.paths import OutputPaths
 from datafast.store.records import Append, CallRow, ItemRecord, ItemState
 from datafast.types import Usage
 
-__all__ = ["measured"]
+__all__ = ["measured", "reported"]
 
 _WORDS = 100
 _VOCABULARY = 20_000
@@ -36,6 +38,17 @@ def measured(folder: str, rows: int, ledger: bool) -> dict[str, float]:
     found = measure(paths)
     if found.total.rows != rows or found.total.calls != (rows if ledger else None):
         raise RuntimeError(f"{rows:,} rows were written, and {found.total.rows:,} were found")
+    return {"cpu_s": spent().cpu_s, "peak_mb": peak_mb()}
+
+
+def reported(folder: str, rows: int, ledger: bool) -> dict[str, float]:
+    """The same for the page of a report of such rows."""
+    paths = OutputPaths.of(Path(folder) / "rows.jsonl")
+    _write(paths, rows, ledger=ledger)
+    spent = stopwatch()
+    page = html_page(report_of(paths))
+    if f"{rows:,} rows" not in page:
+        raise RuntimeError(f"The page does not tell of {rows:,} rows")
     return {"cpu_s": spent().cpu_s, "peak_mb": peak_mb()}
 
 

@@ -101,6 +101,11 @@ EXPECTED = {
         for what in ("an output with its ledger", "a file without one")
         for figure in ("CPU", "peak RSS")
     ],
+    "report": [
+        f"{figure}, 40 rows of 100 words, {what}"
+        for what in ("an output with its ledger", "a file without one")
+        for figure in ("CPU", "peak RSS")
+    ],
     "export": [f"{figure}, 40 rows as `{form}`" for form in FORMATS for figure in ("rows a second of CPU", "peak RSS")],
 }
 

@@ -280,6 +280,7 @@ def _further_steps(report: RunReport, settings: Settings, ledger: Path | None) -
         return []
     file = Path(report.output_file)
     steps = [Step(output_command("status", file, ledger), "rows, calls and cost of all runs")]
+    steps.append(Step(output_command("report", file, ledger), "a page with charts, duplicates and rows"))
     if not report.pending and settings.offline:
         real = shlex.join(["datafast", "plan", str(settings.config)])
         do_it = ["datafast", "generate", str(settings.config)]

@@ -9,7 +9,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 from pydantic import BaseModel
 
@@ -57,7 +57,6 @@ if TYPE_CHECKING:
     from datafast.export.card_info import CardInfo
     from datafast.llms.provider import LLMProvider
     from datafast.personas.supply import PersonaSupply
-    from datafast.report import Page
     from datafast.statistics import Statistics
     from datafast.statistics.evaluation import Evaluation
     from datafast.statistics.metrics import Metric
@@ -439,22 +438,9 @@ class Dataset(Publishing, Generic[ConfigT, RowT]):
             seed=seed,
         )
 
-    def report_html(self, *, rows: int = 8, seed: int = 0) -> Page:
-        """One page about the output file: what is in it, how good it is, what it cost, and rows with their prompts. It needs neither a
-        network nor a script; `datafast report` writes the same. A notebook shows it below the cell.
-
-        Args:
-            rows: how many are shown that are drawn at random.
-            seed: draws all that is drawn.
-
-        Raises:
-            ConfigError: there are no rows yet.
-            OutputError: the ledger cannot be read.
-        """
-        from datafast.datasets.reporting import report_of
-        from datafast.report import html_page
-
-        return html_page(report_of(self.paths, self, shown=rows, seed=seed))
+    @property
+    def _made_by(self) -> Self:
+        return self
 
     @property
     def placeholders(self) -> Collection[str]:

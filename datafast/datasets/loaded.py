@@ -140,6 +140,10 @@ class LoadedRows(Publishing):
         return card_info(self.paths, self._dataset, rows=self._source, kind=self._kind, title=title)
 
     @property
+    def _made_by(self) -> Subject | None:
+        return self._dataset
+
+    @property
     def paths(self) -> OutputPaths:
         return self._paths
 

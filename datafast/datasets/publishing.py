@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from datafast.export.hub_push import Pushed
     from datafast.export.splits import Splitting
     from datafast.export.splits.rows import SplitRows
+    from datafast.report import Page
 
 __all__ = ["Publishing"]
 
@@ -35,9 +36,31 @@ class Publishing(Exporting):
         """What their card says of them. `title` is what it is called where the config gives none."""
 
     @property
+    @abstractmethod
+    def _made_by(self) -> Any:
+        """The dataset that made them; None if it is not known."""
+
+    @property
     def is_output(self) -> bool:
         """Whether their file is an output of ours, and not any other file of rows."""
         return True
+
+    def report_html(self, *, rows: int = 8, seed: int = 0) -> Page:
+        """One page about the file: what is in it, how good it is, what it cost, and rows with their prompts. It needs neither a network nor
+        a script; `datafast report` writes the same. A notebook shows it below the cell.
+
+        Args:
+            rows: how many are shown that are drawn at random.
+            seed: draws all that is drawn.
+
+        Raises:
+            ConfigError: there are no rows yet.
+            OutputError: the ledger cannot be read.
+        """
+        from datafast.datasets.reporting import report_of
+        from datafast.report import html_page
+
+        return html_page(report_of(self.paths, self._made_by, shown=rows, seed=seed))
 
     def card(self, path: str | Path = "README.md") -> Path:
         """Writes the card that a push would write, its pictures in a folder `figures` beside it, and returns its path. Nothing is sent.

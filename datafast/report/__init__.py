@@ -8,6 +8,7 @@
 `datafast report FILE` and `dataset.report_html()` are the ways in; both come by `datafast.datasets.reporting`, which knows the dataset.
 """
 
+from datafast.report.headline import sections_of
 from datafast.report.making import SHOWN, make_report
 from datafast.report.markdown import markdown_page
 from datafast.report.models import Call, Message, Provenance, Report, SampleRow
@@ -25,5 +26,6 @@ __all__ = [
     "html_page",
     "make_report",
     "markdown_page",
+    "sections_of",
     "shown_text",
 ]

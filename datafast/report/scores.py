@@ -128,7 +128,8 @@ class ScoresFound:
 
     def told(self) -> list[Score]:
         """All scores, that of the row itself first."""
-        return [self._told(name, found) for name, found in self._found.items()]
+        ranked = sorted(self._found.items(), key=lambda one: (one[0] != _SCORE, "." in one[0]))
+        return [self._told(name, found) for name, found in ranked]
 
     def _told(self, name: str, found: _Found) -> Score:
         place = self._place_of(name)

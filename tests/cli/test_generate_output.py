@@ -90,6 +90,7 @@ def test_the_end_shows_one_row_the_file_and_what_to_do_next() -> None:
     assert fields[:3] == ["text", "text_source", "model_id"]
     assert "file      rows.jsonl (these rows are simulated)" in shown
     assert "next      datafast status rows.jsonl   (rows, calls and cost of all runs)" in shown
+    assert "          datafast report rows.jsonl   (a page with charts, duplicates and rows)" in shown
 
 
 def test_rows_of_simulated_models_lead_to_the_real_ones() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,7 @@ __all__ = ["command"]
 _FORMATS = ("html", "md", "json")
 _MARKS = (b'<meta name="generator" content="datafast ', b"<!-- datafast report -->", b"datafast-report-1")
 _HEAD = 20_000
+_NOT_IN_NAMES = re.compile(r"[^a-z0-9]+")
 
 
 @click.command("report", short_help="Write a page about a file: charts, duplicates, scores, cost, rows.")
@@ -34,6 +37,12 @@ _HEAD = 20_000
     "form",
     type=click.Choice(_FORMATS),
     help="By default as the name of the output ends, or html.",
+)
+@click.option(
+    "--pictures",
+    metavar="FOLDER",
+    type=options.UserFile(path_type=Path, file_okay=False),
+    help="Also write each chart as an SVG file into this folder.",
 )
 @click.option("--open", "opens", is_flag=True, help="Open the page in the browser.")
 @click.option(
@@ -53,6 +62,7 @@ def command(
     file: Path,
     output: Path | None,
     form: str | None,
+    pictures: Path | None,
     opens: bool,
     shown: int,
     seed: int,
@@ -83,15 +93,18 @@ def command(
     if output is not None:
         _refuse(output, known.paths, force=force)
     report = report_of(known.paths, known.dataset, rows=known.rows, shown=shown, seed=seed)
-    if output is None:
-        if form == "json":
-            options.print_json(report.to_dict())
-        else:
-            click.echo(_written(report, form), nl=False)
-        return
-    _write(output, _written(report, form))
-    click.echo(f"wrote {output}", err=form == "json" and as_json)
-    if opens:
+    if pictures is not None:
+        for name, svg in _pictures(report):
+            _write(pictures / name, svg)
+        click.echo(f"wrote the charts into {pictures}", err=output is None)
+    if output is not None:
+        _write(output, _written(report, form))
+        click.echo(f"wrote {output}", err=as_json)
+    elif form == "json":
+        options.print_json(report.to_dict())
+    else:
+        click.echo(_written(report, form), nl=False)
+    if opens and output is not None:
         import webbrowser
 
         webbrowser.open(output.resolve().as_uri())
@@ -112,6 +125,22 @@ def _written(report: Report, form: str) -> str:
     if form == "json":
         return report.model_dump_json(indent=1) + "\n"
     return html_page(report) if form == "html" else markdown_page(report)
+
+
+def _pictures(report: Report) -> Iterator[tuple[str, str]]:
+    """Each chart with a name for its file."""
+    from datafast.report import sections_of
+
+    names: set[str] = set()
+    for section in sections_of(report):
+        for chart in section.charts:
+            if chart.figure is not None:
+                slug = _NOT_IN_NAMES.sub("-", f"{section.name} {chart.title}".lower()).strip("-")[:100]
+                name, number = slug, 1
+                while name in names:
+                    name, number = f"{slug}-{number + 1}", number + 1
+                names.add(name)
+                yield f"{name}.svg", chart.figure.svg
 
 
 def _refuse(output: Path, paths: OutputPaths, *, force: bool) -> None:

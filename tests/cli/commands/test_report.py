@@ -62,6 +62,15 @@ def test_it_never_writes_over_the_rows_or_the_ledger(name: str) -> None:
     assert Path("rows.jsonl").read_text(encoding="utf-8") == ROWS
 
 
+def test_pictures_are_the_charts_of_the_page_as_files() -> None:
+    result = report("--pictures", "figures", "--json")
+    assert Report.model_validate_json(result.stdout)
+    names = sorted(path.name for path in Path("figures").iterdir())
+    assert "rows-rows-by-label.svg" in names
+    assert "lengths-length-of-rows-in-words.svg" in names
+    assert all("<style>" in path.read_text(encoding="utf-8") for path in Path("figures").iterdir())
+
+
 def test_open_shows_the_page_in_the_browser(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
     monkeypatch.setattr(webbrowser, "open", opened.append)
