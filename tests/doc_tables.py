@@ -67,8 +67,9 @@ def _fields(model: type[BaseModel], *, without: Collection[str] = ()) -> str:
         if field in without:
             continue
         default = "required" if info.is_required() else f"`{_shown(info)}`"
-        words = _words(schema["properties"][field], schema.get("$defs", {}))
-        rows.append([f"`{field}`", words, default, _sentence(info.description or "")])
+        part = schema["properties"][field]
+        words = _words(part, schema.get("$defs", {}))
+        rows.append([f"`{field}`", words, default, _sentence(part.get("description", ""))])
     return table(["field", "value", "default", "meaning"], rows)
 
 

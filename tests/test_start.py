@@ -82,6 +82,16 @@ def test_a_kind_is_imported_without_the_others(name: str, config: bool) -> None:
     assert sorted(loaded & (set(KINDS.values()) - {KINDS[name]})) == []
 
 
+def test_importing_a_config_reads_no_source_of_configs_and_builds_none() -> None:
+    code = (
+        "import linecache\n"
+        "from datafast import RawDatasetConfig\n"
+        "assert [name for name in linecache.cache if name.endswith('config.py')] == []\n"
+        "assert not any(vars(model).get('__pydantic_complete__') for model in RawDatasetConfig.__mro__)"
+    )
+    modules_after(code)
+
+
 def test_a_row_is_imported_without_other_kinds() -> None:
     loaded = modules_after("from datafast.schema.data_rows import TextRow")
     assert loaded & set(KINDS.values()) == {"datafast.datasets.raw"}

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import PydanticCustomError, core_schema
 
+from datafast._util.config_model import described
 from datafast._util.plugins import Door, blaming
 from datafast.errors import ConfigError
 
@@ -91,7 +92,7 @@ class ByName:
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
         models = [model for name, model in self._door.loaded().items() if name not in self._hidden]
-        return {"oneOf": [handler(model.__pydantic_core_schema__) for model in models]}
+        return {"oneOf": [described(model, handler) for model in models]}
 
     def _validated(self, given: Any, info: core_schema.ValidationInfo) -> BaseModel:
         if isinstance(given, self._base):

@@ -11,17 +11,29 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     ModelWrapValidatorHandler,
     ValidationError,
     model_validator,
 )
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
 
+from datafast._util.field_docs import field_docs
 from datafast._util.notify import did_you_mean
 from datafast._util.plain_numbers import with_plain_numbers
 from datafast._util.user_path import user_path
 
-__all__ = ["NO_SET", "Accepts", "ConfigModel", "NonBlank", "Seed", "UserPath", "default_of", "in_our_words"]
+__all__ = [
+    "NO_SET",
+    "Accepts",
+    "ConfigModel",
+    "NonBlank",
+    "Seed",
+    "UserPath",
+    "default_of",
+    "described",
+    "in_our_words",
+]
 
 
 NO_SET = "expected a list, got a set, whose order is another one in each process. Write sorted(...)."
@@ -86,13 +98,24 @@ def default_of(value: Any) -> Any:
 
 
 class ConfigModel(BaseModel):
-    """A pydantic model that forbids unknown fields and validates assignments."""
+    """A pydantic model that forbids unknown fields and validates assignments. The text below a field says what it means."""
 
-    model_config = ConfigDict(extra="forbid", validate_assignment=True, use_attribute_docstrings=True)
+    # Deferred, because a class that others inherit or nest is rarely made by itself.
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, defer_build=True)
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return with_plain_numbers(handler(source), cls)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """With the meaning of each field."""
+        found = handler(schema)
+        fields = handler.resolve_ref_schema(found).get("properties", {})
+        for name, meaning in field_docs(cls).items():
+            if name in fields:
+                fields[name].setdefault("description", meaning)
+        return found
 
     @model_validator(mode="wrap")
     @classmethod
@@ -129,6 +152,11 @@ class ConfigModel(BaseModel):
         if type(self) is not type(other):
             return NotImplemented
         return all(_equal(getattr(self, name), getattr(other, name)) for name in type(self).model_fields)
+
+
+def described(model: type[BaseModel], handler: GetJsonSchemaHandler) -> dict[str, Any]:
+    """The JSON schema of a model, for that of something else that may be given as one."""
+    return model.__get_pydantic_json_schema__(model.__pydantic_core_schema__, handler)
 
 
 def _equal(one: object, other: object) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from datafast._util.config_model import in_our_words
+from datafast._util.field_docs import field_docs
 from datafast._util.yaml_file import YamlFile
 from datafast.errors import ConfigError
 
@@ -77,8 +78,8 @@ class Problems:
             ):
                 continue  # the value has the shape of another of the types that it may have, and something in it is wrong
             if detail["type"] == "missing":
-                field = model.model_fields.get(str(keys[0])) if len(keys) == 1 else None
-                about = f"It says: {field.description}" if field and field.description else "It is required."
+                meaning = field_docs(model).get(str(keys[0])) if len(keys) == 1 else None
+                about = f"It says: {meaning}" if meaning else "It is required."
                 parents = self._file.known_part(keys[:-1]) or keys[:-1]
                 self.add([*parents, keys[-1]], f"The field is missing. {about}", whole=True)
             else:

@@ -61,7 +61,7 @@ class Exporting(ABC):
         to: str | Sequence[str],
         *,
         container: str | None = None,
-        keep: Sequence[str] = (),
+        keep: str | Sequence[str] = (),
         order: Order = "file",
         texts: bool = False,
         with_document: bool = False,
@@ -96,10 +96,18 @@ class Exporting(ABC):
         from datafast.export.files import export_rows, targets_of
         from datafast.export.formats import Options
 
-        names = [to] if isinstance(to, str) else list(to)
+        names = [name.lower().removeprefix(".") for name in ([to] if isinstance(to, str) else to)]
+        if order not in ("file", "plan"):
+            raise ConfigError(f"order: {order!r} is not known. Give 'file' or 'plan'.", key="order")
+        for option, given, name in (("custom", custom, "custom"), ("tokenizer", tokenizer, "chat_template")):
+            if given and name not in names:
+                raise ConfigError(
+                    f"{option}: It is for the format {name}, which is not asked for. Leave it out, or add the format.",
+                    key=option,
+                )
         options = Options(
             texts=texts,
-            keep=keep,
+            keep=[keep] if isinstance(keep, str) else keep,
             custom=dict(custom or {}),
             with_document=with_document,
             tokenizer=None if tokenizer is None else user_path(tokenizer),
@@ -120,7 +128,8 @@ class Exporting(ABC):
         return export_rows(self.rows_to_export(order), targets, row_model=self.written_model, options=options)
 
     def _refuse_own(self, written: Iterable[Path]) -> None:
-        refuse_shared([*self.used_files(), *(UsedFile("export", path, written=True) for path in written)])
+        kept = (UsedFile("which row is in which split", path, written=True) for path in self.paths.split_records)
+        refuse_shared([*self.used_files(), *kept, *(UsedFile("export", path, written=True) for path in written)])
 
     def _splitting(self, given: SplitArguments, order: Order = "file") -> Splitting | None:
         """What splits are asked for; None for all rows together."""
@@ -168,7 +177,7 @@ class Exporting(ABC):
         from datafast.export.files import save_rows
 
         file = user_path(path)
-        refuse_shared([*self.used_files(), UsedFile("save", file, written=True)])
+        self._refuse_own([file])
         return save_rows(self.rows_to_export(), file, format, row_model=self.written_model)
 
     def to_csv(self, path: str | Path) -> Path:

@@ -131,6 +131,8 @@ def _copied(paths: OutputPaths, copy: OutputPaths, *, is_last: bool) -> bool:
                 )
             return False
         _make_portable(ledger, paths.rows)
+    for record in paths.split_records:
+        _copy(record, copy.rows.with_name(record.name), record.stat().st_size)
     for grown, copied in zip(_grown(paths), _grown(copy), strict=True):
         if grown.rows.is_file():
             _copy(grown.rows, copied.rows, grown.rows.stat().st_size)
@@ -223,7 +225,7 @@ def _members(copy: OutputPaths) -> list[Path]:
             with closing(Ledger(output.ledger)) as ledger:
                 ledger.compact()
     files = [path for output in outputs for path in (output.rows, output.ledger)]
-    return [path for path in (*files, copy.manifest) if path.is_file()]
+    return [path for path in (*files, copy.manifest, *copy.split_records) if path.is_file()]
 
 
 def _chunks(source: IO[bytes]) -> Iterator[bytes]:

@@ -1,7 +1,7 @@
 """Files for Axolotl, with the YAML that its config wants for them: `rows.axolotl.yaml` beside `rows.jsonl`.
 
     axolotl              {"messages": [...], "tools": "[...]"}: type chat_template
-    axolotl_dpo          {"messages": [...], "chosen": {...}, "rejected": {...}}: rl dpo, ipo, simpo, orpo
+    axolotl_dpo          {"messages": [...], "chosen": {...}, "rejected": {...}}: rl dpo, ipo, simpo
     axolotl_kto          {"completion": [...], "label": true}: rl kto, two records a row
     axolotl_stepwise     {"prompt": ..., "completions": [...], "labels": [...]}: process reward models
     axolotl_pretraining  {"text": ...}: type completion
@@ -82,7 +82,7 @@ class Axolotl(_Axolotl):
 
 
 class AxolotlDpo(_Axolotl):
-    """A better and a worse answer for Axolotl's dpo, ipo, simpo and orpo."""
+    """A better and a worse answer for Axolotl's dpo, ipo and simpo."""
 
     reads = "preference"
     trains = ("rl: dpo",)

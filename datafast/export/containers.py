@@ -182,9 +182,12 @@ def _misfit(values: Sequence[Record], schema: Any, *, first: int, why: Exception
             try:
                 pyarrow.array([row.get(field.name)], type=field.type)
             except (pyarrow.ArrowException, OverflowError) as error:
+                too_large = isinstance(error, OverflowError) or isinstance(row[field.name], int)
                 return ConfigError(
-                    f"Row {number}: The column {field.name!r} is {field.type} and cannot hold {row[field.name]!r:.60}: {error}. "
-                    f"Whole numbers have at most 64 bits there; save as jsonl or csv, or make the value a text."
+                    f"Row {number}: The column {field.name!r} is {field.type} and cannot hold {row[field.name]!r:.60}: "
+                    f"{str(error).rstrip('.')}. "
+                    + ("Whole numbers have at most 64 bits there; save" if too_large else "Save")
+                    + " as jsonl or csv, or make the value a text."
                 )
     return ConfigError(f"The rows from {first} on do not fit their columns: {why}. Save them as jsonl.")
 

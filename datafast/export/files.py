@@ -139,6 +139,8 @@ def targets_of(path: Path, formats: Sequence[str | None], container: str | None 
         raise ConfigError(
             f"There is no container {container!r}. Choose one of {', '.join(CONTAINERS)}.", key="container"
         )
+    if not formats:
+        raise ConfigError("to: There is no format. Give one, like openai or parquet.", key="format")
     if len(set(formats)) < len(formats):
         raise ConfigError("to: A format is given twice. Name each once.", key="format")
     several = len(formats) > 1

@@ -33,10 +33,10 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from datafast._util.columns_model import columns_model
-from datafast._util.plugins import Door
+from datafast._util.plugins import Door, blaming
 from datafast.errors import ConfigError
 from datafast.export.messages import message_list
-from datafast.export.reading import Reader, Reading, Row
+from datafast.export.reading import READINGS, Reader, Reading, Row
 from datafast.export.targets import Beside, Target
 from datafast.registry import BUILT_IN
 
@@ -139,6 +139,8 @@ class Rows(Format):
 def _check(name: str, thing: Any) -> str | None:
     if isinstance(thing, type) and not issubclass(thing, Format):
         return "a class derived from datafast.export.formats.Format is expected"
+    if isinstance(thing, type) and getattr(thing, "reads", None) not in READINGS:
+        return f"its `reads` is none of {', '.join(READINGS)}"
     return (
         None
         if callable(thing)
@@ -160,7 +162,9 @@ class Opened:
         self.beside = made.beside
         self._made = made
         self._keep = made.options.keep
-        fields = {name: _field(kind) for name, kind in made.columns().items()}
+        with blaming(made, "columns()"):
+            fields = {name: _field(kind) for name, kind in made.columns().items()}
+        self._columns = None if isinstance(made, Rows) else set(fields)
         for kept in self._keep:
             if kept in fields and not isinstance(made, Rows):
                 raise ConfigError(
@@ -173,8 +177,16 @@ class Opened:
         """Raises Unfit."""
         made = self._made
         kept = {name: row.get(name) for name in self._keep}
-        for record in made.records(made.reader.read(made.reads, row), row):
-            yield {**record, **kept} if kept else record
+        read = made.reader.read(made.reads, row)
+        with blaming(made, "records()"):
+            for record in made.records(read, row):
+                if self._columns is not None and not record.keys() <= self._columns:
+                    raise ConfigError(
+                        f"The format {self.name} made a column {min(record.keys() - self._columns)!r}, which its columns() lacks. Ask its "
+                        f"author to mend it, or leave it out.",
+                        key="format",
+                    )
+                yield {**record, **kept} if kept else record
 
 
 def _field(kind: Any) -> Any:

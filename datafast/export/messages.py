@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, NotRequired, get_args, get_type_hints
 
 from pydantic import BaseModel
@@ -109,7 +109,13 @@ class TalkKinds:
     @property
     def type(self) -> Any:
         """The type of such a list of messages."""
-        fields = {key: NotRequired[common_kind(kinds) or Any] for key, kinds in self._kinds.items()}
+        fields = {key: NotRequired[common_kind(kinds) or _mixed(key, kinds)] for key, kinds in self._kinds.items()}
         if "tool_calls" in fields:
             fields["tool_calls"] = _called(arguments_as_text=self._arguments <= {str})["tool_calls"]
         return list[_typed(fields)]  # type: ignore[misc]
+
+
+def _mixed(key: str, kinds: Collection[Any]) -> Any:
+    """The type of what has none in common: any, but for what is said. As JSON text that would be trained on with its quotes, so texts
+    beside parts are refused."""
+    return str if key in ("content", "value") and str in kinds else Any

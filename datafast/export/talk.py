@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from datafast.errors import DatafastError
 from datafast.types import Messages
 
 __all__ = ["Unfit", "message_of", "parsed", "system_of", "talk_of", "to_last_question", "tool_of"]
@@ -29,7 +30,7 @@ _ROLES = {
 }
 
 
-class Unfit(Exception):
+class Unfit(DatafastError):
     """A row that cannot be read this way, and why; it is left out and counted."""
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import GetJsonSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema
 
+from datafast._util.config_model import described
 from datafast._util.notify import warn_user
 from datafast._util.user_path import user_path
 from datafast.personas.config import PersonasConfig
@@ -34,7 +35,7 @@ class PersonaInput(TextInput):
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         given = super().__get_pydantic_json_schema__(schema, handler)
-        return {"anyOf": [*given["anyOf"], handler(PersonasConfig.__pydantic_core_schema__)]}
+        return {"anyOf": [*given["anyOf"], described(PersonasConfig, handler)]}
 
     def _read(self, value: Any, texts: Callable[[Any], Any], info: ValidationInfo) -> Any:
         if isinstance(value, PersonasConfig):

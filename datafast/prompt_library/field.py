@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, GetJsonSchemaHandler, PlainSerializer, ValidationInfo
 from pydantic_core import CoreSchema
 
+from datafast._util.config_model import described
 from datafast._util.user_path import user_path
 from datafast.errors import ConfigError
 from datafast.prompt_library.library import TEMPLATE_NAMES, named_template, read_template
@@ -54,7 +55,7 @@ class _Schema:
             "anyOf": [
                 {"enum": list(TEMPLATE_NAMES)},
                 {"type": "string", "description": "a YAML file with a template, relative to the config"},
-                handler(PromptTemplate.__pydantic_core_schema__),
+                described(PromptTemplate, handler),
                 {"type": "null"},
             ]
         }

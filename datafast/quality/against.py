@@ -14,7 +14,7 @@ from typing import Annotated, Any, Generic, TypeVar
 from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler, PrivateAttr, ValidationError, ValidationInfo
 from pydantic_core import CoreSchema, core_schema
 
-from datafast._util.config_model import Accepts, default_of
+from datafast._util.config_model import Accepts, default_of, described
 from datafast.errors import ConfigError
 from datafast.quality.base import TextWalkStage, texts_of
 from datafast.sources.field import is_source_spec, said_in_one
@@ -104,7 +104,7 @@ class EarlierInput:
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         one = [
             {"type": "string", "description": "a file or a dataset with rows"},
-            handler(Source.__pydantic_core_schema__),
+            described(Source, handler),
         ]
         return {"anyOf": [{"type": "array", "items": {"anyOf": one}}, *one]}
 

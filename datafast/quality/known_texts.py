@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, core_schema
 
-from datafast._util.config_model import NonBlank
+from datafast._util.config_model import NonBlank, described
 from datafast.quality.against import are_rows
 from datafast.sources.field import read_texts
 from datafast.sources.opening import is_source
@@ -86,7 +86,7 @@ class KnownInput:
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         one = [
             {"type": "string", "description": "a file or a dataset with texts"},
-            handler(Source.__pydantic_core_schema__),
+            described(Source, handler),
         ]
         text = {"type": "string", "description": "a text, or a file or a dataset with texts"}
         return {"anyOf": [{"type": "array", "items": {"anyOf": [text, one[1]]}, "minItems": 1}, *one]}

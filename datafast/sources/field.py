@@ -17,7 +17,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
-from datafast._util.config_model import NonBlank, in_our_words
+from datafast._util.config_model import NonBlank, described, in_our_words
 from datafast.errors import ConfigError
 from datafast.sources.opening import is_source
 from datafast.sources.source import RowSource, Source, SourceTexts, written_source
@@ -57,7 +57,7 @@ class TextInput:
             "anyOf": [
                 {"type": "array", "items": {"type": "string"}, "minItems": 1},
                 {"type": "string", "description": "a file or a dataset with the texts"},
-                handler(Source.__pydantic_core_schema__),
+                described(Source, handler),
             ]
         }
 

@@ -48,6 +48,11 @@ class OutputPaths:
         return sorted(self.ledger.parent.glob(f"{glob.escape(self.ledger.name)}-batch-*"))
 
     @property
+    def split_records(self) -> list[Path]:
+        """The files beside the rows in which exports and pushes note which row is in which split; see `export.splits.record`."""
+        return sorted(self.rows.parent.glob(f"{glob.escape(self.rows.name)}.splits-{'[0-9a-f]' * 8}"))
+
+    @property
     def locks(self) -> list[Path]:
         """The locks that a run holds: that of its ledger, and that of its rows if the ledger is elsewhere.
 

@@ -85,6 +85,15 @@ def test_what_was_grown_is_in_it(tmp_path: Path) -> None:
     assert requests_in(tmp_path / "log") == []
 
 
+def test_which_row_is_in_which_split_is_in_it(tmp_path: Path) -> None:
+    dataset = raw(tmp_path, topics=30)
+    dataset.generate([SimulatedProvider("m")])
+    (tmp_path / "out.jsonl.splits-notes.txt").write_text("of somebody else")
+    dataset.to_huggingface(train_size=0.5, group="near_duplicates", stable=True)
+    (record,) = OutputPaths.of(tmp_path / "out.jsonl").split_records
+    assert packed(tmp_path)[record.name] == record.read_bytes()
+
+
 def test_the_same_state_gives_the_same_bytes(tmp_path: Path) -> None:
     raw(tmp_path, quality=[{"stage": "near_duplicates"}]).generate([SimulatedProvider("m")])
     packed(tmp_path)

@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from datafast.errors import ConfigError, OutputWriteError
-from datafast.export.files import save_rows
+from datafast.export.files import export_rows, save_rows, targets_of
 from datafast.export.formats import FORMATS
 
 
@@ -79,6 +79,46 @@ def test_a_format_of_another_package_works_like_a_built_in_one(offer: Callable[.
     assert FORMATS.names()[-1] == "tsv"
     path = save_rows(ROWS[:1], tmp_path / "facts.tsv", row_model=Fact)
     assert path.read_text(encoding="utf-8") == "Ein \"Satz\", 日本\t['a', 'b']\t{'n': 1}\n"
+
+
+BAD = """
+from datafast.export.formats import Format
+
+class Bad(Format):
+    reads = {reads!r}
+
+    def columns(self):
+        return {columns}
+
+    def records(self, read, row):
+        {records}
+"""
+
+
+@pytest.mark.parametrize(
+    ("reads", "columns", "records", "told"),
+    [
+        ("row", "{'a': int}", "raise KeyError('no')", r"Row 1: bad\.Bad raised KeyError in records\(\): 'no'\."),
+        ("row", "{'a': int}", "return None", r"Row 1: bad\.Bad raised TypeError in records"),
+        (
+            "row",
+            "{'a': int}",
+            "yield {'b': 1}",
+            r"Row 1: The format bad made a column 'b', which its columns\(\) lacks\.",
+        ),
+        ("row", "None", "yield {}", r"bad\.Bad raised AttributeError in columns"),
+        ("rows", "{}", "yield {}", "its `reads` is none of row, text, messages"),
+    ],
+)
+def test_a_format_that_fails_is_named_and_leaves_nothing(
+    offer: Callable[..., None], tmp_path: Path, reads: str, columns: str, records: str, told: str
+) -> None:
+    code = BAD.format(reads=reads, columns=columns, records=records)
+    offer("bad", {"bad.py": code}, entry_points="[datafast.formats]\nbad = bad:Bad")
+    for container in ("jsonl", "csv", "parquet"):
+        with pytest.raises(ConfigError, match=told):
+            export_rows(ROWS[:1], targets_of(tmp_path / "out" / "a", ["bad"], container), row_model=Fact)
+    assert not [*tmp_path.glob("out/*")]
 
 
 def test_a_writer_that_fails_leaves_no_half_file_behind(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import create_model
 
+from datafast import load
 from datafast.errors import ConfigError
 from datafast.export.files import export_rows, targets_of
 from datafast.export.formats import FORMATS, format_names
@@ -178,3 +179,21 @@ def test_calls_in_the_form_before_tool_calls_are_read(tmp_path: Path) -> None:
 def test_a_name_that_nothing_is_read_by_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"read_as: Nothing is read by the name 'promt'. Did you mean 'prompt'"):
         Reader(PreferenceRow, read_as={"promt": "question"})
+
+
+def test_texts_beside_parts_are_refused_where_columns_are_typed(tmp_path: Path) -> None:
+    """They would be JSON texts, with quotes that a trainer takes for said."""
+    row = {"messages": [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}, GOOD]}
+    fields: Any = {"messages": (Any, None)}
+    with pytest.raises(
+        ConfigError, match=r"Row 1: The column 'messages' .* Save as jsonl or csv, or make the value a text\."
+    ):
+        export_rows([row], targets_of(tmp_path / "a.parquet", ["trl"]), row_model=create_model("Row", **fields))
+    assert exported(tmp_path, row, "trl") == [row]
+
+
+def test_texts_and_objects_in_lists_of_a_column_are_kept_as_json(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"a": "t"}\n{"a": [{"k": 1}]}\n{"a": []}\n', encoding="utf-8")
+    load(tmp_path / "a.jsonl").export(tmp_path / "a.parquet", "parquet")
+    found = [row["a"] for row in load(tmp_path / "a.parquet").rows_to_export()]
+    assert list(map(json.loads, found)) == ["t", [{"k": 1}], []]

@@ -133,3 +133,32 @@ def test_what_would_do_nothing_is_refused(tmp_path: Path, asked: dict[str, Any],
     with pytest.raises(ConfigError, match=told) as caught:
         made(tmp_path).export(tmp_path / "out", "jsonl", **asked)
     assert caught.value.key == key
+
+
+def test_what_says_which_row_is_in_which_split_is_not_replaced(tmp_path: Path) -> None:
+    dataset = made(tmp_path)
+    dataset.to_huggingface(train_size=0.5, group="near_duplicates", stable=True)
+    (record,) = dataset.paths.split_records
+    before = record.read_bytes()
+    for write in (lambda: dataset.export(record, "jsonl"), lambda: dataset.save(record, "jsonl")):
+        with pytest.raises(ConfigError, match="is also used as which row is in which split"):
+            write()
+    assert record.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ({"to": []}, "to: There is no format"),
+        ({"to": ["openai", "OpenAI"]}, "A format is given twice"),
+        ({"to": "jsonl", "order": "plann"}, "order: 'plann' is not known"),
+        ({"to": "jsonl", "custom": {"a": "{{ text }}"}}, "custom: It is for the format custom, which is not asked for"),
+        ({"to": "jsonl", "tokenizer": "x"}, "tokenizer: It is for the format chat_template, which is not asked for"),
+    ],
+)
+def test_options_without_their_format_and_unknown_ones_are_refused(
+    tmp_path: Path, how: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(ConfigError, match=told):
+        made(tmp_path).export(tmp_path / "a.jsonl", **how)
+    assert not (tmp_path / "a.jsonl").exists()

@@ -42,7 +42,7 @@ class Collector:
     Args:
         settle: ends the reservation of a request; see `Cashier.settle_batch`; `give_back`: of one that was not asked.
         count: adds a reply to the run's counts: the provider, its usage, its cost.
-        on_reply: called with the key of a call and its reply, once that is in the ledger.
+        on_reply: called with the item and the key of a call and its reply, once that is in the ledger.
 
     Attributes:
         row: the batch, with the sums of what was collected.
@@ -61,7 +61,7 @@ class Collector:
         give_back: Callable[[Bound], None],
         count: Callable[[str, Usage, float | None], None],
         emit: Emitter,
-        on_reply: Callable[[bytes, Response], None],
+        on_reply: Callable[[int, bytes, Response], None],
     ) -> None:
         self.row = row
         self.accounts_error: ProviderError | None = None
@@ -99,7 +99,7 @@ class Collector:
         self.row = self._book.settle(self.row, settled)
         for call, response in heard:
             if response is not None:
-                self._on_reply(call.key, response)
+                self._on_reply(call.item, call.key, response)
 
     def _number_of(self, reply: BatchReply) -> int | None:
         """The id of a call; None for what is not of this batch."""

@@ -125,6 +125,9 @@ class Desk:
         """
         tray = self._trays[call.record.id]
         while not tray.closed:
+            if call.key in tray.early:
+                self._reads(call, tray.early.pop(call.key))
+                return
             waiters = self._dispatch.waiters_of(call)
             if waiters is None:
                 service = self._services.get(call.endpoint)
@@ -136,9 +139,13 @@ class Desk:
                     waiters = self._gather(call, service)
             reply = await self._park(tray, Parked(call, waiters))
             if reply is not None:
-                call.replied(reply.raw, reply.format, call.endpoint.provider.model_id)
+                self._reads(call, reply)
                 return
         raise ItemPending
+
+    @staticmethod
+    def _reads(call: Call, reply: Response) -> None:
+        call.replied(reply.raw, reply.format, call.endpoint.provider.model_id)
 
     async def _send_online(self, tray: Tray, call: Call) -> Waiters | None:
         """Sends a call that no batch takes. Returns those who wait for the end of what the budget must not end, if it is to wait too."""
@@ -192,9 +199,12 @@ class Desk:
 
     # -- what the batches bring
 
-    def _on_reply(self, key: bytes, reply: Response) -> None:
-        for parked in self._parked.get(key, ()):
+    def _on_reply(self, item_id: int, key: bytes, reply: Response) -> None:
+        waiting = self._parked.get(key, ())
+        for parked in waiting:
             parked.wake(reply)
+        if not waiting and item_id in self._trays:
+            self._trays[item_id].early[key] = reply
 
     def _on_over(self, waiters: Waiters) -> None:
         """Lets those go on who have waited for a batch."""

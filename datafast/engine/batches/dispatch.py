@@ -59,7 +59,7 @@ class Dispatch:
 
     Args:
         services, deadline: as of the desk.
-        on_reply: called with the key of a call and its reply, once that is in the ledger.
+        on_reply: called with the item and the key of a call and its reply, once that is in the ledger.
         on_over: called with those who wait for a batch that has ended.
         release: lets those look again who are held.
     """
@@ -71,7 +71,7 @@ class Dispatch:
         shares: Sequence[Share],
         *,
         deadline: float | None,
-        on_reply: Callable[[bytes, Response], None],
+        on_reply: Callable[[int, bytes, Response], None],
         on_over: Callable[[Waiters], None],
         release: Callable[[], None],
     ) -> None:

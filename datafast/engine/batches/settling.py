@@ -175,7 +175,7 @@ def _collector(row: BatchRow, service: Service, errand: Errand) -> Collector:
         give_back=lambda bound: None,
         count=lambda provider, usage, cost_usd: None,
         emit=errand.emit,
-        on_reply=lambda key, reply: None,
+        on_reply=lambda item, key, reply: None,
     )
 
 

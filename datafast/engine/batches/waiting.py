@@ -72,10 +72,12 @@ class Tray:
 
     Attributes:
         closed: nothing may be asked any more.
+        early: replies of a batch that came before the item asked for them, and after its recorded replies were read, by the keys of calls.
     """
 
     def __init__(self) -> None:
         self.parked: list[Parked] = []
+        self.early: dict[bytes, Response] = {}
         self.closed = False
         self._online = 0
         self._changes = 0

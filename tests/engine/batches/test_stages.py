@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 from zlib import crc32
 
 import pytest
+from pydantic import BaseModel
 
+from datafast.engine.events import CallFinished, Event
+from datafast.engine.generate import Generate
 from datafast.errors import RunStopped
 from datafast.llms import OpenAIProvider
 from datafast.plan.items import WorkItem
@@ -60,6 +65,40 @@ def test_a_judge_of_rows_that_are_there_is_one_wave(tmp_path: Path, server: Batc
     assert waves(server) == [4, 8]
     assert same_rows(rows_of(tmp_path / "out.jsonl"), before)
     assert set(server.bought_ids.values()) == {1}
+
+
+ANSWERED = threading.Event()
+
+
+class LateJudge(JudgeStage):
+    """Asks once an answer to what it asks has come from somewhere else."""
+
+    async def ask(self, row: BaseModel, item: WorkItem, generate: Generate) -> Verdict:
+        while not ANSWERED.is_set():
+            await asyncio.sleep(0.005)
+        return await super().ask(row, item, generate)
+
+
+def test_what_a_batch_answers_while_its_item_is_being_worked_on_is_not_bought_again(
+    tmp_path: Path, server: BatchServer
+) -> None:
+    def made(kind: type[JudgeStage]) -> Any:
+        (stage,) = judge(server)
+        late = kind(providers=stage.providers, keep_if=stage.keep_if, allow_own_family=True)
+        return raw(tmp_path, topics=4, quality=[late], run=BATCH)
+
+    def note(event: Event) -> None:
+        if isinstance(event, CallFinished):
+            ANSWERED.set()
+
+    ANSWERED.clear()
+    server.faults.polls = 3
+    while len(server.jobs) < 2:
+        with pytest.raises(RunStopped, match="under way"):
+            made(JudgeStage).generate([provider(server)], wait=False)
+    report = assert_balanced(made(LateJudge).generate([provider(server)], on_event=note).report)
+    assert (report.written, report.pending) == (4, 0)
+    assert waves(server) == [4, 4]
 
 
 class Turns(Stage):
