@@ -81,6 +81,7 @@ class Push:
     folder: Path
     _notes: list[str] = field(default_factory=list)
     _changed: bool = False
+    _keeps_old_text: bool = False
 
     def run(self) -> Pushed:
         """Raises HubFailed, or PublishError where it is known what to do."""
@@ -89,6 +90,11 @@ class Push:
         url = self._committed(repository)
         for note in self._notes:
             warn_user(f"{self.repo_id}: {note} What it was is in the repository's history, before this push.")
+        if self._keeps_old_text and self._changed:
+            warn_user(
+                f"{self.repo_id}: The text of its card is still that of an earlier push, because this one writes none. Push with the "
+                "card, or change it on the Hub."
+            )
         private, splits = bool(repository.private), self.contents.splits
         return Pushed(url=url, private=private, changed=self._changed, splits=splits)
 
@@ -161,6 +167,7 @@ class Push:
 
         present = set(self.hub.ask(self.hub.api.list_repo_files, self.repo_id, repo_type="dataset", revision=head))
         previous = self._read_card(head) if _README in present else ""
+        self._keeps_old_text = self.info is None and bool(kept_of(previous, self.contents.config_name).between)
         content, self._notes = readme(self.info, self.contents, self.front, previous=previous, secrets=self.secrets)
         return [
             CommitOperationAdd(_README, content.encode()),

@@ -13,7 +13,7 @@ __all__ = ["heatmap"]
 _HIGH = 24
 _MOST_LABEL = 150
 _GAP = 8
-_HEAD = 66
+_HEAD, _HEAD_LEVEL = 66, 16
 _STEPS = 4
 _LEAST_FOR_TEXT = 26
 _LEAST_ASLANT = 76
@@ -49,9 +49,11 @@ def heatmap(
         planned: how much was planned; 0 for a combination that was not.
     """
     label = min(max(width_of(clean(name), SMALL) for name in down), _MOST_LABEL)
-    left, top = PAD + label + _GAP, top_below(subtitle) + _HEAD
+    left = PAD + label + _GAP
     step = (WIDTH - PAD - left) / len(across)
-    body = [_heading(name, left + (place + 0.5) * step, top - 6, step) for place, name in enumerate(across)]
+    headings = _Headings(across, step)
+    top = top_below(subtitle) + headings.high
+    body = [headings.drawn(name, left + (place + 0.5) * step, top - 6) for place, name in enumerate(across)]
     missing: list[str] = []
     for line, name in enumerate(down):
         y = top + line * _HIGH
@@ -80,8 +82,19 @@ def _kind(count: int, of: int) -> int | None:
     return 0 if not count else max(1, min(_STEPS, int(_STEPS * count / of)))
 
 
-def _heading(name: str, x: float, y: float, step: float) -> str:
-    """A name above its column: aslant, or upright where that would go over the edge."""
-    is_narrow = step < _LEAST_ASLANT
-    turned = text(x + 4, y, name, "value", width=_HEAD - 4 if is_narrow else _HEAD + 16)
-    return f'<g transform="rotate({-90 if is_narrow else -50} {num(x + 4)} {num(y)})">{turned}</g>'
+class _Headings:
+    """The names above the columns: level where they have room, else aslant, or upright where that would go over the edge."""
+
+    def __init__(self, names: Sequence[str], step: float) -> None:
+        widest = max(width_of(clean(name), SMALL) for name in names)
+        self._is_level = step >= min(widest + 6, _MOST_LABEL)
+        self._step = step
+        self.high = _HEAD_LEVEL if self._is_level else _HEAD
+
+    def drawn(self, name: str, x: float, y: float) -> str:
+        """One of them, above a point."""
+        if self._is_level:
+            return text(x, y, name, "value", anchor="middle", width=self._step - 4)
+        is_upright = self._step < _LEAST_ASLANT
+        turned = text(x + 4, y, name, "value", width=_HEAD - 4 if is_upright else _HEAD + 16)
+        return f'<g transform="rotate({-90 if is_upright else -50} {num(x + 4)} {num(y)})">{turned}</g>'

@@ -42,7 +42,7 @@ class ShownText(Value):
 
 
 class RowField(ShownText):
-    """A field of a row; what is no text is told as JSON."""
+    """A field of a row. What is no text is told line by line, or as JSON."""
 
     name: str
 

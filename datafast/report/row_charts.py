@@ -221,7 +221,11 @@ def _effects(statistics: Statistics) -> Iterator[Chart]:
     ranked = sorted(statistics.effects, key=lambda effect: (-effect.effect, effect.name))
     title = "How well values are told from the texts"
     entries = [
-        Level(one.name, max(one.effect, 0.0), "at chance" if one.is_at_chance else f"{one.effect:.2f}")
+        Level(
+            one.name,
+            0.0 if one.is_at_chance else max(one.effect, 0.0),
+            "at chance" if one.is_at_chance else f"{one.effect:.2f}",
+        )
         for one in ranked
     ]
     subtitle = f"In {max(one.texts for one in ranked):,} texts; 0 is chance, 1 is all of them"

@@ -196,6 +196,12 @@ def test_a_heatmap_names_combinations_that_lack_and_tells_them_from_those_that_w
     ]
 
 
+def test_headings_of_a_heatmap_are_level_where_they_have_room() -> None:
+    assert "rotate" not in heatmap("Coverage", ["a", "b"], ["x"], [[1, 1]], [[1, 1]]).svg
+    narrow = heatmap("Coverage", [f"a long name {n}" for n in range(12)], ["x"], [[1] * 12], [[1] * 12])
+    assert narrow.svg.count("rotate(-90") == 12
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     data=st.data(),

@@ -98,6 +98,19 @@ def test_the_extremes_are_shown_each_with_why_and_no_row_twice() -> None:
     assert other.samples != report.samples
 
 
+def test_conversations_and_metadata_are_shown_line_by_line() -> None:
+    row = {
+        "messages": [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "Because.\nOf that."}],
+        "metadata": {"topic": "ice", "level": 2, "none": None, "path": ["a", "b"]},
+        "tools": [{"role": "tool", "content": "x", "id": 3}],
+    }
+    (sample,) = report_of(write([row])).samples
+    shown = {field.name: field.text for field in sample.fields}
+    assert shown["messages"] == "user: Why?\n\nassistant: Because.\nOf that."
+    assert shown["metadata"] == 'topic: ice\nlevel: 2\npath: ["a", "b"]'
+    assert json.loads(shown["tools"]) == row["tools"]
+
+
 def test_duplicates_are_groups_with_their_texts_and_the_most_similar_pair_differs() -> None:
     same = texts(7, 40)
     rows = [{"text": texts(n, 40)} for n in range(100, 130)]
