@@ -84,7 +84,7 @@ def command(
     """Write the rows of FILE in one or several formats, each file completely or not at all.
 
     FILE is the output of a config, of this or an earlier run, or any file of rows (JSONL, JSON, CSV, TSV, Parquet, Arrow). What rows cannot
-    be written as is refused with the list of what they can be written as.
+    be written as is refused with the list of what they can be written as. Exit code 3: no row became a record.
 
     \b
     datafast export notes.jsonl --to openai -o train.jsonl
@@ -98,11 +98,13 @@ def command(
     written = load(file, ledger=ledger).export(output, formats, custom=templates, read_as=names, **how)
     if as_json:
         options.print_json([one.to_dict() for one in written])
-        return
-    for one in written:
-        click.echo(one.in_words())
-    for beside in dict.fromkeys((one.beside.path, one.beside.text) for one in written if one.beside is not None):
-        click.echo("\n{}:\n{}".format(*beside).rstrip())
+    else:
+        for one in written:
+            click.echo(one.in_words())
+        for beside in dict.fromkeys((one.beside.path, one.beside.text) for one in written if one.beside is not None):
+            click.echo("\n{}:\n{}".format(*beside).rstrip())
+    if not any(one.records for one in written):  # -1 where a format does not count them
+        click.get_current_context().exit(3)
 
 
 def _parted(option: str, given: str, example: str) -> tuple[str, str]:

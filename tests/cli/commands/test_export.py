@@ -77,6 +77,15 @@ def test_columns_of_any_names_are_read_as_they_are_told(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("how", [(), ("--json",)])
+def test_no_record_at_all_is_exit_code_3(tmp_path: Path, how: tuple[str, ...]) -> None:
+    source = tmp_path / "pairs.jsonl"
+    source.write_text('{"chosen": "a", "rejected": "b"}\n', encoding="utf-8")
+    done = run(source, "--to", "dpo", "-o", tmp_path / "a.jsonl", *how)
+    assert done.exit_code == 3, done.output
+    assert str(tmp_path / "a.jsonl") in done.output
+
+
 def test_rows_without_an_answer_are_left_out_and_told(tmp_path: Path) -> None:
     source = tmp_path / "qa.jsonl"
     source.write_text('{"question": "Why?", "answer": "So."}\n{"question": "How?", "answer": null}\n', encoding="utf-8")
