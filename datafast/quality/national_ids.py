@@ -21,15 +21,37 @@ _IDS = re.compile(
     r"|(?P<br>\d{3}\.\d{3}\.\d{3}-\d\d)"
     r"|(?P<uk>(?!BG|GB|KN|NK|NT|TN|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d\d ?\d\d ?\d\d ?[A-D])"
     r"|(?P<cn>[1-9]\d{5}(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}[\dXx])"
+    r"|(?P<de>\d\d ?\d{6} ?[A-Z] ?\d{3})"
     r"|(?P<ch>756\.\d{4}\.\d{4}\.\d\d))(?![\w-])"
 )
-_RUN = re.compile(r"\d[\dAB .-]{5,}")
+_RUN = re.compile(r"\d[\dA-Z .-]{5,}")
 _IT = re.compile(r"[A-Z]{6}\d\d[A-EHLMPRST]\d\d[A-Z]\d{3}[A-Z]\b")
 _NAMED = re.compile(
-    r"\b(?P<name>steuer-?id(?:entifikationsnummer|entnummer)?|idnr|cpf|pesel|bsn|burgerservicenummer|ssn|social security (?:number|no\.?))\b[^\d\n]{0,20}(?P<number>\d(?:[ .-]?\d){8,10})(?!\d)",
+    r"\b(?P<name>steuer-?id(?:entifikationsnummer|entnummer)?|idnr|cpf|pesel|bsn|burgerservicenummer|ssn|social security (?:number|no\.?)"
+    r"|nif|contribuinte|nis|pis|pasep|nuss|seguridad social|afiliación|svnr|sv-nummer|(?:sozial)?versicherungsnummer)\b[^\d\n]{0,30}(?P<number>\d(?:[ ./-]?\d){8,11})(?!\d)",
     re.IGNORECASE,
 )
-_OF_NAMED = ("steuer", "idnr", "cpf", "pesel", "bsn", "burgerservice", "ssn", "social sec")
+_OF_NAMED = (
+    "steuer",
+    "idnr",
+    "cpf",
+    "pesel",
+    "bsn",
+    "burgerservice",
+    "ssn",
+    "social sec",
+    "nif",
+    "contribuinte",
+    "nis",
+    "pis",
+    "pasep",
+    "nuss",
+    "seguridad social",
+    "afiliación",
+    "svnr",
+    "sv-nummer",
+    "versicherungsnummer",
+)
 _PASSPORT = re.compile(r"\b(?:P[A-Z<][A-Z]{3}|[AIC][A-Z<][A-Z]{3})[A-Z0-9<]{25,39}(?:\s+[A-Z0-9<]{30,44}){1,2}")
 _WALLETS = re.compile(r"\b(?:(?P<coin>[13][1-9A-HJ-NP-Za-km-z]{25,34})|0x[a-fA-F0-9]{40}|bc1[02-9ac-hj-np-z]{38,60})\b")
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
@@ -99,19 +121,50 @@ _ODD = (1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2,
 
 
 def _is_named(name: str, number: str) -> bool:
-    if name == "cpf":
-        return len(number) == 11 and _is_brazilian(number)
-    if name == "pesel":
-        return _is_polish(number)
-    if name in ("bsn", "burgerservicenummer"):
-        return len(number) == 9 and (_weighted(number, range(9, 1, -1)) - int(number[-1])) % 11 == 0
-    if name.startswith(("ssn", "social")):
-        return len(number) == 9 and not number.startswith(("000", "666", "9"))
-    return len(number) == 11 and _is_german(number)
+    size, valid = next((rule for names, rule in _BY_NAME.items() if name.startswith(names)), (11, _is_german))
+    return len(number) == size and valid(number)
+
+
+def _is_american(number: str) -> bool:
+    return not number.startswith(("000", "666", "9"))
+
+
+def _is_dutch(number: str) -> bool:
+    return (_weighted(number, range(9, 1, -1)) - int(number[-1])) % 11 == 0
+
+
+def _by_eleven(number: str, weights: Sequence[int]) -> bool:
+    """Whether the last digit is what is lacking to a multiple of eleven, or 0 where that has two digits."""
+    rest = _weighted(number[:-1], weights) % 11
+    return int(number[-1]) == (0 if rest < 2 else 11 - rest)
+
+
+def _is_portuguese(number: str) -> bool:
+    return number[0] in "123" and _by_eleven(number, range(9, 1, -1))
+
+
+def _is_brazilian_worker(number: str) -> bool:
+    return len(set(number)) > 1 and _by_eleven(number, (3, 2, 9, 8, 7, 6, 5, 4, 3, 2))
+
+
+def _is_spanish_insured(number: str) -> bool:
+    short = number[:2] + number[3:10] if number[2] == "0" else number[:10]
+    return int(short) % 97 == int(number[10:])
+
+
+def _is_austrian(number: str) -> bool:
+    return _weighted(number, (3, 7, 9, 0, 5, 8, 4, 2, 1, 6)) % 11 == int(number[3])
+
+
+def _is_german_insured(number: str) -> bool:
+    digits = f"{number[:8]}{ord(number[8]) - 64:02}{number[9:11]}"
+    products = [int(digit) * weight for digit, weight in zip(digits, (2, 1, 2, 5, 7, 1, 2, 1, 2, 1, 2, 1), strict=True)]
+    is_day = 1 <= int(number[2:4]) % 50 <= 31 and 1 <= int(number[4:6]) <= 12
+    return is_day and sum(product // 10 + product % 10 for product in products) % 10 == int(number[11])
 
 
 def _is_polish(number: str) -> bool:
-    return len(number) == 11 and _weighted(number, [1, 3, 7, 9, 1, 3, 7, 9, 1, 3, 1]) % 10 == 0
+    return _weighted(number, [1, 3, 7, 9, 1, 3, 7, 9, 1, 3, 1]) % 10 == 0
 
 
 def _is_german(number: str) -> bool:
@@ -139,4 +192,16 @@ _VALID: Mapping[str, Callable[[str], bool]] = {
     "uk": lambda _: True,
     "cn": _is_chinese,
     "ch": _is_swiss,
+    "de": _is_german_insured,
+}
+# How many digits a number has that is called so, and whether they are right.
+_BY_NAME: Mapping[tuple[str, ...], tuple[int, Callable[[str], bool]]] = {
+    ("cpf",): (11, _is_brazilian),
+    ("pesel",): (11, _is_polish),
+    ("bsn", "burgerservice"): (9, _is_dutch),
+    ("ssn", "social"): (9, _is_american),
+    ("nif", "contribuinte"): (9, _is_portuguese),
+    ("nis", "pis", "pasep"): (11, _is_brazilian_worker),
+    ("nuss", "seguridad", "afiliación"): (12, _is_spanish_insured),
+    ("svnr", "sv-", "sozial", "versicherung"): (10, _is_austrian),
 }

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from ipaddress import AddressValueError, IPv6Address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -41,12 +42,18 @@ _PATTERN_KINDS: tuple[PiiKind, ...] = ("email", "phone", "card", "iban", "us_ssn
 _BY_PATTERNS: tuple[PiiKind, ...] = ("national_id", "wallet", "key")  # whatever the engine
 _LEAST_SCORE = 0.4
 
-_EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@((?:[a-z0-9-]{1,63}\.)+[a-z]{2,24})\b", re.IGNORECASE)
+_EMAIL = re.compile(r"(?<![\w.+'-])[\w.+'-]{1,64}@((?:[\w-]{1,63}\.)+[^\W\d_]{2,24})\b")
 _SPELLED = re.compile(
     r"[\w.+-]{1,64} ?[\[(](?:at|ät|arroba|chez)[\])] ?"
     r"((?:[a-z0-9-]{1,63}(?:\.| ?[\[(](?:dot|punkt|point|punto|ponto)[\])] ?))+[a-z]{2,24})\b",
     re.IGNORECASE,
 )
+_SPOKEN = re.compile(
+    r"\b[\w.+-]{1,64} (?:at|arroba|chez|chiocciola) ([\w-]{1,63}(?: (?:dot|punkt|point|punto|ponto) [\w-]{1,63})*? (?:dot|punkt|point|punto|ponto)"
+    r" (?:com|org|net|edu|gov|info|eu|uk|de|at|ch|fr|be|es|it|pt|br|nl|pl|io))\b",
+    re.IGNORECASE,
+)
+_SPOKEN_DOT = re.compile(r" (?:dot|punkt|point|punto|ponto) ", re.IGNORECASE)
 _EXAMPLE = re.compile(r"(?:^|\.)(?:example\.(?:com|org|net)|example|test|invalid|localhost|local)$", re.IGNORECASE)
 _PHONE = re.compile(
     r"(?<![\w.,/-])(?<!\d )(?:\+\d{1,3}[ .-]?(?:\(0?\d{1,4}\)[ .-]?)?\d(?:[ .-]?\d){6,11}"
@@ -79,6 +86,12 @@ _SSN = re.compile(r"(?<![\d-])(?!000|666|9)\d{3}-(?!00)\d\d-(?!0000)\d{4}(?![\d-
 _IP = re.compile(
     r"(?<![\w.])(?<![A-Za-z]/)(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\d.]*\d)"
 )
+_IPV6 = re.compile(r"(?<![\w:])(?:[0-9A-Fa-f]{1,4}|:):[0-9A-Fa-f:]{2,35}(?:%\w+)?(?![\w:])")
+_HOST = re.compile(
+    r"\b(?:ip|ipv4|host|server|address|adresse|dirección|indirizzo|endereço|ping|dns|gateway|router|login|client)\b",
+    re.IGNORECASE,
+)
+_LARGE = 32  # few hosts have smaller parts alone before the last, and few versions a larger one before their build
 _NO_HOST = re.compile(
     r"(?:0|127|255)\.|192\.0\.2\.|198\.51\.100\.|203\.0\.113\.|10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\."
 )
@@ -233,6 +246,8 @@ def _emails(text: str) -> Iterator[Span]:
     found = list(_EMAIL.finditer(text)) if "@" in text else []
     if "[at" in text or "(at" in text or "(ät" in text or "[arroba" in text or "(arroba" in text or "(chez" in text:
         found += _SPELLED.finditer(text)
+    if _SPOKEN_DOT.search(text):
+        found += _SPOKEN.finditer(text)
     return (each.span() for each in found if not _EXAMPLE.search(each[1]) and _is_mailbox(each))
 
 
@@ -333,10 +348,26 @@ def _ssns(text: str) -> Iterator[Span]:
 
 
 def _ips(text: str) -> Iterator[Span]:
-    # Numbers of one digit each are those of a section or a version.
     for found in _IP.finditer(text):
-        if not _NO_HOST.match(found[0]) and len(found[0]) > 7 and not _of_thing(text, found.start()):
+        if not _NO_HOST.match(found[0]) and _may_be_host(text, found) and not _of_thing(text, found.start()):
             yield found.span()
+    if "::" in text or text.count(":") > 6:
+        yield from (found.span() for found in _IPV6.finditer(text) if _is_ipv6(found[0]))
+
+
+def _may_be_host(text: str, found: re.Match[str]) -> bool:
+    """Whether four numbers are an address: one before the last is large, or it is called one. Those of sections and versions are small."""
+    large = any(int(part) >= _LARGE for part in found[0].split(".")[:-1])
+    return large or _HOST.search(text, max(0, found.start() - _BEHIND), found.start()) is not None
+
+
+def _is_ipv6(written: str) -> bool:
+    """Whether it is the address of a host: not a time, nor one for examples or within a network."""
+    try:
+        address = IPv6Address(written.partition("%")[0])
+    except AddressValueError:
+        return False
+    return address.is_global and sum(1 for part in written.split(":") if part) > 2
 
 
 _FINDERS: dict[str, Callable[[str], Iterator[Span]]] = {
@@ -367,7 +398,7 @@ _MASKS: dict[str, str] = {
 _SIGNS: Mapping[str, Callable[[str], object]] = {
     "us_ssn": re.compile(r"\d{3}-\d\d-\d").search,
     "iban": re.compile(r"[A-Z]{2}\d\d ?[A-Z0-9]{4}").search,
-    "ip": re.compile(r"\d\.\d{1,3}\.\d{1,3}\.\d").search,
+    "ip": re.compile(r"\d\.\d{1,3}\.\d{1,3}\.\d|[0-9A-Fa-f]:[0-9A-Fa-f]{0,4}:[0-9A-Fa-f]{1,4}").search,
 }
 _CODE = re.compile(r"[A-Z]{2}(?: ?\d\d){3}|[A-Z]{6}\d\d")
 _NAMES: dict[str, str] = {

@@ -71,6 +71,11 @@ def test_passwords_within_addresses() -> None:
         ("BSN 111222333", "BSN 111222334"),
         ("Steuer-ID 86095742719", "Steuer-ID 86095742718"),
         ("CPF 52998224725", "CPF 52998224726"),
+        ("65 170839 J 003", "65 170839 J 004"),
+        ("SVNR 1237 010180", "SVNR 1238 010180"),
+        ("NIF 123 456 789", "NIF 123 456 788"),
+        ("PIS 120.12345.67-2", "PIS 120.12345.67-3"),
+        ("NUSS 28/12345678/40", "NUSS 28/12345678/41"),
     ],
 )
 def test_numbers_of_persons_have_right_check_digits(number: str, wrong: str) -> None:
@@ -132,3 +137,27 @@ def test_phones_in_the_forms_of_many_countries(text: str) -> None:
 )
 def test_other_numbers_are_left_alone(text: str) -> None:
     assert dropped(text) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("The box answered from 93.184.216.34 at noon.", "the address of a computer"),
+        ("The address of the box was 8.8.4.114.", "the address of a computer"),
+        ("It came from 2606:4700:4700::1111 at noon.", "the address of a computer"),
+        ("We went from 3.18.2.113 to 3.18.2.114 without trouble.", ""),
+        ("At 12:30:45 the vector std::add::be was empty.", ""),
+        ("Use 2001:db8::1:2:3 in examples, and fe80::1:2:3 at home.", ""),
+    ],
+)
+def test_addresses_of_hosts_are_told_from_versions_and_times(text: str, reason: str) -> None:
+    assert dropped(text) == reason
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["jürgen.groß@müller-söhne.de", "o'neill.k@hotmail.ie", "lena dot brandt at posteo dot de", "kai at ufer punkt de"],
+)
+def test_addresses_for_mail_in_any_letters_and_as_they_are_spoken(address: str) -> None:
+    assert dropped(f"Write to {address} until May.") == "an address for mail"
+    assert "<EMAIL>" in masked(f"Write to {address} until May.")
