@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,8 @@ def _given(config: DatasetConfig) -> Iterator[tuple[str, Any, int | None]]:
             yield field, value.source, None
         elif field == "source" and value is not None:
             yield field, value, None
-    for name, column in (getattr(config, "columns", None) or {}).items():
+    columns = getattr(config, "columns", None)
+    for name, column in columns.items() if isinstance(columns, Mapping) else ():  # a judgement has names alone
         if (source := getattr(column, "source", None)) is not None:
             yield f"columns.{name}", source.source if isinstance(source, RowSource) else source, None
 
