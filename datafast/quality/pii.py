@@ -53,7 +53,7 @@ _SPOKEN = re.compile(
     r" (?:com|org|net|edu|gov|info|eu|uk|de|at|ch|fr|be|es|it|pt|br|nl|pl|io))\b",
     re.IGNORECASE,
 )
-_SPOKEN_DOT = re.compile(r" (?:dot|punkt|point|punto|ponto) ", re.IGNORECASE)
+_SPOKEN_DOTS = (" dot ", " DOT ", " punkt ", " point ", " punto ", " ponto ")
 _EXAMPLE = re.compile(r"(?:^|\.)(?:example\.(?:com|org|net)|example|test|invalid|localhost|local)$", re.IGNORECASE)
 _PHONE = re.compile(
     r"(?<![\w.,/-])(?<!\d )(?:\+\d{1,3}[ .-]?(?:\(0?\d{1,4}\)[ .-]?)?\d(?:[ .-]?\d){6,11}"
@@ -246,7 +246,7 @@ def _emails(text: str) -> Iterator[Span]:
     found = list(_EMAIL.finditer(text)) if "@" in text else []
     if "[at" in text or "(at" in text or "(ät" in text or "[arroba" in text or "(arroba" in text or "(chez" in text:
         found += _SPELLED.finditer(text)
-    if _SPOKEN_DOT.search(text):
+    if any(dot in text for dot in _SPOKEN_DOTS):
         found += _SPOKEN.finditer(text)
     return (each.span() for each in found if not _EXAMPLE.search(each[1]) and _is_mailbox(each))
 
@@ -394,11 +394,12 @@ _MASKS: dict[str, str] = {
     "person": "<PERSON>",
     "location": "<LOCATION>",
 }
+_FOUR_NUMBERS = re.compile(r"\d\.\d{1,3}\.\d{1,3}\.\d")
 # Most texts have nothing of the sort, and need not be searched for each. These begin with what few letters match, so they are fast.
 _SIGNS: Mapping[str, Callable[[str], object]] = {
     "us_ssn": re.compile(r"\d{3}-\d\d-\d").search,
     "iban": re.compile(r"[A-Z]{2}\d\d ?[A-Z0-9]{4}").search,
-    "ip": re.compile(r"\d\.\d{1,3}\.\d{1,3}\.\d|[0-9A-Fa-f]:[0-9A-Fa-f]{0,4}:[0-9A-Fa-f]{1,4}").search,
+    "ip": lambda text: _FOUR_NUMBERS.search(text) or text.count(":") > 2,
 }
 _CODE = re.compile(r"[A-Z]{2}(?: ?\d\d){3}|[A-Z]{6}\d\d")
 _NAMES: dict[str, str] = {
