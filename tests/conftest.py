@@ -19,6 +19,7 @@ from datafast.logger_config import unconfigure
 from tests.servers.fault_server import FaultServer
 from tests.servers.hub_server import HubServer
 from tests.servers.llama import LlamaServer, running_llama_server
+from tests.support import ForkServer, fork_server
 
 # How long an example takes is the machine's business, and a folder that examples share is the tests'.
 settings.register_profile(
@@ -160,3 +161,10 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     except FileNotFoundError:
         pytest.skip("needs the openssl command to make a certificate")
     return cert, key
+
+
+@pytest.fixture(scope="module")
+def children() -> Iterator[ForkServer]:
+    """Runs functions in processes of their own, which may be killed."""
+    with fork_server() as server:
+        yield server

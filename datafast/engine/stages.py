@@ -202,7 +202,7 @@ async def asked_verdict(stage: Asks, before: Decided, item: WorkItem, generate: 
         given = await stage.ask(before.row, item, generate)
     except DatafastError:
         raise  # of what it asks
-    except Exception as error:
+    except Exception as error:  # a stage of another package may raise anything
         raise StageRaised(stage, error) from error
     return _after(before, stage, given)
 

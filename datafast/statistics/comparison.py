@@ -51,17 +51,7 @@ if TYPE_CHECKING:
 
     Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
-__all__ = [
-    "CategoryDifference",
-    "Comparison",
-    "ConfigDifference",
-    "Estimated",
-    "NumberDifference",
-    "RowDifference",
-    "Side",
-    "ValueShare",
-    "compare",
-]
+__all__ = ["compare"]
 
 _TOLD_VALUES = 20
 _MOST_VALUES = 1_000

@@ -41,7 +41,7 @@ from datafast.llms.simulated.provider import SimulatedBackend
 from datafast.registry import kind_names, load_kind
 from datafast.types import RunReport, StopCause
 from tests.servers.fault_server import FaultServer
-from tests.support import ForkServer, assert_balanced, fork_server, rows_of, same_rows
+from tests.support import ForkServer, assert_balanced, rows_of, same_rows
 from tests.test_plugin_package import KIND as RIDDLES
 
 Fields = dict[str, Any]
@@ -491,12 +491,6 @@ def killed_run(kind: str, folder: str, site: str, at: int, **changes: Any) -> No
 
     SimulatedBackend.complete = complete  # type: ignore[method-assign]
     Bench(kind, Path(folder), SPEC, changes).run()
-
-
-@pytest.fixture(scope="module")
-def children() -> Iterator[ForkServer]:
-    with fork_server() as server:
-        yield server
 
 
 @every_kind

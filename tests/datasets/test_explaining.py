@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,15 +16,13 @@ from datafast.cli.main import cli
 from datafast.datasets.explaining import Explained
 from datafast.errors import ConfigError, RunStopped
 from datafast.llms import OpenAIProvider, SimulatedProvider
-from datafast.llms.base import Request, Response
 from datafast.llms.replies.completion import encode_completion
-from datafast.llms.simulated.provider import SimulatedBackend
 from datafast.plan.items import row_uuid
 from datafast.store.reader import LedgerReader
 from datafast.types import Usage
 from tests.servers.fault_server import Answer, FaultServer
 from tests.store.test_outputs_of_010 import CASES, EXPECTED, restore
-from tests.support import ForkServer, columns, fork_server, preference, raw, roles, rows_of, snapshot
+from tests.support import ForkServer, columns, preference, raw, roles, rows_of, snapshot
 
 BY_UUID = {"stage": "keep_if", "expression": "uuid < '8'"}
 
@@ -194,26 +190,8 @@ def test_a_row_without_the_file_its_config_or_an_edited_line(tmp_path: Path) -> 
     assert found["calls"][0]["said"]
 
 
-def killed_run(folder: str) -> None:
-    own, sent = SimulatedBackend.complete, iter(range(1_000))
-
-    async def complete(backend: SimulatedBackend, request: Request) -> Response:
-        if next(sent) == 9:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return await own(backend, request)
-
-    SimulatedBackend.complete = complete  # type: ignore[method-assign]
-    raw(Path(folder), topics=20).generate([SimulatedProvider("m")])
-
-
-@pytest.fixture(scope="module")
-def children() -> Iterator[ForkServer]:
-    with fork_server() as server:
-        yield server
-
-
 def test_after_a_kill_what_is_only_in_the_journal_is_told(tmp_path: Path, children: ForkServer) -> None:
-    assert children.run("tests.datasets.test_explaining:killed_run", folder=str(tmp_path)) == -signal.SIGKILL
+    assert children.run("tests.killed:run", folder=str(tmp_path), at=10) == -signal.SIGKILL
     before = snapshot(tmp_path, "*[!m]")
     dataset = raw(tmp_path, topics=20)
     told = dataset.explain(dataset.plan([SimulatedProvider("m").identity])[0].row_uuid(0))

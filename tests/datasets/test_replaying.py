@@ -23,7 +23,7 @@ from datafast.llms import OpenAIProvider, SimulatedProvider
 from datafast.llms.base import Request, Response
 from datafast.llms.simulated.provider import SimulatedBackend
 from tests.servers.fault_server import FaultServer
-from tests.support import CountingProvider, ForkServer, fork_server, preference, raw, requests_in, roles
+from tests.support import CountingProvider, ForkServer, preference, raw, requests_in, roles
 
 JITTERY: dict[str, Any] = {"latency_jitter_s": 0.005}
 
@@ -330,12 +330,6 @@ def killed_run(folder: str) -> None:
 
     SimulatedBackend.complete = complete  # type: ignore[method-assign]
     raw(Path(folder), topics=20).generate([SimulatedProvider("m", **JITTERY)])
-
-
-@pytest.fixture(scope="module")
-def children() -> Iterator[ForkServer]:
-    with fork_server() as server:
-        yield server
 
 
 def test_after_a_kill_the_next_run_makes_it_replayable_again(tmp_path: Path, children: ForkServer) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import signal
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,14 +16,12 @@ from datafast.cli.main import cli
 from datafast.engine.manifest import manifest_of
 from datafast.errors import ConfigError, DatafastWarning, OutputError, RunStopped
 from datafast.llms import OpenAIProvider, SimulatedProvider
-from datafast.llms.base import Request, Response
-from datafast.llms.simulated.provider import SimulatedBackend
 from datafast.store.ledger import Ledger
 from datafast.store.manifest import read_manifest
 from datafast.store.paths import OutputPaths
 from datafast.store.scans import Scans
 from tests.servers.fault_server import Answer, FaultServer, reply_to
-from tests.support import ForkServer, fork_server, raw
+from tests.support import ForkServer, raw
 
 PROMPT = "Write {num_samples} {document_type} about {topic} in {language_name}."
 SECRET = "sk-proj-0123456789abcdefABCDEF42"
@@ -192,28 +188,10 @@ def test_where_it_cannot_be_written_the_run_is_complete_all_the_same(tmp_path: P
     assert dataset.report.written == 6
 
 
-def killed_run(folder: str, at: int) -> None:
-    own, sent = SimulatedBackend.complete, iter(range(1, 1_000))
-
-    async def complete(backend: SimulatedBackend, request: Request) -> Response:
-        if next(sent) == at:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return await own(backend, request)
-
-    SimulatedBackend.complete = complete  # type: ignore[method-assign]
-    raw(Path(folder), topics=20).generate([SimulatedProvider("m")])
-
-
-@pytest.fixture(scope="module")
-def children() -> Iterator[ForkServer]:
-    with fork_server() as server:
-        yield server
-
-
 def test_the_run_after_a_killed_one_counts_what_that_one_was_answered(tmp_path: Path, children: ForkServer) -> None:
     raw(tmp_path, topics=5).generate([SimulatedProvider("m")])
     before = written(tmp_path)
-    assert children.run("tests.engine.test_manifest:killed_run", folder=str(tmp_path), at=9) == -signal.SIGKILL
+    assert children.run("tests.killed:run", folder=str(tmp_path), at=9) == -signal.SIGKILL
     assert written(tmp_path) == before, "a run that was killed writes none"
     raw(tmp_path, topics=20).generate([SimulatedProvider("m")])
     told = manifest(tmp_path)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import signal
 import sqlite3
 import threading
 import zipfile
-from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -22,11 +20,9 @@ from datafast.engine.events import Event
 from datafast.engine.packing import pack
 from datafast.errors import ConfigError, OutputError, RunStopped
 from datafast.llms import OpenAIProvider, SimulatedProvider
-from datafast.llms.base import Request, Response
-from datafast.llms.simulated.provider import SimulatedBackend
 from datafast.store.paths import OutputPaths
 from tests.servers.fault_server import Answer, FaultServer, Recorded, reply_to
-from tests.support import CountingProvider, ForkServer, fork_server, raw, requests_in, rows_of, same_rows, snapshot
+from tests.support import CountingProvider, ForkServer, raw, requests_in, rows_of, same_rows, snapshot
 
 SECRET = "sk-proj-0123456789abcdefABCDEF42"
 
@@ -159,28 +155,10 @@ def packed_now(folder: Path) -> dict[str, bytes]:
         return {name: files.read(name) for name in files.namelist()}
 
 
-def killed_run(folder: str) -> None:
-    own, sent = SimulatedBackend.complete, iter(range(1_000))
-
-    async def complete(backend: SimulatedBackend, request: Request) -> Response:
-        if next(sent) == 12:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return await own(backend, request)
-
-    SimulatedBackend.complete = complete  # type: ignore[method-assign]
-    raw(Path(folder), topics=20).generate([SimulatedProvider("m")])
-
-
-@pytest.fixture(scope="module")
-def children() -> Iterator[ForkServer]:
-    with fork_server() as server:
-        yield server
-
-
 def test_after_a_kill_nothing_that_was_paid_for_is_missing(tmp_path: Path, children: ForkServer) -> None:
     folder = tmp_path / "a"
     folder.mkdir()
-    assert children.run("tests.engine.test_packing:killed_run", folder=str(folder)) == -signal.SIGKILL
+    assert children.run("tests.killed:run", folder=str(folder), at=13) == -signal.SIGKILL
     found = packed(folder)
     assert "out.jsonl.ledger-replies" not in found, "it is taken in"
     there = unpacked(folder, tmp_path / "b")

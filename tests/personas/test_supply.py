@@ -6,7 +6,6 @@ import itertools
 import json
 import os
 import signal
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from datafast.llms.simulated.provider import SimulatedBackend
 from datafast.schema.config import ConversationDatasetConfig, UltrachatDatasetConfig
 from tests.personas.support import WHO, asked, asked_of, personas_of, provider, texts
 from tests.servers.fault_server import Answer, FaultServer, Recorded
-from tests.support import ForkServer, assert_balanced, fork_server, rows_of, same_rows
+from tests.support import ForkServer, assert_balanced, rows_of, same_rows
 
 
 def test_a_dataset_grows_its_personas_first_and_reports_both_together(server: FaultServer, tmp_path: Path) -> None:
@@ -323,12 +322,6 @@ def killed_run(folder: str, at: int) -> None:
 
     SimulatedBackend.complete = complete  # type: ignore[method-assign]
     texts(Path(folder), 60, run={"max_concurrency": 2}).generate([SimulatedProvider()])
-
-
-@pytest.fixture(scope="module")
-def children() -> Iterator[ForkServer]:
-    with fork_server() as running:
-        yield running
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked children")

@@ -47,12 +47,6 @@ CALLS = DOCUMENTS * (1 + 2 * 2 + 2 * 2)
 RUN = {"mode": "batch", "max_concurrency": 4, "max_calls": 10 * CALLS}
 
 
-@pytest.fixture(scope="module")
-def children() -> Iterator[ForkServer]:
-    with fork_server() as running:
-        yield running
-
-
 def run(folder: Path, url: str) -> Any:
     provider = OpenAIProvider("tiny", api_base=f"{url}/v1", api_key=KEY)
     return preference(folder, documents=DOCUMENTS, run=RUN).generate(roles(provider))
