@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.datasets.test_contract import Bench, bench, children, every_kind, others
+from tests.datasets.test_contract import Bench, bench, every_kind, others
 from tests.support import ForkServer, same_rows
 
-__all__ = ["bench", "children", "others"]
+__all__ = ["bench", "others"]
 
 pytestmark = pytest.mark.filterwarnings("ignore:All .* rows were filtered")
 
