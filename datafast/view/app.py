@@ -11,9 +11,9 @@ from starlette.staticfiles import StaticFiles
 
 from datafast.errors import DatafastError
 from datafast.view.guard import Guard
-from datafast.view.page import Page, Post
 from datafast.view.pages import outputs, rows
-from datafast.view.viewer import STATIC, Viewer
+from datafast.view.posts import Post
+from datafast.view.viewer import STATIC, Page, Viewer
 
 __all__ = ["PAGES", "error_page", "viewer_app"]
 

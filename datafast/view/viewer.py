@@ -1,8 +1,9 @@
-"""What the pages of one viewer share: its outputs, what it may change, its templates."""
+"""What the pages of one viewer share, its outputs, what it may change and its templates; and what a page is."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,40 @@ from markupsafe import Markup
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
+from starlette.routing import BaseRoute
 
 from datafast._util.version import VERSION
 from datafast.plain import plain_text
 from datafast.view.outputs import Output, Outputs
-from datafast.view.page import Page, Permission
+from datafast.view.posts import Permission
 
-__all__ = ["STATIC", "Viewer"]
+__all__ = ["STATIC", "Page", "Viewer"]
 
 STATIC = Path(__file__).parent / "static"
 _TEMPLATES = Path(__file__).parent / "templates"
+
+
+def _nowhere(*_: Any) -> None:
+    return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """One page of the viewer: what a module in `datafast/view/pages` gives as `PAGE`, with all that it needs of the server.
+
+    Attributes:
+        name: of its template `NAME.html.jinja`, its script `NAME.js` and its style sheet `NAME.css`.
+        title: in the navigation.
+        routes: GET routes, and `Post` for what changes something or takes a body.
+        link: the address of the page of an output, for the navigation between the pages of an output; None where it has none.
+        top: the address of the page in the bar of all pages; None where it is not there.
+    """
+
+    name: str
+    title: str
+    routes: Sequence[BaseRoute]
+    link: Callable[[Output, Viewer], str | None] = _nowhere
+    top: Callable[[Viewer], str | None] = _nowhere
 
 
 class Viewer:

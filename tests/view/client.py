@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from datafast.view.outputs import Outputs
-from datafast.view.page import Permission
+from datafast.view.posts import Permission
 from datafast.view.serving import ViewerServer
 from datafast.view.viewer import Viewer
 

@@ -12,7 +12,8 @@ from starlette.routing import Route
 from datafast.logger_config import configure_logger
 from datafast.view import app as viewer
 from datafast.view.guard import POLICY
-from datafast.view.page import Page, Post
+from datafast.view.posts import Post
+from datafast.view.viewer import Page
 from tests.view.client import Client, scripts_and_styles, viewing
 
 REFUSED = [403, 405, 415]

@@ -30,7 +30,7 @@ def command(place: Path, no_open: bool, review: bool, port: int | None, ledger: 
     """
     from datafast.logger_config import configure_logger
     from datafast.view.outputs import Outputs
-    from datafast.view.page import Permission
+    from datafast.view.posts import Permission
     from datafast.view.serving import ViewerServer
     from datafast.view.viewer import Viewer
 

@@ -6,8 +6,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from datafast.view.page import Page
-from datafast.view.viewer import Viewer
+from datafast.view.viewer import Page, Viewer
 
 __all__ = ["PAGE"]
 

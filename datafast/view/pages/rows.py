@@ -10,8 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from datafast.view.outputs import Output
-from datafast.view.page import Page
-from datafast.view.viewer import Viewer
+from datafast.view.viewer import Page, Viewer
 
 __all__ = ["PAGE"]
 
