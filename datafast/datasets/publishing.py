@@ -5,9 +5,10 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from typing_extensions import Unpack
 
@@ -62,27 +63,32 @@ class Publishing(Exporting):
 
         return html_page(report_of(self.paths, self._made_by, shown=rows, seed=seed))
 
-    def card(self, path: str | Path = "README.md") -> Path:
+    def card(self, path: str | Path = "README.md", *, pictures: Literal["svg", "png"] | None = None) -> Path:
         """Writes the card that a push would write, its pictures in a folder `figures` beside it, and returns its path. Nothing is sent.
 
         Args:
             path: the card. What you wrote into an earlier one outside of datafast's marks stays.
+            pictures: their format; by default what the config says.
 
         Raises:
+            MissingExtraError: PNG is asked for, which needs the extra `png`.
             ConfigError: there are no rows yet, or the file is there and is not a card of datafast.
             OutputWriteError: it cannot be written.
         """
         output = user_path(path)
-        self.write_card(output)
+        self.write_card(output, pictures=pictures)
         return output
 
-    def write_card(self, output: Path) -> list[Path]:
+    def write_card(self, output: Path, *, pictures: Literal["svg", "png"] | None = None) -> list[Path]:
         """The same, and returns all files that were written."""
         from datafast.export.card_files import write_card
 
         refuse_shared([*self.used_files(), UsedFile("path", output, written=True)])
+        info = self.card_info()
+        if pictures == "png":
+            info = replace(info, figures=[figure.as_png() for figure in info.figures])
         rows = self.rows_to_export()
-        return write_card(self.card_info(), rows, row_model=self.written_model, file=self.paths.rows, output=output)
+        return write_card(info, rows, row_model=self.written_model, file=self.paths.rows, output=output)
 
     def push_to_hub(
         self,
