@@ -163,4 +163,7 @@ def _json(value: Any) -> str:
         value = value[:_ITEMS]
     elif isinstance(value, dict):
         value = {name: value[name] for name in list(value)[:_ITEMS]}
-    return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
+    try:
+        return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
+    except orjson.JSONEncodeError:
+        return "(nested too deeply to be shown)"
