@@ -15,7 +15,7 @@ from tests.support import ROOT
 
 IMAGES = ROOT / "docs" / "images"
 SAID = {
-    "plan": ["$ datafast plan field_notes.yaml", "rows in all", "estimate in all", "[user] Write texts in"],
+    "plan": ["$ datafast plan field_notes.yaml", "rows in all", "estimate in all", "Write texts in"],
     "run": ["$ datafast generate field_notes.yaml", "rows  rows/s  in flight  failed", "of 900 rows"],
 }
 
