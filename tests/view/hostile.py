@@ -53,8 +53,11 @@ TEXTS = {
 def hostile_rows() -> list[dict[str, Any]]:
     """Rows of many shapes."""
     tool = {"name": "<script>alert(1)</script>", "description": TEXTS["handlers"]}
-    parameters = {"type": "object", "properties": {"\"><img src=x onerror=alert(1)>": {"type": "<b>", "description": TEXTS["css"]}}}
-    call = {"name": tool["name"], "arguments": "{\"<svg onload=alert(1)>\": \"</code><script>alert(1)</script>\"}"}
+    parameters = {
+        "type": "object",
+        "properties": {'"><img src=x onerror=alert(1)>': {"type": "<b>", "description": TEXTS["css"]}},
+    }
+    call = {"name": tool["name"], "arguments": '{"<svg onload=alert(1)>": "</code><script>alert(1)</script>"}'}
     nested: Any = "<script>alert(1)</script>"
     for number in range(150):
         nested = {f"<b>{number}</b>": [nested]}
@@ -89,6 +92,13 @@ def hostile_rows() -> list[dict[str, Any]]:
 def write_hostile(path: Path) -> Path:
     """A file of them, with lines at its end that are no JSON, or no row."""
     lines = [json.dumps(row) for row in hostile_rows()]
-    lines += ["[" * 20_000 + "]" * 20_000, '{"text": <script>alert(1)</script>}', '["<script>alert(1)</script>"]', "null", '"<b>"', "12e999"]
+    lines += [
+        "[" * 20_000 + "]" * 20_000,
+        '{"text": <script>alert(1)</script>}',
+        '["<script>alert(1)</script>"]',
+        "null",
+        '"<b>"',
+        "12e999",
+    ]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path

@@ -11,7 +11,6 @@ from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader
-from jinja2.runtime import Macro
 from markupsafe import Markup
 
 from datafast.view.rendering.hidden import coded, with_codes
@@ -24,31 +23,37 @@ __all__ = ["Texts", "add_to", "facts_html", "row_html", "text_html", "value_html
 
 def row_html(row: Any, texts: Texts | None = None) -> Markup:
     """A row as HTML, laid out by what it is. Its styles are those of static/texts.css."""
-    return _macro("row")(laid_out(row, texts or Texts()))
+    return _made("row", laid_out(row, texts or Texts()))
 
 
 def text_html(text: ShownText) -> Markup:
     """A text as HTML."""
-    return _macro("text")(text)
+    return _made("text", text)
 
 
 def value_html(value: Value) -> Markup:
     """A value as HTML."""
-    return _macro("viewed")(value)
+    return _made("viewed", value)
 
 
 def facts_html(facts: list[tuple[str, str]]) -> Markup:
     """Names and short values as HTML."""
-    return _macro("facts")(facts)
+    return _made("facts", facts)
 
 
 def add_to(environment: Environment) -> None:
     """Adds filters to the environment of a page's template: `codes` shows hidden characters of a text as codes."""
-    environment.filters |= {"codes": lambda value: with_codes(str(value)), "text": text_html, "viewed": value_html, "facts": facts_html}
+    environment.filters |= {
+        "codes": lambda value: with_codes(str(value)),
+        "text": text_html,
+        "viewed": value_html,
+        "facts": facts_html,
+    }
 
 
-def _macro(name: str) -> Macro:
-    return getattr(_macros(), name)  # type: ignore[no-any-return]  # a module of macros
+def _made(macro: str, value: object) -> Markup:
+    made: Markup = getattr(_macros(), macro)(value)
+    return made
 
 
 @cache

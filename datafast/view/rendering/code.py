@@ -23,11 +23,12 @@ __all__ = ["CLASSES", "highlighted"]
 
 _LETTERS = 20_000
 _SECONDS = 0.25
-_LANGUAGES = frozenset(
+_NAMES = (
     "bash c c# c++ cpp cs csharp css cuda diff docker dockerfile go golang graphql haskell hs html ini java javascript js json jsonl jsx "
     "julia kotlin latex lua make makefile matlab nginx objective-c ocaml octave perl php powershell proto py python python3 r rb rs ruby "
-    "rust scala scss sh shell sql swift tex toml ts tsx typescript vue xml yaml yml zsh".split()
+    "rust scala scss sh shell sql swift tex toml ts tsx typescript vue xml yaml yml zsh"
 )
+_LANGUAGES = frozenset(_NAMES.split())
 _ALIASES = {"jsonl": "json", "vue": "html", "proto": "protobuf", "shell": "bash"}
 _KINDS = {
     "Keyword": "k",

@@ -22,7 +22,8 @@ _MOST_WORDS = 6_000
 _MOST_LINES = 6_000
 _EXACT = 1_500
 # Words, letters of scripts that have no spaces, and other signs one by one, each with the space behind it.
-_WORD = re.compile(r"\s+|(?:[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\U00020000-\U0003ffff]|[^\W\u0e00-\u0eff\u3040-\uffff]+|\W)\s*")
+_LETTERS_ALONE = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\U00020000-\U0003ffff"
+_WORD = re.compile(rf"\s+|(?:[{_LETTERS_ALONE}]|[^\W{_LETTERS_ALONE}]+|\W)\s*")
 
 Sort = Literal["same", "deleted", "inserted"]
 
@@ -68,7 +69,9 @@ def difference(first: str, second: str) -> Difference:
 
 def _keys(words: Sequence[str]) -> list[str]:
     """Words as they are compared: a space is as good as several."""
-    return [f"{word.rstrip()}\n" if "\n" in word else f"{word.strip()} " if word[-1:].isspace() else word for word in words]
+    return [
+        f"{word.rstrip()}\n" if "\n" in word else f"{word.strip()} " if word[-1:].isspace() else word for word in words
+    ]
 
 
 def _parts(words: Sequence[str], codes: Sequence[tuple[str, int, int]], sort: Sort) -> Iterator[tuple[Sort, str]]:

@@ -21,8 +21,10 @@ __all__ = ["SCHEMES", "TAGS", "fenced"]
 SCHEMES = frozenset({"http", "https", "mailto"})
 """The schemes of addresses that can be followed."""
 REL = "noopener noreferrer nofollow"
-_BLOCKS = frozenset("p h4 h5 h6 blockquote ul ol li table thead tbody tr th td hr pre div".split())
-TAGS = _BLOCKS | ELEMENTS | frozenset("a br code del em ins mark s span strong".split())
+_OF_BLOCKS = "p h4 h5 h6 blockquote ul ol li table thead tbody tr th td hr pre div"
+_OF_LINES = "a br code del em ins mark s span strong"
+_BLOCKS = frozenset(_OF_BLOCKS.split())
+TAGS = _BLOCKS | ELEMENTS | frozenset(_OF_LINES.split())
 """All elements."""
 _CLASSES: dict[str, set[str]] = {
     "span": {*CLASSES, "hidden-character", "picture", "dead-link", "address", "formula", "unseen"},

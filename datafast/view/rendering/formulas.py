@@ -22,16 +22,19 @@ __all__ = ["ATTRIBUTES", "ELEMENTS", "formula"]
 
 _LETTERS = 2_000
 _DEPTH = 60
-ELEMENTS = frozenset(
+_ELEMENTS = (
     "math mrow mi mn mo mtext ms mspace mfrac msqrt mroot mstyle mpadded mphantom menclose msub msup msubsup munder mover munderover "
-    "mmultiscripts mprescripts mtable mtr mtd".split()
+    "mmultiscripts mprescripts mtable mtr mtd"
 )
-"""The elements of MathML that formulas are made of. Those that can hold HTML or fetch something are not among them."""
-ATTRIBUTES = frozenset(
+_ATTRIBUTES = (
     "display displaystyle scriptlevel mathvariant stretchy fence form largeop movablelimits separator minsize maxsize lspace rspace width "
-    "height depth voffset linethickness columnalign columnspacing rowspacing columnlines rowlines notation accent accentunder".split()
+    "height depth voffset linethickness columnalign columnspacing rowspacing columnlines rowlines notation accent accentunder"
 )
+ELEMENTS = frozenset(_ELEMENTS.split())
+"""The elements of MathML that formulas are made of. Those that can hold HTML or fetch something are not among them."""
+ATTRIBUTES = frozenset(_ATTRIBUTES.split())
 """Their attributes."""
+_PARTS = {"mfrac": 2, "mroot": 2, "msub": 2, "msup": 2, "munder": 2, "mover": 2, "msubsup": 3, "munderover": 3}
 _VALUE = re.compile(r"[-+.%a-z0-9 ]{1,60}", re.IGNORECASE)
 
 
@@ -50,7 +53,7 @@ def formula(source: str, *, block: bool = False) -> Markup:
 
 
 def _written(element: Element, depth: int = 0) -> Markup:
-    if element.tag not in ELEMENTS or depth > 4 * _DEPTH:
+    if element.tag not in ELEMENTS or depth > 4 * _DEPTH or len(element) != _PARTS.get(element.tag, len(element)):
         raise ValueError(element.tag)
     attributes = Markup("").join(
         Markup(' {}="{}"').format(name, value)

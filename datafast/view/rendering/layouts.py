@@ -14,7 +14,19 @@ from datafast.view.rendering.talk import Talk, Tool, is_talk, talk_of, tools_of
 from datafast.view.rendering.texts import ShownText, Texts
 from datafast.view.rendering.values import Value, is_plain, plainly, shown_value
 
-__all__ = ["Choice", "Evidence", "Folded", "Option", "Pair", "RowView", "Section", "Side", "Tools", "laid_out", "pair_names"]
+__all__ = [
+    "Choice",
+    "Evidence",
+    "Folded",
+    "Option",
+    "Pair",
+    "RowView",
+    "Section",
+    "Side",
+    "Tools",
+    "laid_out",
+    "pair_names",
+]
 
 _FIELDS = 200
 _MOST_OPTIONS = 50
@@ -148,7 +160,9 @@ def _documents(left: _Fields) -> Iterator[Section]:
 
 
 def _talks(left: _Fields) -> Iterator[Section]:
-    names = [name for name, value in left.fields.items() if is_talk(value) and name not in (pair_names(left.fields) or ())]
+    names = [
+        name for name, value in left.fields.items() if is_talk(value) and name not in (pair_names(left.fields) or ())
+    ]
     if "tools" in left.fields and (tools := tools_of(left.fields["tools"], left.texts)) is not None:
         del left.fields["tools"]
         yield Tools(tools)
@@ -177,7 +191,9 @@ def _side(left: _Fields, name: str) -> Side:
     if isinstance(value, str):
         content = left.texts.shown(value, path)
     else:
-        content = talk_of(name, value, left.texts, path) if is_talk(value) else shown_value(name, value, left.texts, path)
+        content = (
+            talk_of(name, value, left.texts, path) if is_talk(value) else shown_value(name, value, left.texts, path)
+        )
     facts, notes = [], []
     for one in [one for one in left.fields if one.startswith((f"{name}_", f"{name.partition('_')[0]}_"))]:
         if is_plain(left.fields[one]):
@@ -242,7 +258,14 @@ def _right(fields: Mapping[str, Any], options: list[tuple[str, str]]) -> int | N
         return number
     told = [fields.get(name) for name in ("answer_letter", "answerKey", "correct_answer", "answer")]
     return next(
-        (at for one in told if isinstance(one, str) for at, (letter, text) in enumerate(options) if one in (letter, text)), None
+        (
+            at
+            for one in told
+            if isinstance(one, str)
+            for at, (letter, text) in enumerate(options)
+            if one in (letter, text)
+        ),
+        None,
     )
 
 
@@ -278,13 +301,19 @@ def _apart(places: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _reasoning(left: _Fields) -> Iterator[Section]:
-    names = [name for name in ("reasoning", "reasoning_content", "thinking") if left.fields.get(name) not in (None, "", [], {})]
+    names = [
+        name
+        for name in ("reasoning", "reasoning_content", "thinking")
+        if left.fields.get(name) not in (None, "", [], {})
+    ]
     for name in names:
         yield Folded(name, [left.value(name)])
     metadata = left.fields.get("metadata")
     if isinstance(metadata, Mapping) and metadata.get("reasoning") not in (None, "", [], {}):
         left.fields["metadata"] = {name: value for name, value in metadata.items() if name != "reasoning"}
-        yield Folded("reasoning", [shown_value("reasoning", metadata["reasoning"], left.texts, ("metadata", "reasoning"))])
+        yield Folded(
+            "reasoning", [shown_value("reasoning", metadata["reasoning"], left.texts, ("metadata", "reasoning"))]
+        )
 
 
 def _tasks(left: _Fields) -> Iterator[Section]:

@@ -1,7 +1,8 @@
 """Markdown as HTML: what a model has written, formatted, and nothing that it could run or load.
 
-HTML in it is shown as text. Of an image its text and address are shown. A link to a page or to a mail address can be followed by a click, in
-a window of its own that is told nothing of this one; other links are shown with their address. Each block finds its own direction.
+HTML in it is shown as text. Of an image its text and address are shown. A link to a page or to a mail address can be followed by a
+click, in a window of its own that is told nothing of this one; other links are shown with their address. Each block finds its own
+direction.
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ from datafast.view.rendering.hidden import coded, with_codes
 __all__ = ["markdown"]
 
 _ADDRESS = 300
-_DIRECTED = frozenset("paragraph_open blockquote_open list_item_open th_open td_open".split())
 _PRICE = re.compile(r"\d[\d.,]*(?:\s|$)")
 _LIKE_FORMULA = re.compile(r"[\\^_={}<>+*/]")
 _ALIGNED = re.compile(r"text-align:(left|center|right)")
@@ -54,85 +54,85 @@ def _parser() -> MarkdownIt:
 class _Renderer(RendererHTML):
     """How tokens become HTML. The rules of the base class that are left put in nothing that a text holds."""
 
-    def text(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
-        return with_codes(tokens[index].content)
+    def text(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        return with_codes(tokens[idx].content)
 
-    def text_special(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
-        return with_codes(tokens[index].content)
+    def text_special(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        return with_codes(tokens[idx].content)
 
-    def code_inline(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
-        return Markup('<code dir="auto">{}</code>').format(with_codes(tokens[index].content))
+    def code_inline(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        return Markup('<code dir="auto">{}</code>').format(with_codes(tokens[idx].content))
 
-    def code_block(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
-        return _block_of_code(with_codes(tokens[index].content))
+    def code_block(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        return _block_of_code(with_codes(tokens[idx].content))
 
-    def fence(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
-        language = tokens[index].info.strip().partition(" ")[0]
-        return _block_of_code(highlighted(tokens[index].content, language))
+    def fence(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        language = tokens[idx].info.strip().partition(" ")[0]
+        return _block_of_code(highlighted(tokens[idx].content, language))
 
-    def html_inline(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
-        return with_codes(tokens[index].content)
+    def html_inline(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        return with_codes(tokens[idx].content)
 
     html_block = html_inline
 
-    def image(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
-        token = tokens[index]
+    def image(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        token = tokens[idx]
         address = _cut(str(token.attrs.get("src", "")))
         shown = with_codes(self.renderInlineAsText(token.children or [], options, env) or "without a text")
-        return Markup('<span class="picture">Image, not loaded: {} <span class="address" dir="ltr">{}</span></span>').format(
-            shown, with_codes(address)
-        )
+        return Markup(
+            '<span class="picture">Image, not loaded: {} <span class="address" dir="ltr">{}</span></span>'
+        ).format(shown, with_codes(address))
 
-    def link_open(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
-        address = _followed(tokens[index])
+    def link_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        address = _followed(tokens[idx])
         if address is None:
             return '<span class="dead-link">'
         return Markup('<a class="away" href="{0}" title="{1}" target="_blank">').format(address, coded(_cut(address)))
 
-    def link_close(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
-        opened = _opening(tokens, index)
+    def link_close(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        opened = _opening(tokens, idx)
         address = _followed(opened)
         shown = _cut(address if address is not None else str(opened.attrs.get("href", "")))
         told = Markup(' <span class="address" dir="ltr">{}</span>').format(with_codes(shown))
-        if address is not None and _is_its_own_text(tokens, index, address):
+        if address is not None and _is_its_own_text(tokens, idx, address):
             told = Markup("")
-        return Markup("{}{}").format(Markup("</a>" if address is not None else "</span>"), told)
+        return Markup("</span>{}").format(told) if address is None else Markup("</a>{}").format(told)
 
-    def formula_inline(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
+    def formula_inline(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         return Markup('<span class="formula" dir="ltr">{}</span>').format(
-            formula(tokens[index].content, block=tokens[index].block)
+            formula(tokens[idx].content, block=tokens[idx].block)
         )
 
-    def formula_block(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
-        return Markup('<div class="formula" dir="ltr">{}</div>\n').format(formula(tokens[index].content, block=True))
+    def formula_block(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        return Markup('<div class="formula" dir="ltr">{}</div>\n').format(formula(tokens[idx].content, block=True))
 
-    def heading_open(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
-        level = int(tokens[index].tag[1])
+    def heading_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        level = int(tokens[idx].tag[1])
         name = {1: ' class="first"', 2: ' class="second"'}.get(level, "")
         return f'<{_heading(level)} dir="auto"{name}>'
 
-    def heading_close(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
-        return f"</{_heading(int(tokens[index].tag[1]))}>\n"
+    def heading_close(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        return f"</{_heading(int(tokens[idx].tag[1]))}>\n"
 
-    def ordered_list_open(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
-        start = tokens[index].attrs.get("start")
+    def ordered_list_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        start = tokens[idx].attrs.get("start")
         return "<ol>\n" if start is None else f'<ol start="{int(start)}">\n'
 
-    def table_open(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
+    def table_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         return '<div class="table"><table>\n'
 
-    def table_close(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
+    def table_close(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         return "</table></div>\n"
 
-    def th_open(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
-        aligned = _ALIGNED.search(str(tokens[index].attrs.get("style", "")))
+    def th_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        aligned = _ALIGNED.search(str(tokens[idx].attrs.get("style", "")))
         name = f' class="align-{aligned[1]}"' if aligned else ""
-        return f'<{tokens[index].tag} dir="auto"{name}>'
+        return f'<{tokens[idx].tag} dir="auto"{name}>'
 
     td_open = th_open
 
-    def _directed(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
-        token = tokens[index]
+    def _directed(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        token = tokens[idx]
         return "" if token.hidden else f'<{token.tag} dir="auto">'
 
     paragraph_open = _directed
@@ -197,7 +197,7 @@ def _end_of(source: str, start: int, closes: str) -> int | None:
 
 
 def _is_formula(source: str, begin: int, start: int, end: int, opens: str) -> bool:
-    """Whether it is no price: a single dollar sign that touches what it encloses, and nothing outside, as pandoc has it, and more careful."""
+    """Whether it is no price: single dollar signs touch what they enclose, and no letters outside."""
     if opens != "$":
         return bool(source[start:end].strip())
     inner, before, after = source[start:end], source[begin - 1 : begin], source[end + 1 : end + 2]
@@ -227,5 +227,3 @@ def _block_formula(state: StateBlock, first: int, last: int, silent: bool) -> bo
         token.map = [first, line + 1]
     state.line = line + 1
     return True
-
-

@@ -21,8 +21,8 @@ _MOST_CALLS = 50
 _MOST_TOOLS = 60
 _NAME = 100
 _ROLES = {"system": "System", "developer": "Developer", "user": "User", "assistant": "Assistant", "tool": "Tool"}
-_KNOWN = frozenset("role content reasoning_content reasoning thinking tool_calls tool_call_id name".split())
 _REASONING = ("reasoning_content", "reasoning", "thinking")
+_KNOWN = frozenset({"role", "content", *_REASONING, "tool_calls", "tool_call_id", "name"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,11 @@ def _message(turn: Mapping[str, Any], texts: Texts, path: Path | None) -> tuple[
     message = Message(role if role in _ROLES else "other", who)
     at = _content_path(turn, known, path)
     message.reasoning = next(
-        (texts.shown(known[one], None if path is None else (*path, one)) for one in _REASONING if _is_text(known.get(one))),
+        (
+            texts.shown(known[one], None if path is None else (*path, one))
+            for one in _REASONING
+            if _is_text(known.get(one))
+        ),
         None,
     )
     message.parts = list(_parts(known.get("content"), texts, at, message))
@@ -222,7 +226,8 @@ def _is_simple(schema: Mapping[str, Any]) -> bool:
     """Whether a table says all that a schema says."""
     properties = schema.get("properties")
     return isinstance(properties, Mapping) and all(
-        isinstance(one, Mapping) and not {"properties", "anyOf", "allOf", "$ref", "oneOf"} & set(one) for one in properties.values()
+        isinstance(one, Mapping) and not {"properties", "anyOf", "allOf", "$ref", "oneOf"} & set(one)
+        for one in properties.values()
     )
 
 
@@ -231,9 +236,17 @@ def _parameters(schema: Mapping[str, Any]) -> Iterator[Parameter]:
     for name, one in schema["properties"].items():
         items = one.get("items")
         inner = f" of {items['type']}" if isinstance(items, Mapping) and isinstance(items.get("type"), str) else ""
-        notes = [plainly(one["description"])] if is_plain(one.get("description", {})) or _is_text(one.get("description")) else []
+        notes = (
+            [plainly(one["description"])]
+            if is_plain(one.get("description", {})) or _is_text(one.get("description"))
+            else []
+        )
         notes += [f"One of: {', '.join(map(plainly, one['enum'][:20]))}."] if isinstance(one.get("enum"), list) else []
-        notes += [f"{key}: {plainly(one[key])}" for key in ("default", "minimum", "maximum", "pattern") if is_plain(one.get(key, {}))]
+        notes += [
+            f"{key}: {plainly(one[key])}"
+            for key in ("default", "minimum", "maximum", "pattern")
+            if is_plain(one.get(key, {}))
+        ]
         yield Parameter(
             name[:_NAME],
             plainly(one.get("type", "any"))[:_NAME] + inner[:_NAME],

@@ -93,10 +93,13 @@ class Texts:
 def piece_of(value: Any, path: Sequence[str | int], start: int) -> str | None:
     """A piece of a text in a value, from a letter on, as plain text with codes; empty where the text ends. None if there is no text."""
     for part in path:
-        if isinstance(value, dict) and part in value:
-            value = value[part]
-        elif isinstance(value, list) and isinstance(part, int) and 0 <= part < len(value):
-            value = value[part]
-        else:
-            return None
+        value = _part(value, part)
     return coded(value[start : start + PIECE], every=True) if isinstance(value, str) and start >= 0 else None
+
+
+def _part(value: Any, part: str | int) -> Any:
+    if isinstance(value, dict):
+        return value.get(part)
+    if isinstance(value, list) and isinstance(part, int) and 0 <= part < len(value):
+        return value[part]
+    return None

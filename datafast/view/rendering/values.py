@@ -12,7 +12,20 @@ from typing import Any
 
 from datafast.view.rendering.texts import Path, ShownText, Texts
 
-__all__ = ["Node", "Number", "Pairs", "Table", "Value", "Viewed", "is_plain", "plainly", "row_of", "shown_value", "tree_of", "write"]
+__all__ = [
+    "Node",
+    "Number",
+    "Pairs",
+    "Table",
+    "Value",
+    "Viewed",
+    "is_plain",
+    "plainly",
+    "row_of",
+    "shown_value",
+    "tree_of",
+    "write",
+]
 
 _NODES = 600
 _LEVELS = 24
@@ -158,7 +171,9 @@ def _has_columns(value: Sequence[Any]) -> bool:
     if not first or not all(isinstance(one, Mapping) and one for one in first):
         return False
     names = {name for one in first for name in one}
-    return len(names) <= _TABLE_COLUMNS and not any(isinstance(part, Mapping | list) for one in first for part in one.values())
+    return len(names) <= _TABLE_COLUMNS and not any(
+        isinstance(part, Mapping | list) for one in first for part in one.values()
+    )
 
 
 def _table(value: Sequence[Mapping[str, Any]], texts: Texts, path: Path) -> Table:

@@ -9,15 +9,19 @@ import html5lib
 HTML = "{http://www.w3.org/1999/xhtml}"
 MATH = "{http://www.w3.org/1998/Math/MathML}"
 
-ELEMENTS = frozenset(
+_ELEMENTS = (
     "p h3 h4 h5 h6 blockquote ul ol li dl dt dd table thead tbody tr th td hr pre div section details summary "
-    "a br code del em ins mark s span strong".split()
+    "a br code del em ins mark s span strong"
 )
-FORMULA_ELEMENTS = frozenset(
+ELEMENTS = frozenset(_ELEMENTS.split())
+_FORMULA_ELEMENTS = (
     "math mrow mi mn mo mtext ms mspace mfrac msqrt mroot mstyle mpadded mphantom menclose msub msup msubsup munder mover munderover "
-    "mmultiscripts mprescripts mtable mtr mtd".split()
+    "mmultiscripts mprescripts mtable mtr mtd"
 )
-ATTRIBUTES = frozenset({"dir", "class", "title", "start", "scope", "aria-label", "open", "data-path", "data-from", "data-letters"})
+FORMULA_ELEMENTS = frozenset(_FORMULA_ELEMENTS.split())
+ATTRIBUTES = frozenset(
+    {"dir", "class", "title", "start", "scope", "aria-label", "open", "data-path", "data-from", "data-letters"}
+)
 LINK = frozenset({"href", "rel", "target"})
 SCHEMES = frozenset({"http", "https", "mailto"})
 
@@ -31,8 +35,8 @@ def assert_safe(html: str) -> None:
         if element.tag.startswith(MATH):
             assert element.tag.removeprefix(MATH) in FORMULA_ELEMENTS, element.tag
             for name, value in element.attrib.items():
-                assert not name.startswith(("on", "{")) and name not in {"href", "src", "style", "class", "id"}, name
-                assert ":" not in value and "(" not in value, value
+                assert not name.startswith(("on", "{", "href", "src", "style", "class", "id")), name
+                assert not set(":(") & set(value), value
             continue
         name = element.tag.removeprefix(HTML)
         assert name in ELEMENTS, element.tag

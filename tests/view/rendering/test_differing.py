@@ -12,7 +12,10 @@ from tests.view.rendering.safe_html import text_of
 
 
 def only(html: str) -> list[str]:
-    return [text_of(one).strip() for one in re.findall(r"<(?:del|ins)><span[^>]*>[^<]*</span>(.*?)<span[^>]*>]</span>", html, re.DOTALL)]
+    return [
+        text_of(one).strip()
+        for one in re.findall(r"<(?:del|ins)><span[^>]*>[^<]*</span>(.*?)<span[^>]*>]</span>", html, re.DOTALL)
+    ]
 
 
 def test_words_are_marked_where_they_differ() -> None:

@@ -49,4 +49,8 @@ def test_a_code_says_on_hover_what_it_is() -> None:
 def test_nothing_stays_hidden_in_raw_text(text: str) -> None:
     shown = coded(text, every=True)
     assert not [one for one in shown if unicodedata.category(one) in {"Cc", "Cs", "Zl", "Zp"} and one not in "\n\t"]
-    assert not [one for one in shown if unicodedata.bidirectional(one) in {"RLO", "LRO", "RLE", "LRE", "PDF", "RLI", "LRI", "FSI", "PDI"}]
+    assert not [
+        one
+        for one in shown
+        if unicodedata.bidirectional(one) in {"RLO", "LRO", "RLE", "LRE", "PDF", "RLI", "LRI", "FSI", "PDI"}
+    ]

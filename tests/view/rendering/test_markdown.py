@@ -60,7 +60,7 @@ def test_the_address_of_an_image_is_cut() -> None:
 def test_code_has_the_colours_of_its_language_and_else_none() -> None:
     assert '<span class="code-k">def</span>' in markdown("```python\ndef f(): pass\n```")
     assert "<span" not in markdown("```klingon\ndef f(): pass\n```")
-    assert text_of(markdown("```json\n{\"a\": [1]}\n```")) == '{"a": [1]}\n\n'
+    assert text_of(markdown('```json\n{"a": [1]}\n```')) == '{"a": [1]}\n\n'
 
 
 def test_tables_keep_their_alignment_without_a_style() -> None:
@@ -74,13 +74,25 @@ def test_a_formula_in_a_line_is_mathml(text: str) -> None:
     assert '<math display="inline"><mrow><msup><mi>x</mi><mn>2</mn></msup></mrow></math>' in markdown(text)
 
 
-@pytest.mark.parametrize("text", ["$$a = b$$", "\\[a = b\\]", "$$\na\n= b\n$$", "\\[\na = b\n\\]", "so\n$$\na = b\n$$\nand", "- $$a = b$$"])
+@pytest.mark.parametrize(
+    "text", ["$$a = b$$", "\\[a = b\\]", "$$\na\n= b\n$$", "\\[\na = b\n\\]", "so\n$$\na = b\n$$\nand", "- $$a = b$$"]
+)
 def test_a_formula_of_its_own_is_a_block(text: str) -> None:
     assert '<math display="block"><mrow><mi>a</mi><mo>=</mo><mi>b</mi></mrow></math>' in markdown(text)
 
 
 @pytest.mark.parametrize(
-    "text", ["It costs $5 and $6.", "$5-$6", "from $5 to 6$ and", "US$5 or A$7", "$HOME and $PATH", "$HOME/$USER", "a $ b $ c", "$5"]
+    "text",
+    [
+        "It costs $5 and $6.",
+        "$5-$6",
+        "from $5 to 6$ and",
+        "US$5 or A$7",
+        "$HOME and $PATH",
+        "$HOME/$USER",
+        "a $ b $ c",
+        "$5",
+    ],
 )
 def test_prices_and_names_are_no_formulas(text: str) -> None:
     assert markdown(text) == f'<p dir="auto">{text}</p>\n'
@@ -100,6 +112,8 @@ def test_each_block_finds_its_direction() -> None:
 
 
 def test_hidden_characters_are_codes_everywhere() -> None:
-    html = markdown("a\u202eb `c\u200bd`\n\n```\n\x1b[31m\n```\n\n[e\u2066](https://a.test/\u202ex) ![\u200b](x\u200by)\n\n# \u061c")
+    html = markdown(
+        "a\u202eb `c\u200bd`\n\n```\n\x1b[31m\n```\n\n[e\u2066](https://a.test/\u202ex) ![\u200b](x\u200by)\n\n# \u061c"
+    )
     assert not set("\u202e\u200b\x1b\u2066\u061c") & set(html)
     assert '<span class="hidden-character" title="U+202E right-to-left override">\\u202e</span>' in html

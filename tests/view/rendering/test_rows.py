@@ -26,9 +26,19 @@ def words(html: str) -> str:
 
 
 def test_a_conversation_says_who_says_what() -> None:
-    row = {"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yo"}]}
+    row = {
+        "messages": [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": "Hi"},
+            {"role": "assistant", "content": "Yo"},
+        ]
+    }
     (talk,) = sections(row, Talk)
-    assert [(one.role, one.who) for one in talk.messages] == [("system", "System"), ("user", "User"), ("assistant", "Assistant")]
+    assert [(one.role, one.who) for one in talk.messages] == [
+        ("system", "System"),
+        ("user", "User"),
+        ("assistant", "Assistant"),
+    ]
     assert words(row_html(row)) == "messages System Be brief. User Hi Assistant Yo"
 
 
@@ -54,14 +64,21 @@ def test_the_result_of_a_call_stands_beside_it() -> None:
     first, second = talk.messages[1].calls
     assert isinstance(first.results[0].parts[0], Value)
     assert words(row_html(row)) == (
-        "messages User Rain? Assistant calls weather c1 city Oslo gave back rain true calls weather c2 city Oslo gave back dry Assistant Yes."
+        "messages User Rain? Assistant calls weather c1 city Oslo gave back rain true calls weather c2 city Oslo gave back dry "
+        "Assistant Yes."
     )
     assert second.results[0].parts
 
 
 def test_calls_and_results_of_sharegpt_go_together() -> None:
     call = json.dumps({"name": "weather", "arguments": {"city": "Oslo"}})
-    row = {"conversations": [{"from": "human", "value": "Rain?"}, {"from": "function_call", "value": call}, {"from": "observation", "value": "dry"}]}
+    row = {
+        "conversations": [
+            {"from": "human", "value": "Rain?"},
+            {"from": "function_call", "value": call},
+            {"from": "observation", "value": "dry"},
+        ]
+    }
     assert words(row_html(row)) == "conversations User Rain? Assistant calls weather city Oslo gave back dry"
 
 
@@ -79,11 +96,18 @@ def test_parts_of_a_message_are_shown_and_images_not_loaded() -> None:
 
 
 def test_tools_are_told_with_their_parameters() -> None:
-    schema = {"type": "object", "properties": {"city": {"type": "string", "description": "Where."}, "days": {"type": "array", "items": {"type": "integer"}}}, "required": ["city"]}  # fmt: skip
+    properties = {
+        "city": {"type": "string", "description": "Where."},
+        "days": {"type": "array", "items": {"type": "integer"}},
+    }
+    schema = {"type": "object", "properties": properties, "required": ["city"]}
     tools = [{"type": "function", "function": {"name": "weather", "description": "Tells it.", "parameters": schema}}]
     row = {"messages": [{"role": "user", "content": "Hi"}], "tools": json.dumps(tools)}
     (told,) = sections(row, Tools)
-    assert [(one.name, one.type, one.is_required) for one in told.tools[0].parameters] == [("city", "string", True), ("days", "array of integer", False)]
+    assert [(one.name, one.type, one.is_required) for one in told.tools[0].parameters] == [
+        ("city", "string", True),
+        ("days", "array of integer", False),
+    ]
     assert words(row_html(row)).startswith("1 tool can be called: weather weather Tells it.")
 
 
@@ -114,7 +138,13 @@ def test_answers_without_options_are_options() -> None:
 
 
 def test_a_pair_stands_side_by_side_with_what_is_said_of_each() -> None:
-    row = {"question": "Q", "chosen_response": "good", "rejected_response": "bad", "chosen_model_id": "m", "rejected_response_score": 3}
+    row = {
+        "question": "Q",
+        "chosen_response": "good",
+        "rejected_response": "bad",
+        "chosen_model_id": "m",
+        "rejected_response_score": 3,
+    }
     (pair,) = sections(row, Pair)
     assert (pair.chosen.facts, pair.rejected.facts) == ([("chosen_model_id", "m")], [("rejected_response_score", "3")])
     assert words(row_html(row)).startswith("question Q chosen_response good")
@@ -127,7 +157,13 @@ def test_a_pair_of_conversations() -> None:
 
 
 def test_quotes_are_marked_in_their_chunk() -> None:
-    row = {"chunk": "One two three two.", "evidence": ["two", "two three", "four"], "question": "Q", "answer": "A", "heading": "H"}
+    row = {
+        "chunk": "One two three two.",
+        "evidence": ["two", "two three", "four"],
+        "question": "Q",
+        "answer": "A",
+        "heading": "H",
+    }
     (evidence,) = sections(row, Evidence)
     assert "One <mark>two three</mark> two." in row_html(row)
     assert "H: 2 of 3 quotes marked" in words(row_html(row))
@@ -141,12 +177,24 @@ def test_reasoning_is_folded_wherever_it_stands() -> None:
 
 
 def test_an_instruction_stands_before_its_response() -> None:
-    row = {"response": "R", "input": "I", "instruction": "T", "original_instruction": "O", "evolutions": [{"operation": "deepening", "instruction": "T"}]}
+    row = {
+        "response": "R",
+        "input": "I",
+        "instruction": "T",
+        "original_instruction": "O",
+        "evolutions": [{"operation": "deepening", "instruction": "T"}],
+    }
     assert words(row_html(row)).startswith("instruction T input I response R before it evolved")
 
 
 def test_unknown_rows_are_shown_by_their_columns() -> None:
-    row = {"review": "long " * 40, "stars": 2, "nested": {"a": {"b": [1, {"c": None}]}}, "people": [{"name": "A"}, {"name": "B"}], "tags": ["x", "y"]}
+    row = {
+        "review": "long " * 40,
+        "stars": 2,
+        "nested": {"a": {"b": [1, {"c": None}]}},
+        "people": [{"name": "A"}, {"name": "B"}],
+        "tags": ["x", "y"],
+    }
     view = laid_out(row, Texts())
     assert view.facts == [("stars", "2")]
     found = {one.name: type(one.value) for one in view.sections if isinstance(one, Value)}
@@ -154,10 +202,34 @@ def test_unknown_rows_are_shown_by_their_columns() -> None:
 
 
 def test_every_text_of_a_row_is_on_the_page() -> None:
-    row = {f"{name}": f"text of {name}" for name in "text prompt question answer chosen rejected chunk instruction response reasoning other uuid".split()}
-    row |= {"evidence": ["text of chunk"], "options": ["one option", "another option"], "metadata": {"topic": "a topic", "deep": {"x": ["deep down", {}]}}}
+    names = [
+        "text",
+        "prompt",
+        "question",
+        "answer",
+        "chosen",
+        "rejected",
+        "chunk",
+        "instruction",
+        "response",
+        "reasoning",
+        "other",
+        "uuid",
+    ]
+    row: dict[str, Any] = {name: f"text of {name}" for name in names}
+    row |= {
+        "evidence": ["text of chunk"],
+        "options": ["one option", "another option"],
+        "metadata": {"topic": "a topic", "deep": {"x": ["deep down", {}]}},
+    }
     shown = words(row_html(row))
-    for text in [*(value for value in row.values() if isinstance(value, str)), "one option", "another option", "a topic", "deep down"]:
+    for text in [
+        *(value for value in row.values() if isinstance(value, str)),
+        "one option",
+        "another option",
+        "a topic",
+        "deep down",
+    ]:
         assert text in shown
 
 
@@ -172,7 +244,7 @@ def test_numbers_keep_their_digits() -> None:
 
 @pytest.mark.parametrize("line", [b"{", b"[" * 100_000, b"", b'{"a": \xff}'])
 def test_a_line_that_is_no_json_is_an_error_to_show(line: bytes) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         row_of(line)
 
 
@@ -195,4 +267,5 @@ def test_the_texts_of_a_page_have_a_bound_together() -> None:
 
 def test_raw_texts_are_as_they_are() -> None:
     html = row_html({"text": "**a** $x$ \u200d\n  b"}, Texts(raw=True))
-    assert '<div class="raw-text" dir="auto">**a** $x$ <span class="hidden-character" title="U+200D zero width joiner">\\u200d</span>\n  b</div>' in html
+    code = '<span class="hidden-character" title="U+200D zero width joiner">\\u200d</span>'
+    assert f'<div class="raw-text" dir="auto">**a** $x$ {code}\n  b</div>' in html

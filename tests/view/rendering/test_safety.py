@@ -17,12 +17,20 @@ from datafast.view.rendering.values import row_of
 from tests.view.hostile import TEXTS, hostile_rows
 from tests.view.rendering.safe_html import assert_safe
 
+HTML = (
+    "<script> </script> <img src=x onerror=alert(1)> javascript: data:text/html, https://evil.test </math> "
+    "&lt; <!-- --> ]]> <svg onload="
+)
+MARKDOWN = "![ ]( ``` $$ \\( \\) \\[ \\] |---| > - 1."
+LATEX = "\\href{ \\text{ \\style{ \\frac \\begin{matrix} \\end{matrix} \\color{"
+OTHERS = ["\u202e", "\x1b[31m", "\x00", "\r", "\u200b", "\ud800", "é", "漢", "שלום"]
 PIECES = st.sampled_from(
     [
+        *HTML.split(),
+        *MARKDOWN.split(),
+        *LATEX.split(),
+        *OTHERS,
         *"<>\"'&`$*_[]()!#|-\\:/{}~=+ \n\t",
-        *"<script> </script> <img src=x onerror=alert(1)> javascript: data:text/html, https://evil.test ![ ]( ``` $$ \\( \\) \\[ \\] </math>".split(),
-        *"\\href{ \\text{ \\style{ \\frac \\begin{matrix} \\end{matrix} \\color{ \u202e \x1b[31m \x00 \r &lt; <!-- --> ]]> <svg onload= |---| > - 1.".split(" "),
-        *"\u200b \ud800 é 漢 שלום".split(),
     ]
 )
 ANY_TEXT = st.one_of(st.text(max_size=200), st.lists(PIECES, max_size=30).map("".join), st.characters(codec=None))
@@ -31,15 +39,20 @@ ANY_VALUE = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(ANY_TEXT, inner, max_size=4),
     max_leaves=12,
 )
-NAMES = st.sampled_from(
-    "text messages conversations tools options choices answer_index answer correct_answer incorrect_answer_1 chosen rejected chosen_response "
-    "rejected_response prompt question chunk evidence document metadata reasoning instruction response judgements score uuid".split()
+NAMES = (
+    "text messages conversations tools options choices answer_index answer correct_answer incorrect_answer_1 chosen rejected "
+    "chosen_response rejected_response prompt question chunk evidence document metadata reasoning instruction response judgements score "
+    "uuid"
 )
 TURN = st.fixed_dictionaries(
     {"role": st.sampled_from(["user", "assistant", "tool", "system", "x"]), "content": ANY_TEXT | ANY_VALUE},
     optional={"tool_calls": ANY_VALUE, "reasoning_content": ANY_VALUE, "name": ANY_VALUE, "tool_call_id": ANY_VALUE},
 )
-ANY_ROW = st.dictionaries(NAMES | ANY_TEXT, ANY_VALUE | st.lists(TURN, min_size=1, max_size=3) | st.lists(ANY_TEXT, max_size=4), max_size=6)
+ANY_ROW = st.dictionaries(
+    st.sampled_from(NAMES.split()) | ANY_TEXT,
+    ANY_VALUE | st.lists(TURN, min_size=1, max_size=3) | st.lists(ANY_TEXT, max_size=4),
+    max_size=6,
+)
 
 
 @given(ANY_TEXT)
