@@ -21,6 +21,8 @@ from datafast.errors import ConfigError, OutputError
 from datafast.sources.finding import ending_of
 from datafast.store.paths import OutputPaths
 from datafast.store.reader import LedgerReader
+from datafast.view.copies import source_rows
+from datafast.view.index import RowIndex
 
 __all__ = ["FileState", "Output", "Outputs"]
 
@@ -112,6 +114,11 @@ class Output:
         return self.path.suffix.lower() in {".jsonl", ".ndjson"} or (
             self.has_ledger and _TOPICS not in _head(self.path)
         )
+
+    @cached_property
+    def rows(self) -> RowIndex:
+        """Its rows by their numbers, counted from 0. Of a file that is not JSONL they are copied."""
+        return RowIndex(self.path) if self.is_jsonl else source_rows(self.path)
 
     def __repr__(self) -> str:
         return f"<Output {self.id}: {self.path}>"
