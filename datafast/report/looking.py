@@ -9,7 +9,8 @@ import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from datafast.report.scores import ScoresFound, main_score
+from datafast.judging.scores import main_score
+from datafast.report.scores import ScoresFound
 from datafast.statistics.fields import Fields
 from datafast.statistics.rows import ReadRow
 
