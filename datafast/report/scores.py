@@ -27,21 +27,26 @@ _MOST_AGREEMENT = 20_000
 
 def numbers_in(row: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     """The scores in a row, each with the names of the fields that lead to it, joined with a point."""
-    for name, value in row.items():
-        if name == "metadata" and isinstance(value, Mapping):
-            yield from _named(value, "metadata.")
+    metadata = row.get("metadata")
+    if isinstance(metadata, Mapping):
+        yield from _named(metadata, "metadata.")
     yield from _named(row, "")
 
 
 def _named(values: Mapping[str, Any], before: str) -> Iterator[tuple[str, float]]:
     for name, value in values.items():
-        if not isinstance(name, str) or name == "metadata":
+        if isinstance(value, str):  # which most of them are
             continue
-        if _is_number(value):
-            if name == _SCORE or name.endswith(f"_{_SCORE}"):
-                yield f"{before}{name}", float(value)
-        elif isinstance(value, Mapping) and _is_number(value.get(_SCORE)):
-            yield f"{before}{name}.{_SCORE}", float(value[_SCORE])
+        if isinstance(value, Mapping):
+            if name != "metadata" and _is_number(value.get(_SCORE)):
+                yield f"{before}{name}.{_SCORE}", float(value[_SCORE])
+        elif (
+            isinstance(name, str)
+            and name.endswith(_SCORE)
+            and name[: -len(_SCORE)][-1:] in {"", "_"}
+            and _is_number(value)
+        ):
+            yield f"{before}{name}", float(value)
 
 
 def _is_number(value: object) -> bool:
