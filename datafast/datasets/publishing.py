@@ -115,8 +115,14 @@ class Publishing(Exporting):
         Args:
             repo_id: `user/name`.
             token: a token with write access; by default that of `HF_TOKEN`, else that of `hf auth login`.
-            train_size, validation_size, seed, shuffle, stratify, group, stable: the splits; see `datafast.export.splits.Splitting`.
-                Without the first two there is a train split only.
+            train_size: the share of rows for `train`, from 0 to 1. Without it and `validation_size` there is a train split only. This and
+                the next six are those of `datafast.export.splits.Splitting`.
+            validation_size: the same of `validation`; what the two leave is `test`.
+            seed: of the splits; None is 0.
+            shuffle: whether rows are divided in an order of their own, and not in that of the file.
+            stratify: fields; the rows with the same values in them are divided as all rows are.
+            group: fields; rows that share a value in one of them are in one split.
+            stable: whether rows that come later move none to another split; sizes are then approximate.
             private: whether only you can see a new repository. Private rows are never pushed into a public one.
             revision: a branch, made from `main` if it is not there; by default `main`.
             config_name: tells several sets of rows in one repository apart; a push replaces its own alone.
