@@ -10,8 +10,9 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from datafast.judging.scores import main_score
 from datafast.quality.near_groups import GroupFinder, NearDuplicateGroups
-from datafast.report.scores import ScoresFound, main_score
+from datafast.report.scores import ScoresFound
 from datafast.statistics.entries import MadeRow
 from datafast.statistics.fields import Fields
 
