@@ -60,12 +60,10 @@ class Recipe:
 
 def write(docs: Path) -> list[str]:
     """Runs the recipes and writes their pages and reports into a copy of the docs; their names, in order."""
-    recipes = []
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), _without_keys():
         shutil.copytree(ROOT / "examples", "examples")
-        for config in sorted(Path("examples").glob("*.yaml")):
-            if config.stem not in _NO_RECIPES:
-                recipes.append(_made(config, docs / "gallery" / config.stem))
+        configs = [path for path in sorted(Path("examples").glob("*.yaml")) if path.stem not in _NO_RECIPES]
+        recipes = [_made(config, docs / "gallery" / config.stem) for config in configs]
     index = docs / "gallery" / "index.md"
     index.write_text(index.read_text(encoding="utf-8").replace(MARK, _cards(recipes)), encoding="utf-8")
     for recipe in recipes:
