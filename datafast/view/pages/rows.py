@@ -92,13 +92,14 @@ def _shown(line: Line, paths: Sequence[tuple[str, ...]], find: str) -> dict[str,
 
 async def _events(request: Request) -> Response:
     """What is known of a query while it becomes known; the passes for it go on as long as somebody listens."""
+    viewer: Viewer = request.app.state.viewer
     table, query = await run_in_threadpool(_asked, request)
     states = TableStates(table, query)
 
     async def told() -> AsyncIterator[ServerSentEvent]:
         try:
             with table.watching(query):
-                while True:
+                while not viewer.ending.is_set():
                     for name, value in await run_in_threadpool(states.news):
                         yield ServerSentEvent(data=orjson.dumps(value).decode(), event=name)
                     await asyncio.sleep(_BUSY_S if states.is_busy else _IDLE_S)

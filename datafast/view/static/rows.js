@@ -191,9 +191,8 @@ function connect() {
     events.close();
     tell(told);
   });
-  events.onerror = () => {
-    if (events.readyState === EventSource.CLOSED) getJson(`${api}?count=0`).catch((error) => tell(error.message));
-  };
+  // It connects again by itself; whether there is still a viewer is another question.
+  events.onerror = () => getJson(`${api}?count=0`).catch((error) => tell(error.status ? error.message : ""));
 }
 
 function setState(found) {

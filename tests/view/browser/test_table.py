@@ -12,7 +12,7 @@ import pytest
 
 from tests.browser import LOOKS, Browsing, Look, assert_accessible, expect
 from tests.view.client import Client, viewing
-from tests.view.hostile import hostile_rows
+from tests.view.hostile import write_hostile
 
 MANY = 600_000  # rows: as high as four times what a browser shows
 
@@ -48,8 +48,14 @@ def opened(open_page: Browsing, client: Client, query: str = "", **options: Any)
     page = open_page(client.server.address, **options)
     if query:
         page.goto(f"{page.url.partition('?')[0]}?{query}")
-    expect(page.locator("#progress")).to_have_text("", timeout=30_000)
+    settled(page)
     return page
+
+
+def settled(page: Any) -> None:
+    """All is known of the file."""
+    expect(page.locator("#count")).to_have_text(re.compile("^[\\d,]+( of [\\d,]+)? rows$"), timeout=30_000)
+    expect(page.locator("#progress")).not_to_contain_text("%", timeout=30_000)
 
 
 def rows(page: Any) -> Any:
@@ -210,13 +216,24 @@ def test_on_a_phone_rows_are_cards_and_the_filter_opens(open_page: Browsing, few
     expect(page.get_by_role("row").last).to_contain_text("Row 299: ")
 
 
-def test_hostile_rows_run_and_load_nothing(open_page: Browsing, tmp_path: Path) -> None:
-    path = tmp_path / "rows.jsonl"
-    lines = [json.dumps(row) for row in hostile_rows()] + ['{"text": "half', json.dumps({"text": "x" * 5_000_000})]
-    path.write_text("\n".join([*lines, json.dumps({f"<b>{number}": number for number in range(10_000)})]) + "\n")
+@pytest.fixture
+def hostile(tmp_path: Path) -> Iterator[Client]:
+    path = write_hostile(tmp_path / "rows.jsonl")
+    with path.open("a") as file:
+        file.write(json.dumps({f"<b>{number}": number for number in range(10_000)}) + "\n")
     with viewing(path) as client:
-        page = opened(open_page, client)
-        expect(rows(page).nth(1)).to_be_visible()
-        page.evaluate("document.getElementById('grid').scrollTop = 1e9")
-        expect(page.get_by_text("This line is not a row")).to_be_attached()
-        assert page.locator(".grid-body :is(script, img, iframe, b, style)").count() == 0
+        yield client
+
+
+def test_hostile_rows_run_and_load_nothing(hostile: Client, open_page: Browsing) -> None:
+    page = opened(open_page, hostile)
+    expect(rows(page).nth(1)).to_be_visible()
+    for part in range(1, 9):
+        page.evaluate(
+            "part => { const grid = document.getElementById('grid'); grid.scrollTop = grid.scrollHeight * part / 8 }",
+            part,
+        )
+        expect(page.locator(".grid-body .grid-row[aria-busy]")).to_have_count(0)
+        assert page.locator(".grid-body :is(script, img, iframe, b, style, svg)").count() == 0
+    expect(page.get_by_text("This line is not a row").first).to_be_attached()
+    assert page.evaluate("window.pwned") is None
