@@ -20,6 +20,8 @@ from datafast.datasets.loaded import dataset_of
 from datafast.errors import ConfigError, OutputError
 from datafast.store.paths import OutputPaths
 from datafast.store.reader import LedgerReader
+from datafast.view.copies import source_rows
+from datafast.view.index import RowIndex
 
 __all__ = ["FileState", "Output", "Outputs"]
 
@@ -106,6 +108,11 @@ class Output:
     def is_jsonl(self) -> bool:
         """Whether its rows are the lines of the file."""
         return self.path.suffix.lower() in {".jsonl", ".ndjson"} or self.has_ledger
+
+    @cached_property
+    def rows(self) -> RowIndex:
+        """Its rows by their numbers, counted from 0. Of a file that is not JSONL they are copied."""
+        return RowIndex(self.path) if self.is_jsonl else source_rows(self.path)
 
     def __repr__(self) -> str:
         return f"<Output {self.id}: {self.path}>"
