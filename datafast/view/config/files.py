@@ -15,12 +15,13 @@ import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
+from urllib.parse import quote
 
 from datafast._util.atomic_write import whole_file
-from datafast._util.user_path import is_file
+from datafast._util.user_path import is_file, is_folder
 from datafast.errors import ConfigError
 
-__all__ = ["MOST_BYTES", "ConfigFiles", "Conflict", "Text"]
+__all__ = ["MOST_BYTES", "ConfigFiles", "Conflict", "Text", "config_address", "is_config"]
 
 MOST_BYTES = 2 << 20
 _ENDINGS = (".yaml", ".yml")
@@ -46,6 +47,24 @@ class Conflict(NamedTuple):
 
     digest: str
     difference: Sequence[str]
+
+
+def is_config(place: Path) -> bool:
+    """Whether a user who names this means a config.
+
+    Raises:
+        ConfigError: there is no such file.
+    """
+    if not place.name.lower().endswith(_ENDINGS) or is_folder(place):
+        return False
+    if not is_file(place):
+        raise ConfigError(f"There is no file {place}. `datafast init` writes a config to start from.")
+    return True
+
+
+def config_address(name: str) -> str:
+    """Where a config is edited, by its path below the folder that is shown."""
+    return f"/config?path={quote(name, safe='')}"
 
 
 class ConfigFiles:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 from weakref import WeakKeyDictionary
 
 import orjson
@@ -20,12 +20,12 @@ from datafast.config_files.starting import starter, starter_kinds
 from datafast.errors import ConfigError
 from datafast.plain import plain_text
 from datafast.registry import kind_names
-from datafast.view.config.files import MOST_BYTES, ConfigFiles, Conflict
+from datafast.view.config.files import MOST_BYTES, ConfigFiles, Conflict, config_address
 from datafast.view.config.planner import Planner
 from datafast.view.posts import Permission, Post
 from datafast.view.viewer import Page, Viewer
 
-__all__ = ["PAGE", "config_address"]
+__all__ = ["PAGE"]
 
 _MOST_BODY = 3 * MOST_BYTES  # JSON writes some characters as six
 _PERMISSION: Permission = "config"
@@ -53,11 +53,6 @@ def _shared(request: Request) -> _Shared:
     return found
 
 
-def config_address(name: str) -> str:
-    """Where a config is edited, by its path below the folder that is shown."""
-    return f"/config?path={quote(name, safe='')}"
-
-
 def _config(request: Request) -> Response:
     viewer: Viewer = request.app.state.viewer
     files = _shared(request).files
@@ -83,6 +78,8 @@ def _config(request: Request) -> Response:
         told=told,
         kinds=" ".join(kind_names()),
         folder=files.folder,
+        current=Path.cwd(),
+        way=os.path.relpath(files.folder),
         may_save=_PERMISSION in viewer.permits,
     )
 

@@ -40,7 +40,7 @@ function table(caption, heads, rows) {
     element(
       "table",
       {},
-      element("thead", {}, element("tr", {}, ...heads.map((head) => element("th", { scope: "col" }, head)))),
+      element("thead", {}, element("tr", {}, ...heads.map((head, at) => element("th", { scope: "col", class: rows.some((row) => row[at]?.isNumber) ? "number" : null }, head)))),
       element("tbody", {}, ...rows.map((row) => element("tr", {}, ...row.map((cell, number) => (number ? element("td", { class: cell?.isNumber ? "number" : "text" }, cell?.isNumber ? cell.text : cell) : element("th", { scope: "row", class: "text" }, cell)))))),
     ),
   );

@@ -20,7 +20,10 @@ export function blocksOf(lines) {
     const sign = end.at(-1);
     if (sign === undefined || !"|>+-0123456789".includes(sign)) continue;
     const last = end.slice(Math.max(0, end.lastIndexOf(" ") + 1));
-    if (/^[|>][+-]?[1-9]?[+-]?$/.test(last) && end.length > last.length) indent = keyIndent(line);
+    if (!/^[|>][+-]?[1-9]?[+-]?$/.test(last) || end.length === last.length) continue;
+    const before = end.slice(0, -last.length).trimEnd();
+    if (before.endsWith(":")) indent = keyIndent(line);
+    else if (before.endsWith("-")) indent = before.length - 1;
   }
   return within;
 }

@@ -282,7 +282,7 @@ function download() {
 }
 
 function showCommand() {
-  const name = nameNow();
+  const name = root.dataset.way === "." ? nameNow() : `${root.dataset.way}/${nameNow()}`;
   $("command").textContent = `datafast generate ${/^[\w./-]+$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`}`;
 }
 
