@@ -39,11 +39,11 @@ def command(place: Path, no_open: bool, review: bool, edit: bool, port: int | No
     from datafast.view.viewer import Viewer
 
     configure_logger("WARNING")
-    permits: list[Permission] = [*(["review"] if review else []), *(["config"] if edit else [])]
+    asked: dict[Permission, bool] = {"review": review, "config": edit}
     first = "/"
     if is_config(place):
         place, first = place.absolute().parent, config_address(place.name)
-    viewer = Viewer(Outputs(place, ledger=ledger), permits=permits)
+    viewer = Viewer(Outputs(place, ledger=ledger), permits=[one for one, is_asked in asked.items() if is_asked])
     with ViewerServer(viewer, port=port or 0, first=first) as server:
         click.echo(server.address)
         if not no_open and not server.open_browser():

@@ -213,13 +213,16 @@ def _with_ends_of(before: str, text: str) -> str:
     if "\r" not in before:
         return bom + text
     old = _LINE.findall(before)
-    new = _LINE.findall(_lf(text))
+    text = _lf(text)
+    new = _LINE.findall(text)
     usual = "\r\n" if sum(line.endswith("\r\n") for line in old) * 2 >= len(old) else "\n"
     plain = [_lf(line) for line in old]
     made: list[str] = []
-    for what, a, b, c, d in difflib.SequenceMatcher(None, plain, new, autojunk=False).get_opcodes():
+    for what, a, b, c, d in difflib.SequenceMatcher(None, plain, new).get_opcodes():
         made += old[a:b] if what == "equal" else [line.replace("\n", usual) for line in new[c:d]]
-    return bom + "".join(made)
+    whole = "".join(made)
+    # An end that was kept and one that is new may have become one.
+    return bom + (whole if _lf(whole) == text else text.replace("\n", usual))
 
 
 def _difference(disk: str, text: str) -> list[str]:
