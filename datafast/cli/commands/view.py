@@ -12,7 +12,7 @@ __all__ = ["command"]
 
 
 @click.command("view", short_help="Show outputs and configs in the browser.")
-@click.argument("place", metavar="[FILE|FOLDER|CONFIG]", default=".", type=options.UserFile(path_type=Path))
+@click.argument("place", metavar="FILE|FOLDER|CONFIG", default=".", type=options.UserFile(path_type=Path))
 @click.option("--no-open", is_flag=True, help="Only print the address, and open no browser.")
 @click.option("--review", is_flag=True, help="Let the pages take decisions about rows; without it they only show.")
 @click.option("--edit", is_flag=True, help="Let the page of a config save it; without it the text can be copied.")
