@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from datafast._util.version import VERSION
 from datafast.plain import plain_text
 from datafast.view.outputs import Output, Outputs
 from datafast.view.posts import Permission
+from datafast.view.rendering import part_html
 from datafast.view.summaries import Summaries
 
 __all__ = ["STATIC", "Page", "Viewer"]
@@ -58,12 +60,14 @@ class Viewer:
 
     Attributes:
         summaries: of its outputs.
+        ending: is set when its server ends: streams end then.
         pages: that it has, in the order of the navigation. `app.viewer_app` sets them.
     """
 
     def __init__(self, outputs: Outputs, *, permits: Collection[Permission] = ()) -> None:
         self.outputs = outputs
         self.permits = frozenset(permits)
+        self.ending = threading.Event()
         self.summaries = Summaries()
         self.pages: Sequence[Page] = ()
         self._templates = Environment(
@@ -74,6 +78,7 @@ class Viewer:
             finalize=_plain,
             loader=FileSystemLoader(_TEMPLATES),
         )
+        self._templates.globals["part"] = part_html
 
     def output(self, request: Request) -> Output:
         """The output that `{output}` in the path of a request names.
