@@ -18,9 +18,10 @@ from datafast.reviews import Progress, ReviewedRow, ReviewRecord, Reviews, Revie
 from datafast.reviews.rows import dropped_rows, state_in
 from datafast.reviews.summary import progress_of
 from datafast.store.review_records import ABOUT_TEXT, NOT_EDITED
+from datafast.view.index import RowIndex
 from datafast.view.outputs import FileState, Output
 
-__all__ = ["WANTED", "Desk", "Found", "Wanted", "desk_of", "fields_of", "said_of", "told_of"]
+__all__ = ["WANTED", "Desk", "Found", "Wanted", "desk_of", "fields_of", "reach", "said_of", "told_of"]
 
 Wanted: TypeAlias = Literal["open", "all", "accepted", "rejected", "edited", "disputed", "stale", "dropped"]
 """Which rows a reviewer goes through. open: those that this reviewer has not decided about as they are now. dropped: those that stages or
@@ -96,6 +97,7 @@ class Desk:
 
     def _rows(self, start: int, step: int) -> Iterator[tuple[int, Mapping[str, Any]]]:
         at = start
+        reach(self._output.rows, start)
         while at >= 0:
             first = at if step > 0 else max(0, at - _BATCH + 1)
             lines = list(self._output.rows.lines(first, _BATCH if step > 0 else at - first + 1))
@@ -193,6 +195,13 @@ class Desk:
         return sorted(found, key=lambda reason: (-found[reason], reason))
 
 
+def reach(index: RowIndex, number: int) -> None:
+    """Counts rows until the place of this one is known, or there are no more."""
+    index.refresh()
+    while index.known <= number and index.step():
+        pass
+
+
 def _is_wanted(one: ReviewedRow, wanted: Wanted, reviewer: str) -> bool:
     state = one.state
     if wanted in {"all", "dropped"}:
@@ -234,7 +243,7 @@ def told_of(state: ReviewState) -> dict[str, Any]:
 
 
 def _text(told: Mapping[str, Any], name: str) -> str:
-    value = told.get(name, "")
+    value = told.get(name) or ""
     if not isinstance(value, str):
         raise ConfigError(f"{name}: A text is expected.", key=name)
     return value

@@ -58,6 +58,7 @@ def _row(request: Request) -> Response:
 
 
 def _told(output: Output, desk: Desk, wanted: Wanted, found: Found) -> dict[str, Any]:
+    output.rows.step()  # each look gets a little further
     count = output.rows.count()
     told: dict[str, Any] = {
         "number": found.number,

@@ -207,7 +207,7 @@ function field(label, input, hint) {
 
 function rejecting() {
   const reason = element("input", { type: "text", maxlength: 300 });
-  const note = element("textarea", { rows: 2 });
+  const note = element("input", { type: "text", maxlength: 2000 });
   openForm("Reject", [
     field("Reason", reason, "A few words by which rows are counted. Enter rejects; it may be empty."),
     field("Note", note, "What a model that makes the row again is told as well."),
