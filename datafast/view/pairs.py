@@ -125,8 +125,9 @@ def shown(rows: tuple[Mapping[str, Any], Mapping[str, Any]], fields: tuple[str |
     said = [{name: value for name, value in row.items() if name not in _ABOUT and not _tells_who(name)} for row in rows]
     same = {name: value for name, value in said[0].items() if said[1].get(name) == value}
     metadata = one.get("metadata")
-    plain = metadata.items() if isinstance(metadata, dict) else ()
-    common = {**same, **{name: value for name, value in plain if is_plain(value) and not _tells_who(name)}}
+    told = metadata.items() if isinstance(metadata, dict) else ()
+    common = {**same, **{name: value for name, value in told if is_plain(value) and not _tells_who(name)}}
+    common.pop("prompt_index", None)  # says nothing to people
     left, right = ({name: value for name, value in each.items() if name not in same} for each in said)
     return Shown(common, (left, right))
 

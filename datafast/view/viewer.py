@@ -18,6 +18,7 @@ from datafast._util.version import VERSION
 from datafast.plain import plain_text
 from datafast.view.outputs import Output, Outputs
 from datafast.view.posts import Permission
+from datafast.view.rendering import part_html
 from datafast.view.summaries import Summaries
 
 __all__ = ["STATIC", "Page", "Viewer"]
@@ -74,6 +75,7 @@ class Viewer:
             finalize=_plain,
             loader=FileSystemLoader(_TEMPLATES),
         )
+        self._templates.globals["part"] = part_html
 
     def output(self, request: Request) -> Output:
         """The output that `{output}` in the path of a request names.

@@ -79,6 +79,7 @@ function show(told) {
   by("nothing").hidden = true;
   by("place").textContent = `Row ${(told.number + 1).toLocaleString("en")} of ${told.exact ? "" : "about "}${told.rows.toLocaleString("en")}`;
   by("content").innerHTML = told.html; // made by the viewer, which escapes what rows hold and passes it through a filter
+  by("whole").href = `/o/${page.dataset.output}/rows/${told.dropped_by ? encodeURIComponent(told.row) : told.number}`;
   showState(told);
   showProgress(told);
   remember();
