@@ -30,10 +30,8 @@ def client(rows_file: Path) -> Iterator[Client]:
 
 
 def opened(open_page: Browsing, client: Client, page: str, **options: Any) -> Any:
-    shown = open_page(client.server.address, **options)
     output = next(output.id for output in client.server.viewer.outputs.all())
-    shown.goto(f"http://{client.host}/o/{output}/{page}")
-    return shown
+    return open_page(f"http://{client.host}/o/{output}/{page}?token={client.token}", **options)
 
 
 def test_fifty_rows_are_reviewed_by_keyboard_alone(open_page: Browsing, client: Client, rows_file: Path) -> None:
