@@ -17,7 +17,7 @@ from jinja2 import Environment, Template
 from markupsafe import Markup
 
 from datafast._util.version import VERSION
-from datafast.amounts import money
+from datafast.amounts import counted, money
 from datafast.figures import Figure
 from datafast.plain import plain_text
 from datafast.report.headline import sections_of, sentence, tiles
@@ -28,6 +28,8 @@ __all__ = ["Page", "html_page"]
 
 _CELL = 300
 _HEIGHT = 720
+_NO_BASE = "; base-uri &#39;none&#39;"
+_OWN_BASE = '<base href="about:srcdoc">'
 
 
 class Page(str):
@@ -36,7 +38,9 @@ class Page(str):
     __slots__ = ()
 
     def _repr_html_(self) -> str:
-        return f'<iframe sandbox srcdoc="{html.escape(self)}" style="width: 100%; height: {_HEIGHT}px; border: 0"></iframe>'
+        # In a frame, links to places of the page would lead to the notebook's address.
+        page = self.replace(_NO_BASE, "", 1).replace("<head>", f"<head>{_OWN_BASE}", 1)
+        return f'<iframe sandbox srcdoc="{html.escape(page)}" style="width: 100%; height: {_HEIGHT}px; border: 0"></iframe>'
 
 
 def html_page(report: Report) -> Page:
@@ -67,7 +71,7 @@ def _style(sections: list[Section]) -> str:
 @cache
 def _template() -> Template:
     environment = Environment(autoescape=True, trim_blocks=True, finalize=_plain)
-    environment.filters |= {"cell": _cut, "drawn": _drawn, "heading": _heading}
+    environment.filters |= {"cell": _cut, "counted": counted, "drawn": _drawn, "heading": _heading}
     return environment.from_string((files(__package__ or "") / "page.html.jinja").read_text("utf-8"))
 
 

@@ -18,6 +18,8 @@ from datafast._util.version import VERSION
 from datafast.plain import plain_text
 from datafast.view.outputs import Output, Outputs
 from datafast.view.posts import Permission
+from datafast.view.rendering import part_html
+from datafast.view.summaries import Summaries
 
 __all__ = ["STATIC", "Page", "Viewer"]
 
@@ -56,12 +58,14 @@ class Viewer:
         permits: what its pages may change; nothing by default.
 
     Attributes:
+        summaries: of its outputs.
         pages: that it has, in the order of the navigation. `app.viewer_app` sets them.
     """
 
     def __init__(self, outputs: Outputs, *, permits: Collection[Permission] = ()) -> None:
         self.outputs = outputs
         self.permits = frozenset(permits)
+        self.summaries = Summaries()
         self.pages: Sequence[Page] = ()
         self._templates = Environment(
             autoescape=True,
@@ -71,6 +75,7 @@ class Viewer:
             finalize=_plain,
             loader=FileSystemLoader(_TEMPLATES),
         )
+        self._templates.globals["part"] = part_html
 
     def output(self, request: Request) -> Output:
         """The output that `{output}` in the path of a request names.
@@ -108,4 +113,4 @@ def _links(found: Any) -> list[tuple[Page, str]]:
 
 def _plain(value: object) -> object:
     """Marks of direction and control characters are shown as codes, wherever a value comes from."""
-    return plain_text(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return value if isinstance(value, Markup) else plain_text(str(value))

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from datafast.datasets.reporting import report_of
-from datafast.report import html_page
-from tests.browser import LOOKS, Browsing, Look, assert_accessible
+from datafast.report import Page, html_page
+from tests.browser import LOOKS, Browsing, Look, assert_accessible, expect
 from tests.report.test_page import check, hostile_file
 
 TOO_WIDE = """() => [...document.querySelectorAll("main *")].filter(
@@ -36,3 +36,40 @@ def test_a_hostile_file_runs_and_loads_nothing(open_page: Browsing, hostile: Pat
     assert page.evaluate(TOO_WIDE) == []
     assert_accessible(page)
     assert open_page.requests == [hostile.as_uri()]
+
+
+def test_a_page_is_printed_in_light_without_what_only_leads_around(open_page: Browsing, hostile: Path) -> None:
+    page = open_page(hostile, dark=True)
+    page.emulate_media(media="print")
+    colours = page.evaluate("[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]")
+    assert colours == ["rgb(255, 255, 255)", "rgb(27, 35, 48)"]
+    assert page.evaluate("getComputedStyle(document.querySelector('.ground')).fill") == "rgb(255, 255, 255)"
+    assert not page.locator("nav").is_visible()
+
+
+def test_everything_is_reached_by_keyboard(open_page: Browsing, hostile: Path) -> None:
+    page = open_page(hostile)
+    page.keyboard.press("Tab")
+    expect(page.get_by_text("To the numbers")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(page.locator("summary").first).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("details").first).to_have_attribute("open", "")
+    page.keyboard.press("Tab")
+    table = page.locator("details [role=region]").first
+    expect(table).to_be_focused()
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+
+
+def test_below_a_cell_of_a_notebook_links_lead_to_places_of_the_page(
+    open_page: Browsing, hostile: Path, tmp_path: Path
+) -> None:
+    shown = Page(hostile.read_text(encoding="utf-8"))._repr_html_()
+    (tmp_path / "notebook.html").write_text(f"<!DOCTYPE html><title>Notebook</title>{shown}", encoding="utf-8")
+    page = open_page(tmp_path / "notebook.html")
+    report = page.frames[1]
+    report.get_by_role("link", name="Scores").click()
+    expect(report.locator("#scores")).to_be_in_viewport()
+    assert report.url == "about:srcdoc#scores"
+    assert open_page.requests == [(tmp_path / "notebook.html").as_uri()]
