@@ -13,19 +13,18 @@ SCORE = "score"
 
 def numbers_in(row: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     """The scores in a row, each with the names of the fields that lead to it, joined with a point."""
-    for name, value in row.items():
-        if name == "metadata" and isinstance(value, Mapping):
-            yield from _named(value, "metadata.")
+    metadata = row.get("metadata")
+    if isinstance(metadata, Mapping):
+        yield from _named(metadata, "metadata.")
     yield from _named(row, "")
 
 
 def _named(values: Mapping[str, Any], before: str) -> Iterator[tuple[str, float]]:
     for name, value in values.items():
-        if not isinstance(name, str) or name == "metadata":
+        if isinstance(value, str) or not isinstance(name, str) or name == "metadata":  # most are texts
             continue
-        if is_number(value):
-            if name == SCORE or name.endswith(f"_{SCORE}"):
-                yield f"{before}{name}", float(value)
+        if (name == SCORE or name.endswith(f"_{SCORE}")) and is_number(value):
+            yield f"{before}{name}", float(value)
         elif isinstance(value, Mapping) and is_number(value.get(SCORE)):
             yield f"{before}{name}.{SCORE}", float(value[SCORE])
 

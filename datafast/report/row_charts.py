@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from datafast.amounts import counted, share
 from datafast.figures import Level, bars, heatmap, histogram, levels, stacked_bars
+from datafast.report.models import Report
 from datafast.report.parts import Chart, Section, Table
 from datafast.statistics import Statistics
 from datafast.statistics.coverage import AxesCoverage
@@ -23,10 +24,14 @@ _MOST_GROUPINGS = 12
 _MOST_REASONS = 40
 _MOST_MATRICES = 6
 _MOST_IN_TABLE = 200
+_COMBINATIONS_LEAD = (
+    "Rows in the file for each two values. What was planned is not known, so what has none need not be missing."
+)
 
 
-def row_sections(statistics: Statistics) -> Iterator[Section]:
+def row_sections(report: Report) -> Iterator[Section]:
     """The sections that have something to say."""
+    statistics = _without_scores(report)
     for name, title, lead, charts in (
         ("rows", "What is in it", "Rows in the file by what tells them apart.", _values(statistics)),
         ("outcome", "What became of it", _outcome_lead(statistics), _outcomes(statistics)),
@@ -45,9 +50,17 @@ def row_sections(statistics: Statistics) -> Iterator[Section]:
             _effects(statistics),
         ),
         ("coverage", "Which combinations there are", _coverage_lead(statistics), _coverage(statistics)),
+        ("combinations", "Which combinations there are", _COMBINATIONS_LEAD, _combinations(statistics)),
     ):  # fmt: skip
         if listed := list(charts):
             yield Section(name, title, lead, listed)
+
+
+def _without_scores(report: Report) -> Statistics:
+    """The statistics without groups by scores, which have a section of their own."""
+    scores = {score.name.removeprefix("metadata.") for score in report.scores}
+    by = [grouping for grouping in report.statistics.by if grouping.field not in scores]
+    return report.statistics.model_copy(update={"by": by})
 
 
 def main_grouping(statistics: Statistics) -> Grouping | None:
@@ -267,6 +280,18 @@ def _coverage(statistics: Statistics) -> Iterator[Chart]:
     lines = list(coverage_lines(coverage))
     if lines:
         yield Chart("Combinations without a row", Table(["of", "lost"], [list(line) for line in lines]))
+
+
+def _combinations(statistics: Statistics) -> Iterator[Chart]:
+    several = [one for one in statistics.combinations if not any(map(_SAYS_NOTHING.fullmatch, one.axes))]
+    for one in several[:_MOST_MATRICES]:
+        across, down = map(name_of, one.axes)
+        title = f"{down[0].upper()}{down[1:]} and {across}"
+        places = [count for row in one.rows for count in row]
+        told = f"{len(places) - places.count(0):,} of {len(places):,} combinations have rows"
+        rows = [[name, *(f"{count:,}" for count in counts)] for name, counts in zip(one.down, one.rows, strict=True)]
+        figure = heatmap(title, one.across, one.down, one.rows, subtitle=told)
+        yield Chart(title, Table([down, *one.across], rows), figure)
 
 
 def _matrix(one: AxesCoverage) -> Chart:
