@@ -18,6 +18,7 @@ from datafast._util.version import VERSION
 from datafast.plain import plain_text
 from datafast.view.outputs import Output, Outputs
 from datafast.view.posts import Permission
+from datafast.view.reports import Reports
 from datafast.view.summaries import Summaries
 
 __all__ = ["STATIC", "Page", "Viewer"]
@@ -57,7 +58,7 @@ class Viewer:
         permits: what its pages may change; nothing by default.
 
     Attributes:
-        summaries: of its outputs.
+        summaries, reports: of its outputs.
         pages: that it has, in the order of the navigation. `app.viewer_app` sets them.
     """
 
@@ -65,6 +66,7 @@ class Viewer:
         self.outputs = outputs
         self.permits = frozenset(permits)
         self.summaries = Summaries()
+        self.reports = Reports()
         self.pages: Sequence[Page] = ()
         self._templates = Environment(
             autoescape=True,
@@ -74,6 +76,10 @@ class Viewer:
             finalize=_plain,
             loader=FileSystemLoader(_TEMPLATES),
         )
+
+    def close(self) -> None:
+        """Ends what is going on in the background."""
+        self.reports.close()
 
     def output(self, request: Request) -> Output:
         """The output that `{output}` in the path of a request names.
