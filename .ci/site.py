@@ -12,9 +12,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+import gallery
 import page_checks
 
 ROOT = Path(__file__).resolve().parent.parent
+# Where in the navigation the pages of recipes are put.
+_GALLERY = '"gallery/index.md",'
 # What zensical says when it is content. Of a docstring that it cannot read it says more, and its exit code is 0.
 _CONTENT = re.compile(r"|Build started|No issues found|Build finished in .*")
 
@@ -24,7 +27,10 @@ def main(target: Path) -> int:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         shutil.copytree(ROOT / "docs", place / "docs", ignore=shutil.ignore_patterns("*.py", "*.sh"))
-        shutil.copy(ROOT / "zensical.toml", place)
+        recipes = gallery.write(place / "docs")
+        config = (ROOT / "zensical.toml").read_text(encoding="utf-8")
+        entries = "".join(f'"gallery/{name}.md", ' for name in recipes)
+        (place / "zensical.toml").write_text(config.replace(_GALLERY, f"{_GALLERY} {entries}"), encoding="utf-8")
         (place / "datafast").symlink_to(ROOT / "datafast")
         problems = built(place) or page_checks.problems(place / "site")
         if not problems:
