@@ -18,6 +18,7 @@ from datafast._util.version import VERSION
 from datafast.plain import plain_text
 from datafast.view.outputs import Output, Outputs
 from datafast.view.posts import Permission
+from datafast.view.rendering import part_html
 from datafast.view.reports import Reports
 from datafast.view.summaries import Summaries
 
@@ -76,6 +77,7 @@ class Viewer:
             finalize=_plain,
             loader=FileSystemLoader(_TEMPLATES),
         )
+        self._templates.globals["part"] = part_html
 
     def close(self) -> None:
         """Ends what is going on in the background."""
