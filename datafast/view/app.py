@@ -11,7 +11,13 @@ from starlette.staticfiles import StaticFiles
 
 from datafast.errors import DatafastError
 from datafast.view.guard import Guard
-from datafast.view.pages import outputs, report, row, rows
+from datafast.view.pages import (
+    config,
+    outputs,
+    report,
+    row,
+    rows,
+)
 from datafast.view.posts import Post
 from datafast.view.viewer import STATIC, Page, Viewer
 
@@ -22,6 +28,7 @@ PAGES: tuple[Page, ...] = (
     rows.PAGE,
     row.PAGE,
     report.PAGE,
+    config.PAGE,
 )
 """All pages, in the order of the navigation."""
 
