@@ -24,7 +24,7 @@ _STYLE = """
 .df-fig .h3{fill:#79a4e8}.df-fig .h4{fill:#3f78d8}.df-fig .none{fill:#eef1f5}
 .df-fig .n0{fill:#c8455a}.df-fig .n1,.df-fig .n2,.df-fig .n3{fill:#16233a}.df-fig .n4{fill:#fff}
 .df-fig .cell{font-size:11px;font-variant-numeric:tabular-nums}
-@media (prefers-color-scheme:dark){
+@media screen and (prefers-color-scheme:dark){
 .df-fig .h0{fill:#12161d;stroke:#e8697c}.df-fig .h1{fill:#1f2f4a}.df-fig .h2{fill:#2a4674}
 .df-fig .h3{fill:#3661a8}.df-fig .h4{fill:#5b95f5}.df-fig .none{fill:#1e2530}
 .df-fig .n0{fill:#e8697c}.df-fig .n1,.df-fig .n2,.df-fig .n3{fill:#eef2f7}.df-fig .n4{fill:#0b1220}

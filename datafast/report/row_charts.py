@@ -20,6 +20,7 @@ __all__ = ["main_grouping", "name_of", "row_sections"]
 
 _NAMES = {"model_id": "model", "template": "prompt template"}
 _SAYS_NOTHING = re.compile(r"role|topic_path|answer_index|variation")
+_OF_NO_PROMPT = frozenset({"provider", "template"})
 _MOST_GROUPINGS = 12
 _MOST_REASONS = 40
 _MOST_MATRICES = 6
@@ -57,10 +58,16 @@ def row_sections(report: Report) -> Iterator[Section]:
 
 
 def _without_scores(report: Report) -> Statistics:
-    """The statistics without groups by scores, which have a section of their own."""
+    """The statistics without scores as values of rows, which have a section of their own."""
     scores = {score.name.removeprefix("metadata.") for score in report.scores}
-    by = [grouping for grouping in report.statistics.by if grouping.field not in scores]
-    return report.statistics.model_copy(update={"by": by})
+    statistics = report.statistics
+    return statistics.model_copy(
+        update={
+            "by": [grouping for grouping in statistics.by if grouping.field not in scores],
+            "effects": [effect for effect in statistics.effects if effect.name not in scores],
+            "combinations": [matrix for matrix in statistics.combinations if not scores.intersection(matrix.axes)],
+        }
+    )
 
 
 def main_grouping(statistics: Statistics) -> Grouping | None:
@@ -235,7 +242,7 @@ def _effects(statistics: Statistics) -> Iterator[Chart]:
     title = "How well values are told from the texts"
     entries = [
         Level(
-            one.name,
+            name_of(one.name),
             0.0 if one.is_at_chance else max(one.effect, 0.0),
             "at chance" if one.is_at_chance else f"{one.effect:.2f}",
         )
@@ -248,7 +255,7 @@ def _effects(statistics: Statistics) -> Iterator[Chart]:
         levels(title, entries, subtitle=subtitle, largest=1),
     )
     without = [
-        Level(one.name, max(one.effect_without_words, 0.0), f"{one.effect_without_words:.2f}")
+        Level(name_of(one.name), max(one.effect_without_words, 0.0), f"{one.effect_without_words:.2f}")
         for one in ranked
         if not one.is_at_chance
     ]
@@ -275,11 +282,13 @@ def _coverage(statistics: Statistics) -> Iterator[Chart]:
     if coverage is None:
         return
     drawn = [one for one in coverage.of if one.matrix is not None]
-    for one in sorted(drawn, key=lambda one: -one.lost)[:_MOST_MATRICES]:
+    # Those in which something is lost, then those of two things that stand in prompts.
+    ranked = sorted(drawn, key=lambda one: (-one.lost, bool(_OF_NO_PROMPT.intersection(one.axes)), -one.combinations))
+    for one in ranked[:_MOST_MATRICES]:
         yield _matrix(one)
     lines = list(coverage_lines(coverage))
     if lines:
-        yield Chart("Combinations without a row", Table(["of", "lost"], [list(line) for line in lines]))
+        yield Chart("Combinations without a row", Table(["of", "lost"], [list(line) for line in lines], in_words=True))
 
 
 def _combinations(statistics: Statistics) -> Iterator[Chart]:
