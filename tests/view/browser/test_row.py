@@ -74,7 +74,8 @@ def opened(open_page: Browsing, viewer: Client, output: str, path: str, **option
 def test_everyone_can_use_these_pages(open_page: Browsing, viewer: Client, look: Look) -> None:
     page = opened(open_page, viewer, "out.jsonl", "/rows/2", **look.options)
     rows = [("out.jsonl", "/rows/2"), ("out.jsonl", "/side?row=1"), ("rows.jsonl", "/side?first=3&second=4")]
-    for output, path in [*rows, *(("rows.jsonl", f"/rows/{number}") for number in range(1, len(ROWS) + 1))]:
+    numbers = range(1, len(ROWS) + 1) if look.size == "phone" or not look.dark else [1]
+    for output, path in [*rows, *(("rows.jsonl", f"/rows/{number}") for number in numbers)]:
         page.goto(f"http://{viewer.host}/o/{viewer.output(output)}{path}")
         page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), (
@@ -88,6 +89,7 @@ def test_rows_are_gone_through_by_keyboard(open_page: Browsing, viewer: Client) 
     for key, number in (("j", 2), ("ArrowRight", 3), ("k", 2), ("ArrowLeft", 1), ("k", 1)):
         page.keyboard.press(key)
         expect(page).to_have_url(re.compile(rf"/rows/{number}\?texts=raw$"))
+        page.wait_for_load_state()  # its script listens from then on
     page.get_by_role("link", name="Formatted").click()
     expect(page.locator("article h4")).to_have_text("A head")
 
