@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,12 +60,14 @@ class Viewer:
 
     Attributes:
         summaries: of its outputs.
+        ending: is set when its server ends: streams end then.
         pages: that it has, in the order of the navigation. `app.viewer_app` sets them.
     """
 
     def __init__(self, outputs: Outputs, *, permits: Collection[Permission] = ()) -> None:
         self.outputs = outputs
         self.permits = frozenset(permits)
+        self.ending = threading.Event()
         self.summaries = Summaries()
         self.pages: Sequence[Page] = ()
         self._templates = Environment(
