@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from datafast.errors import ConfigError
-from datafast.llms import SimulatedProvider
 from datafast.reviews import Reviews
 from tests.reviews.test_book import a_file, book
-from tests.support import preference
 
 
 def row(number: int, model: str, score: float) -> dict[str, Any]:
@@ -76,19 +73,25 @@ def test_the_newest_preference_of_each_reviewer_about_a_pair_counts(tmp_path: Pa
 
 
 def test_the_two_answers_of_a_preference_row_are_compared(tmp_path: Path) -> None:
-    dataset = preference(tmp_path, documents=1).generate_roles(
-        {role: SimulatedProvider(role) for role in ("question", "chosen", "rejected", "judge")}
-    )
-    ann = dataset.reviews(reviewer="ann")
-    rows = [one.row for one in ann.rows()]
-    for one in rows:
-        ann.prefer((one, "chosen_response"), (one, "rejected_response"), 1)
+    rows = [
+        {
+            "uuid": f"u-{number}",
+            "chosen_response": "yes",
+            "rejected_response": "no",
+            "chosen_model_id": "m/a",
+            "rejected_model_id": "m/b",
+            "chosen_score": 4,
+            "rejected_score": score,
+        }
+        for number, score in enumerate((1, 2, 4))
+    ]
+    ann = book(a_file(tmp_path, rows))
+    for one, better in zip(rows, (0, 1, 1), strict=True):
+        ann.prefer((one, "chosen_response"), (one, "rejected_response"), better)
     found = ann.pairs()
-    wins = Counter(one["rejected_model_id"] for one in rows)
-    assert {model.model: model.wins for model in found.models if model.wins} == wins
-    decided = [one for one in rows if one["chosen_score"] != one["rejected_score"]]
-    assert found.judged == len(decided)
-    assert found.agreed == (0.0 if decided else None)
+    assert [(model.model, model.wins) for model in found.models] == [("m/b", 2), ("m/a", 1)]
+    assert (found.judged, found.agreed) == (2, 0.5), "the judge has a tie for the last one"
+    assert [one.rows for one in found.departing] == [("u-1", "u-1")]
     with pytest.raises(ConfigError, match="field: The row has no 'chose'"):
         ann.prefer((rows[0], "chose"), (rows[0], "rejected_response"), 1)
 
