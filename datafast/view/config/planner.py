@@ -32,6 +32,12 @@ _KEPT = (
     "PYTHONHOME", "PYTHONPATH", "SYSTEMROOT", "TZ", "USERPROFILE", "VIRTUAL_ENV", "WINDIR", "XDG_CACHE_HOME",
 )  # fmt: skip
 """What it gets of the environment: no keys, and nothing that says where to send them."""
+_STARTED = (
+    # Neither the working directory nor a folder that is shown is a place for modules, whatever lies in it.
+    "import sys; sys.path[:] = [*(entry for entry in sys.path if entry), sys.argv.pop(1)]; "
+    "from datafast.view.config.worker import main; main()"
+)
+_PACKAGES = Path(__file__).parents[3]
 _TOO_MUCH = "This takes more time or memory than a plan in the viewer may have. `datafast plan` in a terminal takes what it needs."
 
 
@@ -115,7 +121,7 @@ class _Process:
         temporary = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), scratch)
         offline = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": scratch, "PYTHONUTF8": "1"}
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-B", "-m", "datafast.view.config.worker", *map(str, folders)],
+            [sys.executable, "-B", "-c", _STARTED, str(_PACKAGES), *map(str, folders)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -71,6 +71,8 @@ function keep() {
 
 function changed() {
   keep();
+  planning?.abort();
+  busy(true);
   clearTimeout(pause);
   pause = setTimeout(plan, PAUSE_MS);
 }
@@ -90,13 +92,23 @@ async function* partsOf(answer) {
   }
 }
 
+/** Shows whether the plan is being made; for screen readers that is a state, and nothing to say at each pause. */
+function busy(isBusy) {
+  $("plan").setAttribute("aria-busy", String(isBusy));
+  $("planning").hidden = !isBusy;
+}
+
+/** Says what the plan is, once. */
+function tell(told) {
+  if ($("planned").textContent !== told) $("planned").textContent = told;
+}
+
 async function plan() {
   planning?.abort();
   const own = new AbortController();
   planning = own;
   const text = editor.text;
-  $("planned").textContent = "Planning …";
-  $("plan").setAttribute("aria-busy", "true");
+  busy(true);
   try {
     const answer = await fetch("/api/config/plan", {
       method: "POST",
@@ -112,13 +124,13 @@ async function plan() {
       isFailed ||= part.part === "failed" || (part.part === "problems" && part.problems.length > 0);
       take(part, text);
     }
-    if (!isFailed && planning === own) $("planned").textContent = "The plan is that of this text.";
+    if (!isFailed && planning === own) tell("The plan is that of this text.");
   } catch (error) {
     if (error.name === "AbortError") return;
     if (error instanceof TypeError) showGone(true);
-    $("planned").textContent = error instanceof TypeError ? "The viewer has stopped." : error.message;
+    tell(error instanceof TypeError ? "The viewer has stopped." : error.message);
   } finally {
-    if (planning === own) $("plan").setAttribute("aria-busy", "false");
+    if (planning === own && !own.signal.aborted) busy(false);
   }
 }
 
@@ -126,12 +138,12 @@ function take(part, text) {
   if (part.part === "problems") {
     showProblems(part);
     pane.isOld(part.problems.length > 0);
-    if (part.problems.length) $("planned").textContent = pane.text === null ? "The plan is shown when there are no problems." : "This is the plan from before the problems.";
+    if (part.problems.length) tell(pane.text === null ? "The plan is shown when there are no problems." : "This is the plan from before the problems.");
   } else if (part.part === "plan") pane.showPlan(part, text);
   else if (part.part === "estimate") pane.showEstimate(part);
   else if (part.part === "failed") {
     pane.isOld(true);
-    $("planned").textContent = part.message;
+    tell(part.message);
   }
 }
 
@@ -243,7 +255,10 @@ async function save(digest = state.digest) {
 
 function showConflict({ digest, difference }) {
   const kinds = { "+": "added", "-": "removed", "@": "soft" };
-  $("difference").replaceChildren(...difference.map((line) => element("div", { class: kinds[line[0]] ?? "" }, line || " ")));
+  const heads = 2; // which name the two texts
+  $("difference").replaceChildren(
+    ...difference.map((line, number) => element("div", { class: number < heads ? "soft" : (kinds[line[0]] ?? null) }, line || " ")),
+  );
   $("overwrite").onclick = () => save(digest);
   $("conflict").hidden = false;
   $("conflict-title").focus();
