@@ -58,11 +58,15 @@ function restore() {
   );
 }
 
+function isChanged() {
+  return editor.text !== state.saved;
+}
+
+/** Keeps the text in this tab: when one stops typing, and when the page goes. */
 function keep() {
-  const isChanged = editor.text !== state.saved;
-  $("changed").hidden = !isChanged;
+  $("changed").hidden = !isChanged();
   try {
-    if (isChanged) sessionStorage.setItem(kept(), JSON.stringify({ text: editor.text, digest: state.digest }));
+    if (isChanged()) sessionStorage.setItem(kept(), JSON.stringify({ text: editor.text, digest: state.digest }));
     else sessionStorage.removeItem(kept());
   } catch {
     say("The browser has no room to keep your text. Save it, or download it, before you leave.");
@@ -70,11 +74,14 @@ function keep() {
 }
 
 function changed() {
-  keep();
+  $("changed").hidden = !isChanged();
   planning?.abort();
   busy(true);
   clearTimeout(pause);
-  pause = setTimeout(plan, PAUSE_MS);
+  pause = setTimeout(() => {
+    keep();
+    plan();
+  }, PAUSE_MS);
 }
 
 // -- problems and plan
@@ -330,6 +337,7 @@ document.addEventListener("pointerdown", (event) => {
 });
 editor.area.addEventListener("input", () => loadSchema());
 
+addEventListener("pagehide", keep);
 showCommand();
 restore();
 clearTimeout(pause);
