@@ -14,7 +14,9 @@ from datafast.view.guard import Guard
 from datafast.view.pages import (
     config,
     outputs,
+    pairs,
     report,
+    review,
     row,
     rows,
 )
@@ -28,6 +30,8 @@ PAGES: tuple[Page, ...] = (
     rows.PAGE,
     row.PAGE,
     report.PAGE,
+    review.PAGE,
+    pairs.PAGE,
     config.PAGE,
 )
 """All pages, in the order of the navigation."""
