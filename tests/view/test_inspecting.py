@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -90,6 +91,8 @@ def _take_terminal() -> None:
     import fcntl
     import termios
 
+    # A job in the background of a shell, where these tests may run, leaves Ctrl-C ignored to what it starts.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
