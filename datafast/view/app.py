@@ -19,6 +19,7 @@ from datafast.view.pages import (
     review,
     row,
     rows,
+    side,
 )
 from datafast.view.posts import Post
 from datafast.view.viewer import STATIC, Page, Viewer
@@ -29,6 +30,7 @@ PAGES: tuple[Page, ...] = (
     outputs.PAGE,
     rows.PAGE,
     row.PAGE,
+    side.PAGE,
     report.PAGE,
     review.PAGE,
     pairs.PAGE,
