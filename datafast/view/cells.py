@@ -94,7 +94,9 @@ def columns_of(rows: Iterable[Mapping[str, Any]]) -> tuple[list[Column], int]:
                 seen.setdefault(path, _Seen()).see(value)
             else:
                 more.add(path)
-    ordered = sorted(seen, key=lambda path: (len(path) > 1, _ORDER[seen[path].kind], path[0] in _NAMES_OF_ROWS))
+    ordered = sorted(
+        seen, key=lambda path: (path[0] != "dropped", len(path) > 1, _ORDER[seen[path].kind], path[0] in _NAMES_OF_ROWS)
+    )
     shown = [path for path in ordered if _is_telling(path, seen[path])][:_SHOWN]
     shown = shown or ordered[:_SHOWN]
     return [Column(path, seen[path].kind, path in shown) for path in ordered], len(more)
@@ -109,7 +111,9 @@ def _cells(row: Mapping[str, Any]) -> Iterable[tuple[tuple[str, ...], Any]]:
 
 
 def _is_telling(path: tuple[str, ...], seen: _Seen) -> bool:
-    """Whether it is shown at first: not what is the same in all rows, names a row, or stands in its metadata."""
+    """Whether it is shown at first: not what is the same in all rows, names a row, or stands in a mapping; but why it was dropped is."""
+    if path[0] == "dropped":
+        return seen.kinds.total() > 0
     return (
         len(path) == 1 and path[0] not in _NAMES_OF_ROWS and (seen.kind in ("text", "talk") or len(seen.different) > 1)
     )
