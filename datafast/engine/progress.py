@@ -26,6 +26,8 @@ from datafast.engine.events import (
     RoundStarted,
     RowsDecided,
     RowsSettled,
+    RunPaused,
+    RunResumed,
     RunStarted,
 )
 from datafast.engine.open_batches import BatchEvent, OpenBatches
@@ -111,6 +113,7 @@ class Progress:
         target: rows that are to be accepted (`target_rows`); None if there are no targets.
         compares: whether rows are compared with each other before the run ends; `uncompared` are those that still have to be.
         preparing: what the run in front does, if there is one.
+        is_paused: whether nothing new begins.
         figures: what became of the last rows.
         batches: the batches that it waits for.
         deciding: how far stages have decided about recorded rows, as long as they do.
@@ -133,6 +136,7 @@ class Progress:
     cost_usd: float | None = 0.0
     simulated: bool = False
     preparing: str = ""
+    is_paused: bool = False
     deciding: str = ""
     failures: Counter[str] = field(default_factory=Counter)
     retries: Counter[str] = field(default_factory=Counter)
@@ -141,6 +145,7 @@ class Progress:
     _providers: dict[str, _Provider] = field(default_factory=dict)
     _unit: str = "rows"
     _samples: deque[_Sample] = field(default_factory=deque)
+    _begins_anew: bool = False
 
     def take(self, event: Event) -> None:
         """Counts an event."""
@@ -153,6 +158,9 @@ class Progress:
         elif isinstance(event, RowsSettled):
             self.written, self.filtered, self.deciding = event.written, event.filtered, ""
             self.uncompared = 0
+        elif isinstance(event, RunPaused | RunResumed):
+            self.is_paused = isinstance(event, RunPaused)
+            self._begins_anew = True  # the time of a pause would lower the rates
         else:
             self._count(event)
 
@@ -343,6 +351,9 @@ class Progress:
 
     def _rates(self) -> _Rates:
         """What happened a second over the last half minute."""
+        if self._begins_anew:
+            self._begins_anew = False
+            self._samples.clear()
         now = self._sample()
         self._samples.append(now)
         while self._samples[0].at < now.at - _RATE_WINDOW_S:
@@ -366,6 +377,8 @@ class Progress:
         )
 
     def _left(self, rates: _Rates) -> str:
+        if self.is_paused:
+            return "paused"
         ended_per_s = rates.ended if self.target is None else rates.rows
         left = self.total - self.written - (0 if self.target is not None else self.filtered + self.failed)
         return f"about {duration(max(1.0, left / ended_per_s))} left" if ended_per_s and left > 0 else ""
