@@ -295,7 +295,7 @@ class QualityFigures:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmRaised:
     """What became of the last `rows` rows (or replies) has set off the alarm of this name: their `share` is above the `limit`. The run
-    goes on (`warn`), begins no more rows until it is allowed to (`pause`), or ends (`stop`)."""
+    goes on (`warn`), is paused until it is allowed to go on (`pause`), or ends (`stop`)."""
 
     type: ClassVar[str] = "alarm"
     alarm: str
