@@ -10,12 +10,14 @@ import tempfile
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from datafast._util.plugins import installed
 from datafast.logger_config import unconfigure
+from tests.browser import Browsing, running_browser
 from tests.servers.fault_server import FaultServer
 from tests.servers.hub_server import HubServer
 from tests.servers.llama import LlamaServer, running_llama_server
@@ -81,6 +83,21 @@ def offer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
     installed.cache_clear()
     for module in [module for module in sys.modules if module.partition(".")[0] in roots]:
         del sys.modules[module]
+
+
+@pytest.fixture(scope="session")
+def browser(own_temporary_folder: None) -> Iterator[Any]:
+    """The Chromium of this machine; tests take `open_page`."""
+    with running_browser() as running:
+        yield running
+
+
+@pytest.fixture
+def open_page(browser: Any) -> Iterator[Browsing]:
+    """Opens pages in a real browser: see tests/browser.py."""
+    browsing = Browsing(browser)
+    yield browsing
+    browsing.close()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -21,7 +21,7 @@ from ruamel.yaml.reader import ReaderError
 from datafast._util.read_whole import read_whole
 from datafast.errors import ConfigError
 
-__all__ = ["YamlFile"]
+__all__ = ["FileRefused", "Place", "Problem", "YamlFile"]
 
 _INIT = "`datafast init` writes one to start from."
 _TAG = "tag:yaml.org,2002:"
@@ -30,6 +30,7 @@ _MAX_BITS = 256
 _MOST_MB = 64
 _SHOWN = 60
 _MAX_DEPTH = 100
+_MOST_SHOWN = 100
 _HINTS = (
     ("mapping values are not allowed here", "Put the text in quotes if it contains ': ' or begins with a brace."),
     ("expected <block end>, but found", "Put texts that begin with a brace, a bracket or a quote wholly in quotes."),
@@ -45,44 +46,83 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 Path_ = Sequence[str | int]
 
 
+class Place(NamedTuple):
+    """A part of a line: from 1, in characters; `end` is the column behind it, or 0 where it is all of the line."""
+
+    line: int
+    column: int = 1
+    end: int = 0
+
+
+class Problem(NamedTuple):
+    """What is wrong at a place, and with which field ('' where it is with none)."""
+
+    place: Place
+    field: str
+    message: str
+
+    def shown(self, path: Path) -> str:
+        """FILE:LINE, the field and the message."""
+        told = f"{self.field}: {self.message}" if self.field else self.message
+        return f"{path}:{self.place.line}: {told}"
+
+
+class FileRefused(ConfigError):
+    """A file with problems. Its text tells the first ones, a problem a line; `problems` has all."""
+
+    def __init__(self, path: Path, problems: Sequence[Problem]) -> None:
+        shown = [problem.shown(path) for problem in problems[:_MOST_SHOWN]]
+        if (more := len(problems) - _MOST_SHOWN) > 0:
+            shown.append(f"{path}: There are {more:,} more problems. Correct these first.")
+        super().__init__("\n".join(shown))
+        self.problems = problems
+
+
 class YamlFile:
     """A mapping read from a file.
 
     Args:
         what: what the file is meant to be, with its article, for messages.
         hint: how to come by one.
+        text: what stands in it, where it is not read.
 
     Attributes:
         path: the file.
         data: its content.
 
     Raises:
-        ConfigError: there is no such file, it is not YAML, or it is not a mapping. The message begins with FILE:LINE.
+        ConfigError: there is no such file.
+        FileRefused: it is not YAML, or it is not a mapping. The message begins with FILE:LINE.
     """
 
-    def __init__(self, path: Path, *, what: str = "a config", hint: str = _INIT) -> None:
+    def __init__(self, path: Path, *, what: str = "a config", hint: str = _INIT, text: str | None = None) -> None:
         self.path = path
         self._hint = hint
         self._seen: set[int] = set()
         self._repeated = 0
-        self._problems: list[str] = []
-        self._root = self._compose(_read(path, what, hint))
+        self._problems: list[Problem] = []
+        self._root = self._compose(_read(path, what, hint) if text is None else text.removeprefix("\ufeff"))
         if not isinstance(self._root, MappingNode) or self._root.tag != _TAG + "map":
             raise self.refused(self._root, "expected a mapping at the top, with lines like `name: value`.")
         self.data: dict[str, Any] = self._value(self._root, ())
         if self._problems:
-            raise ConfigError("\n".join(self._problems))
+            raise FileRefused(path, self._problems)
 
     def line_of(self, keys: Path_) -> int:
         """The line (from 1) of a value, or of the nearest thing around it that is in the file."""
+        return self.place_of(keys).line
+
+    def place_of(self, keys: Path_) -> Place:
+        """Where a value stands with its name, or the nearest thing around it that is in the file."""
         node: Node = self._root
-        line = 1 if not node.value else node.value[0][0].start_mark.line + 1
+        place = Place(1) if not node.value else _begun(node.value[0][0], node.value[0][0])
         for key in keys:
             found = _child(node, key)
             if found is None:
                 break
-            line, node = found
-        return line
+            begin, node = found
+            place = _begun(begin, node)
+        return place
 
     def known_part(self, keys: Path_) -> list[str | int]:
         """The leading keys that are in the file. Others, as in a pydantic `loc`, name branches of a type."""
@@ -95,14 +135,13 @@ class YamlFile:
                 node = found[1]
         return known
 
-    def at(self, node: Node | int, message: str) -> str:
+    def at(self, line: int, message: str) -> str:
         """A message with the place in front."""
-        line = node if isinstance(node, int) else node.start_mark.line + 1
         return f"{self.path}:{line}: {message}"
 
-    def refused(self, node: Node | int, message: str) -> ConfigError:
-        """An error at a node or a line."""
-        return ConfigError(self.at(node, message))
+    def refused(self, place: Node | Place, message: str, *, field: str = "") -> FileRefused:
+        """An error at a node or a place."""
+        return FileRefused(self.path, [Problem(_place(place), field, message)])
 
     def _compose(self, text: str) -> Node:
         try:
@@ -110,25 +149,28 @@ class YamlFile:
         except MarkedYAMLError as error:
             raise self._not_yaml(error) from None
         except RecursionError:
-            raise self.refused(1, "The file is nested too deeply. Write it flatter.") from None
+            raise self.refused(Place(1), "The file is nested too deeply. Write it flatter.") from None
         except ReaderError as error:
             line = text.count("\n", 0, error.position) + 1
+            column = error.position - text.rfind("\n", 0, error.position)
             raise self.refused(
-                line, "There is a control character here. Remove it, or write it as \\x.. in quotes."
+                Place(line, column, column + 1),
+                "There is a control character here. Remove it, or write it as \\x.. in quotes.",
             ) from None
         except YAMLError as error:
-            raise self.refused(1, f"This is not YAML: {error}.") from None
+            raise self.refused(Place(1), f"This is not YAML: {error}.") from None
         if node is None:
-            raise self.refused(1, f"The file is empty. {self._hint}")
+            raise self.refused(Place(1), f"The file is empty. {self._hint}")
         return node
 
-    def _not_yaml(self, error: MarkedYAMLError) -> ConfigError:
+    def _not_yaml(self, error: MarkedYAMLError) -> FileRefused:
         problem = " ".join(str(part) for part in (error.problem, error.context) if part)
         hint = next((f" {hint}" for sign, hint in _HINTS if sign in problem), "")
         # Where a quotation mark is not closed, the place to look at is where it was opened.
         begun = error.context_mark if "quoted scalar" in problem else None
         mark = begun or error.problem_mark or error.context_mark
-        return self.refused(mark.line + 1 if mark else 1, f"This is not YAML: {error.problem or problem}.{hint}")
+        place = Place(mark.line + 1, mark.column + 1) if mark else Place(1)
+        return self.refused(place, f"This is not YAML: {error.problem or problem}.{hint}")
 
     def _value(self, node: Node, above: tuple[int, ...]) -> Any:
         if id(node) in self._seen:
@@ -160,7 +202,7 @@ class YamlFile:
                 self._note(key_node, "Merge keys (<<) are not part of YAML 1.2. Write the fields out.")
                 continue
             if key in values:
-                self._note(key_node, f"{key}: given twice, first in line {lines[key]}. Remove one of them.")
+                self._note(key_node, f"given twice, first in line {lines[key]}. Remove one of them.", field=key)
                 continue
             values[key] = self._value(value_node, above)
             lines[key] = key_node.start_mark.line + 1
@@ -195,9 +237,9 @@ class YamlFile:
         tag = str(node.tag).replace(_TAG, "!!")
         self._note(node, f"The tag {tag} is not allowed. The file holds plain texts, numbers, lists and mappings.")
 
-    def _note(self, node: Node, message: str) -> None:
+    def _note(self, node: Node, message: str, *, field: str = "") -> None:
         """Keeps a problem until the whole file has been looked at."""
-        self._problems.append(self.at(node, message))
+        self._problems.append(Problem(_place(node), field, message))
 
 
 def _read(path: Path, what: str, hint: str) -> str:
@@ -233,15 +275,27 @@ _SCALARS: dict[str, Callable[[str], Any]] = {
 }
 
 
-def _child(node: Node, key: str | int) -> tuple[int, Node] | None:
-    """The line on which a child begins (that of its key, in a mapping), and the child."""
+def _child(node: Node, key: str | int) -> tuple[Node, Node] | None:
+    """Where a child begins (with its key, in a mapping), and the child."""
     return next(_matching(node, key), None)
 
 
-def _matching(node: Node, key: str | int) -> Iterator[tuple[int, Node]]:
+def _matching(node: Node, key: str | int) -> Iterator[tuple[Node, Node]]:
     if isinstance(node, MappingNode):
         for key_node, value in node.value:
             if key_node.value == str(key):
-                yield key_node.start_mark.line + 1, value
+                yield key_node, value
     elif isinstance(node, SequenceNode) and isinstance(key, int) and 0 <= key < len(node.value):
-        yield node.value[key].start_mark.line + 1, node.value[key]
+        yield node.value[key], node.value[key]
+
+
+def _place(place: Node | Place) -> Place:
+    return place if isinstance(place, Place) else _begun(place, place)
+
+
+def _begun(begin: Node, value: Node) -> Place:
+    """From where something begins to the end of its value, if that is in the same line, or else of its name."""
+    start = begin.start_mark
+    first = value.value[0][0] if isinstance(value, MappingNode) and value.value else value
+    ends = [node.end_mark for node in (value, first, begin) if node.end_mark.line == start.line]
+    return Place(start.line + 1, start.column + 1, ends[0].column + 1 if ends else 0)

@@ -10,15 +10,13 @@ from pydantic import BaseModel, ValidationError
 
 from datafast._util.config_model import in_our_words
 from datafast._util.field_docs import field_docs
-from datafast._util.yaml_file import YamlFile
-from datafast.errors import ConfigError
+from datafast._util.yaml_file import FileRefused, Place, Problem, YamlFile
 
 __all__ = ["Keys", "Problems"]
 
 Keys = Sequence[str | int]
 Places = Mapping[str, Keys]
 
-_MOST_SHOWN = 100
 _FIELD_IN_FRONT = re.compile(r"((?:[\w-]+)(?:\.[\w-]+|\[\d+\])*): ")
 _STEP = re.compile(r"\[(\d+)\]|([\w-]+)")
 
@@ -28,7 +26,7 @@ class Problems:
 
     def __init__(self, file: YamlFile) -> None:
         self._file = file
-        self._found: dict[tuple[int, str], list[str]] = {}
+        self._found: dict[tuple[int, str], tuple[Place, list[str]]] = {}
         self._meant: set[str] = set()
 
     def __bool__(self) -> bool:
@@ -39,8 +37,8 @@ class Problems:
         shown = keys if whole else self._file.known_part(keys) or keys
         if len(keys) == 1 and keys[0] in self._meant:
             return
-        place = (self._file.line_of(keys), _dotted(shown))
-        messages = self._found.setdefault(place, [])
+        place = self._file.place_of(keys)
+        _, messages = self._found.setdefault((place.line, _dotted(shown)), (place, []))
         if message not in messages:
             messages.append(message)
 
@@ -92,18 +90,13 @@ class Problems:
         """FILE:LINE and the field."""
         return self._file.at(self._file.line_of(keys), _dotted(keys))
 
-    def refusal(self) -> ConfigError:
-        """All of them as one error, a problem a line, in the order of the file; the first ones if there are very many."""
-        found = sorted(self._found.items())
-        lines = [
-            self._file.at(line, f"{field}: {' Or: '.join(messages)}" if field else " Or: ".join(messages))
-            for (line, field), messages in found[:_MOST_SHOWN]
+    def refusal(self) -> FileRefused:
+        """All of them as one error, a problem a line, in the order of the file."""
+        found = [
+            Problem(place, field, " Or: ".join(messages))
+            for (_, field), (place, messages) in sorted(self._found.items(), key=lambda item: item[0])
         ]
-        if len(found) > _MOST_SHOWN:
-            lines.append(
-                f"{self._file.path}: There are {len(found) - _MOST_SHOWN:,} more problems. Correct these first."
-            )
-        return ConfigError("\n".join(lines))
+        return FileRefused(self._file.path, found)
 
 
 def _moved(message: str, places: Mapping[str, Keys]) -> str:

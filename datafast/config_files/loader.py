@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 from datafast._util.config_model import ConfigModel
 from datafast._util.notify import did_you_mean, nearest, warn_user
 from datafast._util.user_path import is_file
-from datafast._util.yaml_file import YamlFile
+from datafast._util.yaml_file import Place, YamlFile
 from datafast._util.yaml_problems import Keys, Problems
 from datafast.config_files.deepfabric import layout_of
 from datafast.config_files.key_file import load_keys
@@ -36,11 +36,12 @@ if TYPE_CHECKING:
     from datafast.datasets.config import DatasetConfig
     from datafast.llms.provider import LLMProvider
 
-__all__ = ["load_project", "load_secrets"]
+__all__ = ["load_project", "load_secrets", "project_of_text"]
 
 C = TypeVar("C", bound=BaseModel)
 
 _OWN_FIELDS = ("kind", "providers")
+_SECRETS = "secrets.env"
 
 
 def load_secrets(config: Path, env_file: Path | None) -> Path:
@@ -51,7 +52,7 @@ def load_secrets(config: Path, env_file: Path | None) -> Path:
     Raises:
         ConfigError: `env_file` does not exist, or the file cannot be read.
     """
-    path = env_file or config.parent / "secrets.env"
+    path = env_file or config.parent / _SECRETS
     if env_file is not None and not is_file(env_file):
         raise ConfigError(f"There is no file {env_file} (--env-file). Check its name and its folder.")
     if is_file(path):
@@ -75,6 +76,18 @@ def load_project(path: Path, *, env_file: Path | None = None, output: Path | Non
     if output is not None:
         _check_output(output)
     return _Loader(file).load(secrets, output)
+
+
+def project_of_text(text: str, path: Path) -> Project:
+    """Reads and checks a config that is not in its file yet, as `load_project` does. No keys are loaded.
+
+    Args:
+        path: where it is to be, for messages and for files that it names.
+
+    Raises:
+        FileRefused: all that is wrong, each problem with its place.
+    """
+    return _Loader(YamlFile(path, text=text)).load(path.parent / _SECRETS, None)
 
 
 def _check_output(path: Path) -> None:
@@ -171,15 +184,14 @@ class _Loader:
         if name is None:
             if meant := next((other for other in self._data if nearest(str(other), ["kind"])), None):
                 raise self._file.refused(
-                    self._file.line_of([meant]), f"{meant}: There is no such field. Did you mean 'kind'?"
+                    self._file.place_of([meant]), "There is no such field. Did you mean 'kind'?", field=str(meant)
                 )
-            raise self._file.refused(
-                1, f"kind: The field is missing. Write `kind: raw`, or another of {', '.join(kind_names())}."
-            )
+            told = f"The field is missing. Write `kind: raw`, or another of {', '.join(kind_names())}."
+            raise self._file.refused(Place(1), told, field="kind")
         try:
             return load_kind(str(name))
         except ConfigError as error:
-            raise self._file.refused(self._file.line_of(["kind"]), f"kind: {error}") from None
+            raise self._file.refused(self._file.place_of(["kind"]), str(error), field="kind") from None
 
     def _refuse_unknown(self, fields: dict[str, Any], model: type[ConfigModel]) -> None:
         valid = [*_OWN_FIELDS, *model.model_fields]

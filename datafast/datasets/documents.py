@@ -316,7 +316,7 @@ def by_line(given: Any, field: str) -> Any:
     return given
 
 
-def opened(given: object, field: str, folder: Path | None, spool: Path) -> SourceRows:
+def opened(given: object, field: str, folder: Path | None, spool: Path | None) -> SourceRows:
     """The rows of what a user gave as a source; texts are rows with one column."""
     if isinstance(given, Sequence) and not isinstance(given, str) and any(isinstance(text, str) for text in given):
         given = [{_USUAL: text} if isinstance(text, str) else text for text in given]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,11 +28,14 @@ __all__ = [
     "TextInput",
     "TextRowInput",
     "is_source_spec",
+    "nothing_kept",
     "read_texts",
     "said_in_one",
     "spool_beside",
     "spool_of",
 ]
+
+_KEEPS = ContextVar("keeps", default=True)
 
 
 class TextInput:
@@ -95,10 +99,22 @@ def spool_of(info: ValidationInfo) -> Path | None:
     return None if output is None else spool_beside(output, info.data.get("run"))
 
 
-def spool_beside(output_file: Path, run: object) -> Path:
+def spool_beside(output_file: Path, run: object) -> Path | None:
     """The same for this output and the settings of its run."""
+    if not _KEEPS.get():
+        return None
     ledger: Path = getattr(run, "ledger", None) or output_file.with_name(f"{output_file.name}.ledger")
     return ledger.with_name(f"{ledger.name}-sources")
+
+
+@contextmanager
+def nothing_kept() -> Iterator[None]:
+    """Within it, what has to be copied to be read is copied to a temporary folder."""
+    token = _KEEPS.set(False)
+    try:
+        yield
+    finally:
+        _KEEPS.reset(token)
 
 
 @contextmanager

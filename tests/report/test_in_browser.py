@@ -2,48 +2,37 @@
 
 from __future__ import annotations
 
-import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from datafast.datasets.reporting import report_of
 from datafast.report import html_page
+from tests.browser import LOOKS, Browsing, Look, assert_accessible
 from tests.report.test_page import check, hostile_file
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-MEASURES = """<script>
-document.title = [...document.querySelectorAll("main *")].some(
+TOO_WIDE = """() => [...document.querySelectorAll("main *")].filter(
     one => one.getBoundingClientRect().right > innerWidth + 1 && !one.closest(".scroll, svg")
-) ? "too wide" : "fits"
-</script></body>"""
+).map(one => one.outerHTML.slice(0, 200))"""
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    if BROWSER is None:
-        pytest.skip("needs Chromium")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a file whose author means us harm."""
+    folder = tmp_path_factory.mktemp("hostile")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        page = html_page(report_of(hostile_file()))
+    (folder / "page.html").write_text(page, encoding="utf-8")
+    return folder / "page.html"
 
 
-def dom(page: str, *, width: int) -> str:
-    """The page as the browser has it."""
-    Path("page.html").write_text(page, encoding="utf-8")
-    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={Path('profile').resolve()}"]
-    address = Path("page.html").resolve().as_uri()
-    command = [str(BROWSER), *options, f"--window-size={width},900", "--dump-dom", address]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
-
-
-@pytest.mark.slow
-def test_a_hostile_file_runs_nothing_and_fits_a_phone() -> None:
-    page = html_page(report_of(hostile_file()))
-    shown = dom(page, width=390)
-    check(shown)
-    # The page's own policy stands in the way of scripts, also of this one.
-    assert "<title>hostile&lt;script&gt;.jsonl: report</title>" in dom(page.replace("</body>", MEASURES), width=390)
-    without = re.sub(r'<meta http-equiv="Content-Security-Policy".*?>', "", page).replace("<details>", "<details open>")
-    assert "<title>fits</title>" in dom(without.replace("</body>", MEASURES), width=390)
+@pytest.mark.parametrize("look", LOOKS, ids=str)
+def test_a_hostile_file_runs_and_loads_nothing(open_page: Browsing, hostile: Path, look: Look) -> None:
+    page = open_page(hostile, **look.options)
+    check(page.content())
+    assert page.title() == "hostile<script>.jsonl: report"
+    page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
+    assert page.evaluate(TOO_WIDE) == []
+    assert_accessible(page)
+    assert open_page.requests == [hostile.as_uri()]

@@ -80,7 +80,7 @@ def _prompts(project: Project, dataset: Dataset[Any, Any], number: int) -> list[
     """What each item asked that a limit of `number` chooses, and its rows, in its order, from the ledger and the output file."""
     from datafast._util import background
     from datafast._util.user_path import is_file
-    from datafast.cli.display.asked import call_to_dict
+    from datafast.config_files.ahead import call_to_dict
     from datafast.plan.grid import spread
     from datafast.store.paths import OutputPaths
     from datafast.store.reader import LedgerReader

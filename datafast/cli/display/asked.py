@@ -1,4 +1,4 @@
-"""What a model is asked, for the terminal and as JSON: the messages, and the form of the reply in one line."""
+"""What a model is asked, for the terminal: the messages, and the form of the reply in one line."""
 
 from __future__ import annotations
 
@@ -12,20 +12,13 @@ from datafast._util.notify import plain_text
 from datafast.cli.display.lines import print_lines
 
 if TYPE_CHECKING:
-    from datafast.engine.calls.call import Call
     from datafast.types import Message
 
-__all__ = ["call_to_dict", "form_of", "show_messages"]
+__all__ = ["form_of", "show_messages"]
 
 _LETTERS = 2_000
 _DEPTH = 8
 _FIELDS = 12
-
-
-def call_to_dict(call: Call) -> dict[str, Any]:
-    """What a call asks, as plain values; `json_schema` is null where the reply is free text."""
-    schema = call.schema.json_schema if call.schema is not None else None
-    return {"role": call.role, "messages": list(call.messages), "json_schema": schema}
 
 
 def show_messages(

@@ -30,7 +30,7 @@ class GivenTasks(Sequence[Task]):
         ConfigError, ValueError: the source cannot be read, or a row has no instruction; names the place.
     """
 
-    def __init__(self, given: object, field: str, *, folder: Path | None, spool: Path) -> None:
+    def __init__(self, given: object, field: str, *, folder: Path | None, spool: Path | None) -> None:
         if isinstance(given, Sequence) and not isinstance(given, str):
             given = [{_INSTRUCTION: task} if isinstance(task, str) else task for task in given]
         self.rows: SourceRows = opened(given, field, folder, spool)
