@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         ToolError,
         TopicsError,
     )
+    from datafast.facades.evaluation import evaluate
     from datafast.facades.frame import dataset, generator, sample
     from datafast.facades.generator import DataSetGenerator
     from datafast.llms import (

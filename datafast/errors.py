@@ -173,7 +173,8 @@ class ProviderError(DatafastError, RuntimeError):
     Attributes:
         kind: what went wrong; `kind.action` is what the engine does about it.
         status: HTTP status, or None if no answer came.
-        code, param: the machine-readable fields of the error body, if it has them.
+        code: the machine-readable name of the fault in the error body, if it has one.
+        param: the field of the request that it blames, likewise.
         retry_after_s: seconds the server asked to wait, or None.
         rate_limits: what the server told about its limits, or None.
         body: the error body as text, with configured keys redacted.
@@ -271,7 +272,8 @@ class CallFailed(DatafastError):
 
     Attributes:
         category: an ErrorKind's or ReplyCategory's value.
-        provider, role: who was asked, in which role.
+        provider: who was asked.
+        role: in which role.
         attempts: requests sent for this call in this run.
         prompt: what was asked (the conversation's last user message).
         raw: the last raw reply, b"" if none came.

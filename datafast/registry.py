@@ -150,6 +150,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "card": "datafast.cli.commands.card:command",
         "stats": "datafast.cli.commands.stats:command",
         "report": "datafast.cli.commands.report:command",
+        "view": "datafast.cli.commands.view:command",
         "compare": "datafast.cli.commands.compare:command",
         "evaluate": "datafast.cli.commands.evaluate:command",
         "topics": "datafast.cli.commands.topics:command",

@@ -55,12 +55,17 @@ NEEDLESS = [
     "jinja2",
     "jsonschema",
     "lark",
+    "latex2mathml",
     "litellm",
+    "nh3",
     "numpy",
     "pandas",
     "pyarrow",
+    "sse_starlette",
+    "starlette",
     "torch",
     "transformers",
+    "uvicorn",
 ]
 
 

@@ -77,7 +77,8 @@ class Dataset(Publishing, Generic[ConfigT, RowT]):
 
     Attributes:
         kind: the name of the kind in YAML.
-        config_model, row_model: its config and its row. A kind whose rows depend on its config sets `row_model` in the instance.
+        config_model: its config.
+        row_model: its row. A kind whose rows depend on its config sets it in the instance.
         in_plan_order: whether stages compare its rows in the order of the plan; see `Job`.
         has_parts: whether different models write parts of a row, so that its reasoning is told by part.
         report: the report of the last run; None before the first.

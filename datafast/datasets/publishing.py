@@ -5,9 +5,10 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from typing_extensions import Unpack
 
@@ -62,27 +63,32 @@ class Publishing(Exporting):
 
         return html_page(report_of(self.paths, self._made_by, shown=rows, seed=seed))
 
-    def card(self, path: str | Path = "README.md") -> Path:
+    def card(self, path: str | Path = "README.md", *, pictures: Literal["svg", "png"] | None = None) -> Path:
         """Writes the card that a push would write, its pictures in a folder `figures` beside it, and returns its path. Nothing is sent.
 
         Args:
             path: the card. What you wrote into an earlier one outside of datafast's marks stays.
+            pictures: their format; by default what the config says.
 
         Raises:
+            MissingExtraError: PNG is asked for, which needs the extra `png`.
             ConfigError: there are no rows yet, or the file is there and is not a card of datafast.
             OutputWriteError: it cannot be written.
         """
         output = user_path(path)
-        self.write_card(output)
+        self.write_card(output, pictures=pictures)
         return output
 
-    def write_card(self, output: Path) -> list[Path]:
+    def write_card(self, output: Path, *, pictures: Literal["svg", "png"] | None = None) -> list[Path]:
         """The same, and returns all files that were written."""
         from datafast.export.card_files import write_card
 
         refuse_shared([*self.used_files(), UsedFile("path", output, written=True)])
+        info = self.card_info()
+        if pictures == "png":
+            info = replace(info, figures=[figure.as_png() for figure in info.figures])
         rows = self.rows_to_export()
-        return write_card(self.card_info(), rows, row_model=self.written_model, file=self.paths.rows, output=output)
+        return write_card(info, rows, row_model=self.written_model, file=self.paths.rows, output=output)
 
     def push_to_hub(
         self,
@@ -109,8 +115,14 @@ class Publishing(Exporting):
         Args:
             repo_id: `user/name`.
             token: a token with write access; by default that of `HF_TOKEN`, else that of `hf auth login`.
-            train_size, validation_size, seed, shuffle, stratify, group, stable: the splits; see `datafast.export.splits.Splitting`.
-                Without the first two there is a train split only.
+            train_size: the share of rows for `train`, from 0 to 1. Without it and `validation_size` there is a train split only. This and
+                the next six are those of `datafast.export.splits.Splitting`.
+            validation_size: the same of `validation`; what the two leave is `test`.
+            seed: of the splits; None is 0.
+            shuffle: whether rows are divided in an order of their own, and not in that of the file.
+            stratify: fields; the rows with the same values in them are divided as all rows are.
+            group: fields; rows that share a value in one of them are in one split.
+            stable: whether rows that come later move none to another split; sizes are then approximate.
             private: whether only you can see a new repository. Private rows are never pushed into a public one.
             revision: a branch, made from `main` if it is not there; by default `main`.
             config_name: tells several sets of rows in one repository apart; a push replaces its own alone.

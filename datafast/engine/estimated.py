@@ -21,7 +21,8 @@ class Estimate:
     """The work that is left, in total and for each provider.
 
     Attributes:
-        rows, items: what is left of the plan; an item is one prompt with all its calls.
+        rows: what is left of the plan.
+        items: the same in items; an item is one prompt with all its calls.
         calls: those that will be made; `replayed` recorded replies take the place of further ones.
         in_batches: calls in open batches, which count as made.
         mode: the config's `run.mode`.

@@ -340,7 +340,9 @@ Event = (
     | AlarmRaised
     | RunEnded
 )
+"""Whatever a run tells while it works."""
 EventCallback = Callable[[Event], None]
+"""What `on_event` takes: a function that gets each event on the run's own thread."""
 
 
 def event_to_dict(event: Event, at: datetime | None = None) -> dict[str, Any]:

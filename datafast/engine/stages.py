@@ -65,6 +65,7 @@ class Verdict(NamedTuple):
 
 
 KEEP = Verdict(True)
+"""The row is written as it is."""
 
 
 def drop(reason: str, score: float | None = None) -> Verdict:

@@ -52,9 +52,9 @@ def write_card(
     front = {**front_matter(info, contents), "configs": [{"config_name": contents.config_name, "data_files": files}]}
     text, notes = readme(info, contents, front, previous=previous, secrets=[])
     redact = redactor([])
-    written = {output.parent / contents.figures / figure.name: redact(figure.svg) for figure in info.figures}
+    written = {output.parent / contents.figures / figure.name: figure.content(redact) for figure in info.figures}
     stale = {output.parent / place for place in pictures_in(kept_of(previous).between or "", contents)} - written.keys()
-    _write({**written, output: text}, stale)
+    _write({**written, output: text.encode()}, stale)
     for note in notes:
         warn_user(note.replace("on the Hub", f"in {output}"))
     return [output, *written]
@@ -75,11 +75,11 @@ def _previous(output: Path) -> str:
     return found
 
 
-def _write(texts: Mapping[Path, str], stale: Iterable[Path]) -> None:
+def _write(contents: Mapping[Path, bytes], stale: Iterable[Path]) -> None:
     try:
-        for path, text in texts.items():
+        for path, content in contents.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, text.encode())
+            write_whole(path, content)
         for path in stale:
             path.unlink(missing_ok=True)
     except OSError as error:

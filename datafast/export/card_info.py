@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from datafast._util.png import need_png, png_of
 from datafast.export.card_kept import DEFAULT
+from datafast.figures import still
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -15,17 +17,32 @@ if TYPE_CHECKING:
 
 __all__ = ["CardFigure", "CardInfo", "CardSource", "CardStage", "Contents"]
 
+_PNG = ".png"
 Facts = Sequence[tuple[str, str]]
 """Lines, each with what it is about."""
 
 
 @dataclass(frozen=True, slots=True)
 class CardFigure:
-    """A picture beside the README: the name of its file, what it shows in words, and the SVG."""
+    """A picture beside the README: the name of its file (SVG, or PNG), what it shows in words, and the SVG of it."""
 
     name: str
     alt: str
     svg: str
+
+    def as_png(self) -> CardFigure:
+        """The same picture as a PNG file.
+
+        Raises:
+            ConfigError: there can be none here.
+        """
+        need_png()
+        return replace(self, name=f"{self.name.removesuffix('.svg')}{_PNG}", svg=still(self.svg))
+
+    def content(self, redact: Callable[[str], str]) -> bytes:
+        """What its file holds, without what may not be told."""
+        svg = redact(self.svg)
+        return png_of(svg) if self.name.endswith(_PNG) else svg.encode()
 
 
 @dataclass(frozen=True, slots=True)

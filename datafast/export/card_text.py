@@ -52,7 +52,7 @@ def _what(info: CardInfo, contents: Contents) -> str:
 
 def pictures_in(text: str, contents: Contents) -> set[str]:
     """The places of the pictures that a card of this config shows."""
-    return set(re.findall(rf"\]\(({re.escape(contents.figures)}/[\w-]+\.svg)\)", text))
+    return set(re.findall(rf"\]\(({re.escape(contents.figures)}/[\w-]+\.(?:svg|png))\)", text))
 
 
 def _markdown(text: str) -> str:

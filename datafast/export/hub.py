@@ -124,7 +124,7 @@ class _Prepared:
         """Those of the card, by their places."""
         without_secrets = redactor([secret])
         folder = self.contents.figures
-        return {f"{folder}/{figure.name}": without_secrets(figure.svg).encode() for figure in self.info.figures}
+        return {f"{folder}/{figure.name}": figure.content(without_secrets) for figure in self.info.figures}
 
 
 def push_to_hub(

@@ -59,10 +59,13 @@ class DataSetGenerator:
         rate_limit: any of max_requests_per_minute, max_tokens_per_minute, max_retries, initial_retry_delay, max_retry_delay.
         example_data: rows that show what is wanted: a list, a file, a DataFrame, a Hugging Face dataset.
         dataset_system_prompt: the system message of the conversations; by default `generation_system_prompt`.
-        tools: tools of the agent, in OpenAI's schema, MCP's, or DeepFabric's. tool_registry_path: a JSON or YAML file with more.
+        tools: tools of the agent, in OpenAI's schema, MCP's, or DeepFabric's.
+        tool_registry_path: a JSON or YAML file with more tools.
         available_tools: the names of those that it uses; without `tools` those of DeepFabric's own.
         agent_mode: "single_turn" or "multi_turn": an agent with tools and one question, or several.
-        min_turns, max_turns: questions of the user in one conversation. max_steps: steps of an agent for each of them.
+        min_turns: the fewest questions of the user in one conversation.
+        max_turns: the most of them.
+        max_steps: steps of an agent for each of them.
         min_tool_calls: calls in one conversation, as a wish.
         sample_retries: how often a model is asked again, with the reason, if its reply is not what was asked for.
         topic_selection: "sequential", "shuffle" or "balanced".

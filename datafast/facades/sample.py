@@ -163,3 +163,4 @@ def _moment(given: Moment, format: str | None) -> Moment:  # noqa: A002 - as the
 
 
 sample = Sampler()
+"""What `dataset` takes for columns of drawn values: `sample.choice([...])`; see `Sampler`."""

@@ -7,6 +7,7 @@
     heatmap(title, across, down, ..) what there is of what was planned, for each two values
     stacked_columns(title, ...)      parts over time
     lines(title, ...)                numbers over time
+    still(svg)                       a figure in light or in dark, for paper and pictures of pixels
 
 Guarantee: pure functions of their arguments, without a font, a script or anything that is fetched. Texts are escaped and shown without
 control characters; long ones are cut, and are whole in their tooltip. A figure is 480 units wide, so that it can be read on a phone, has
@@ -18,6 +19,17 @@ from datafast.figures.heatmap import heatmap
 from datafast.figures.histogram import histogram
 from datafast.figures.levels import Level, levels
 from datafast.figures.over_time import lines, stacked_columns
-from datafast.figures.svg import Figure
+from datafast.figures.svg import Figure, still
 
-__all__ = ["Figure", "Level", "bars", "heatmap", "histogram", "levels", "lines", "stacked_bars", "stacked_columns"]
+__all__ = [
+    "Figure",
+    "Level",
+    "bars",
+    "heatmap",
+    "histogram",
+    "levels",
+    "lines",
+    "stacked_bars",
+    "stacked_columns",
+    "still",
+]

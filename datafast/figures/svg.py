@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from hashlib import blake2b
 from html import escape
@@ -9,7 +10,7 @@ from typing import NamedTuple
 
 from datafast.figures.texts import clean, cut, is_right_to_left
 
-__all__ = ["COLOURS", "PAD", "SMALL", "WIDTH", "Figure", "document", "num", "rect", "text", "top_below"]
+__all__ = ["COLOURS", "PAD", "SMALL", "WIDTH", "Figure", "document", "num", "rect", "still", "text", "top_below"]
 
 WIDTH = 480
 PAD = 18
@@ -50,6 +51,10 @@ _STYLE = """
 """
 
 
+_IN_DARK = re.compile(r"@media \(prefers-color-scheme:dark\)\{\n(.*?)\n\}\n", re.DOTALL)
+_RIGHT_TO_LEFT = re.compile(r'(?: text-anchor="(\w+)")? direction="rtl"')
+
+
 class Figure(NamedTuple):
     """A figure. `description` says in words what it shows: for `alt`, and for readers who cannot see it."""
 
@@ -66,6 +71,13 @@ class Figure(NamedTuple):
     def unstyled(self) -> str:
         """It without that, for a page that has the style sheets of all its figures in one place."""
         return self.svg.replace(f"<style>{self.style}</style>\n", "", 1)
+
+
+def still(svg: str, *, dark: bool = False) -> str:
+    """A figure in one colour scheme, for programs that draw SVG on paper: they ask for no scheme, and place texts from right to left by
+    their left end."""
+    svg = _IN_DARK.sub(r"\1" if dark else "", svg)
+    return _RIGHT_TO_LEFT.sub(lambda found: {None: ' text-anchor="end"', "end": ""}.get(found[1], found[0]), svg)
 
 
 def top_below(subtitle: str) -> float:

@@ -75,6 +75,7 @@ class _Providers(Mapping[str, type[LLMProvider]]):
 
 
 PROVIDERS: Mapping[str, type[LLMProvider]] = _Providers()
+"""The classes of all providers by name, those of other packages among them; each is loaded when it is asked for."""
 
 
 def load_provider(name: str) -> type[LLMProvider]:

@@ -60,11 +60,11 @@ class EarlierRows:
         is_like_rows = any(texts_of(_made(row_model, dict.fromkeys(shared, "text"))))
         for row in self._rows:
             if column is not None:
-                yield list(texts_of(_Value(value=row.get(column))))
+                yield texts_of(_Value(value=row.get(column)))
             elif is_like_rows:
-                yield list(texts_of(_like(row_model, row)))
+                yield texts_of(_like(row_model, row))
             else:
-                yield list(texts_of(_Value(value=row)))
+                yield texts_of(_Value(value=row))
 
     def _none_like(self, column: str) -> str:
         names = ", ".join(self._rows.columns)

@@ -36,6 +36,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from enum import Enum
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
@@ -165,7 +166,7 @@ class _Texts(BaseStage):
 
     def texts(self, row: BaseModel) -> list[str]:
         """The texts of a row that are looked at."""
-        return list(texts_of(row, self.field))
+        return texts_of(row, self.field)
 
 
 class TextStage(_Texts, Stage):
@@ -289,57 +290,64 @@ def require_metadata(row_model: type[BaseModel], field: str) -> None:
         raise ConfigError(f"{field}: Rows have no field 'metadata' that it could be added to. Leave {field} out.")
 
 
-def texts_of(row: BaseModel, field: str | None = None) -> Iterator[str]:
+def texts_of(row: BaseModel, field: str | None = None) -> list[str]:
     """The texts of a row, in all fields or in one; without information about the row (ids, language, label, metadata, and the fields
     that the row model itself lists in `about_the_row`)."""
-    if field is not None:
-        yield from _texts(getattr(row, field))
-        return
-    for name in _looked_at(row):
-        yield from _texts_under(name, getattr(row, name))
+    found: list[str] = []
+    for name in _text_fields(type(row)) if field is None else (field,):
+        value = getattr(row, name)
+        if type(value) is str:
+            found.append(value)
+        elif type(value) not in _WITHOUT_TEXT:
+            _add_texts(value, found)
+    return found
 
 
 def texts_in(row: Mapping[str, Any], about: Collection[str] = ()) -> Iterator[str]:
     """The texts of a row as it stands in a file. `about`: more fields that are about the row."""
     for name, value in row.items():
-        if name not in about:
-            yield from _texts_under(name, value)
+        if name not in about and _says_something(name):
+            found: list[str] = []
+            _add_texts(value, found)
+            yield from found
 
 
 def with_texts(row: BaseModel, make: Callable[[str], str], field: str | None = None) -> dict[str, Any]:
     """The fields of a row that have another value where `make` has made others of the texts that `texts_of` gives, with that value."""
-    names = [name for name in _looked_at(row) if _says_something(name)] if field is None else [field]
+    names = _text_fields(type(row)) if field is None else (field,)
     made = {name: _with_texts(getattr(row, name), make) for name in names}
     return {name: value for name, value in made.items() if value != getattr(row, name)}
 
 
-def _looked_at(row: BaseModel) -> Iterator[str]:
-    about: Collection[str] = getattr(type(row), "about_the_row", ())
-    return (name for name in type(row).model_fields if name not in about)
+@lru_cache(maxsize=256)
+def _text_fields(row_model: type[BaseModel]) -> tuple[str, ...]:
+    """The fields of such rows that say something. All stages ask for them, of every row."""
+    about: Collection[str] = getattr(row_model, "about_the_row", ())
+    return tuple(name for name in row_model.model_fields if name not in about and _says_something(name))
 
 
 def _says_something(name: str) -> bool:
     return name not in _ABOUT_THE_ROW and not name.endswith(_MODEL_ID)
 
 
-def _texts_under(name: str, value: object) -> Iterator[str]:
-    if _says_something(name):
-        yield from _texts(value)
+_WITHOUT_TEXT = (type(None), int, float, bool)
 
 
-def _texts(value: object) -> Iterator[str]:
+def _add_texts(value: object, found: list[str]) -> None:
+    """Adds the texts in a value to those found."""
     if isinstance(value, Enum):
         return
     if isinstance(value, str):
-        yield value
+        found.append(value)
     elif isinstance(value, BaseModel):
-        yield from texts_of(value)
-    elif isinstance(value, Mapping):
+        found += texts_of(value)
+    elif isinstance(value, dict | Mapping):  # the first is told from others far faster
         for name, part in value.items():
-            yield from _texts_under(str(name), part)
+            if type(part) not in _WITHOUT_TEXT and _says_something(str(name)):
+                _add_texts(part, found)
     elif isinstance(value, list | tuple):
         for part in value:
-            yield from _texts(part)
+            _add_texts(part, found)
 
 
 def _with_texts(value: Any, make: Callable[[str], str]) -> Any:

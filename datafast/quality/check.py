@@ -180,8 +180,9 @@ class CheckStage(TextStage):
         return KEEP
 
     def _fits(self, row: BaseModel) -> Verdict:
-        if self._validator is None:
-            self._validator = linear_validator(self.json_schema or {})
+        validator = self._validator
+        if validator is None:
+            validator = self._validator = linear_validator(self.json_schema or {})
         value = getattr(row, str(self.field))
         if isinstance(value, BaseModel):
             value = value.model_dump(mode="json")
@@ -191,7 +192,7 @@ class CheckStage(TextStage):
                 value = _json(found[0] if found else value)
             except (ValueError, RecursionError):
                 return drop("is not JSON")
-        return KEEP if self._validator.is_valid(value) else drop("does not fit the schema")
+        return KEEP if validator.is_valid(value) else drop("does not fit the schema")
 
     def _answered(self, row: BaseModel) -> Verdict:
         wanted = _comparable(getattr(row, str(self.equals)))

@@ -15,9 +15,10 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 from pydantic import BaseModel, Field, PrivateAttr
@@ -35,6 +36,12 @@ _WORDS = re.compile(r"[^\W_]+")
 _LONG_WORD = 12  # letters a word, on average, above which a text has no spaces between words
 _LETTERS = 2  # that stand for a word there
 _LEAST = 4  # words; a shorter text of a test is in many others by chance
+
+
+_BASE = 0x9E3779B97F4A7C15  # odd, and its bits look drawn
+
+Words: TypeAlias = "np.ndarray[Any, np.dtype[np.uint64]]"
+"""Words or runs of them, as hashes of this process alone."""
 
 
 class ContaminationStage(TextStage):
@@ -63,11 +70,13 @@ class ContaminationStage(TextStage):
         return {**super().settings(), "against": self.against.digest}
 
     def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
-        if self._known is None:
+        known = self._known
+        if known is None:
             self.check(type(row))
-        assert self._known is not None  # noqa: S101 - check has just made it
-        words = list(map(_words, self.texts(row)))
-        shares = [(max(map(known.share_in, words), default=0.0), name) for name, known in self._known]
+            known = self._known
+            assert known is not None  # noqa: S101 - check has just made it
+        words = [_hashed(_words(text)) for text in self.texts(row)]
+        shares = [(max(map(runs.share_in, words), default=0.0), name) for name, runs in known]
         most, name = max(shares, key=itemgetter(0))
         return KEEP if most <= self.max_share else drop(f"words of {name}", round(most, 3))
 
@@ -77,23 +86,23 @@ class _Runs:
 
     def __init__(self, texts: Iterable[str], size: int) -> None:
         self._size = size
-        hashes = array("q")
+        hashes = array("Q")
         short: dict[int, set[int]] = {}
         for text in texts:
-            words = _words(text)
+            words = _hashed(_words(text))
             if len(words) >= size:
-                hashes.extend(_hashes(words, size))
+                hashes.frombytes(_runs(words, size).tobytes())
             elif len(words) >= _LEAST:
-                short.setdefault(len(words), set()).update(_hashes(words, len(words)))
-        self._long = np.unique(np.frombuffer(hashes, np.int64))
+                short.setdefault(len(words), set()).update(_runs(words, len(words)).tolist())
+        self._long = np.unique(np.frombuffer(hashes, np.uint64))
         self._short = {length: frozenset(found) for length, found in short.items()}
 
-    def share_in(self, words: Sequence[str]) -> float:
+    def share_in(self, words: Words) -> float:
         """The share of the runs of a text's words that are known; 1 if it holds a whole short text."""
         for length, known in self._short.items():
-            if not known.isdisjoint(_hashes(words, length)):
+            if not known.isdisjoint(_runs(words, length).tolist()):
                 return 1.0
-        runs = np.fromiter(_hashes(words, self._size), np.int64)
+        runs = _runs(words, self._size)
         if not len(runs) or not len(self._long):
             return 0.0
         places = self._long.searchsorted(runs)
@@ -108,5 +117,27 @@ def _words(text: str) -> list[str]:
     return words
 
 
-def _hashes(words: Sequence[str], size: int) -> Iterator[int]:
-    return map(hash, zip(*(words[start:] for start in range(size)), strict=False))
+def _hashed(words: Sequence[str]) -> Words:
+    return np.fromiter(map(hash, words), np.int64, len(words)).view(np.uint64)
+
+
+def _runs(words: Words, size: int) -> Words:
+    """A hash for each run of so many words: the sum of those of its words, each times a power of an odd number by its place, modulo 2**64.
+
+    Each is the difference of two sums from the beginning, divided by the power of the place where it begins (Karp and Rabin 1987).
+    """
+    if len(words) < size:
+        return words[:0]
+    powers, inverses = _powers(1 << len(words).bit_length())
+    sums = np.zeros(len(words) + 1, np.uint64)
+    np.cumsum(words * powers[: len(words)], out=sums[1:])
+    return (sums[size:] - sums[:-size]) * inverses[: len(words) - size + 1]
+
+
+@lru_cache(maxsize=8)
+def _powers(count: int) -> tuple[Words, Words]:
+    """So many powers of an odd number modulo 2**64, and of its inverse."""
+    inverse = pow(_BASE, -1, 1 << 64)
+    return tuple(
+        np.cumprod(np.append(np.ones(1, np.uint64), np.full(count - 1, base, np.uint64))) for base in (_BASE, inverse)
+    )  # type: ignore[return-value]

@@ -29,6 +29,7 @@ from datafast.quality.base import KEEP, Verdict, change, drop, with_texts
 from datafast.quality.echo_marks import has_gap, is_marked, is_numbered
 from datafast.quality.echo_talk import ABOUT, ABOUT_BEGINS, CLOSING, NOTE, OF_ABOUT, OF_CLOSINGS, OF_NOTES, OPENING
 from datafast.quality.head_stage import HeadStage
+from datafast.quality.signs import has_any
 
 if TYPE_CHECKING:
     from datafast.plan.items import WorkItem
@@ -39,7 +40,7 @@ _RUN = 6
 _WORD = re.compile(r"\w+")
 _UNSPACED = re.compile("[一-鿿ぁ-ヿ]")
 _ENDS = re.compile(r"[.!?。！？](?:\s|\Z)")
-_SENTENCE_END = re.compile(r"(?<=[.!?])[\"”»’)*]*\s+|(?<=[。！？])")
+_SENTENCE_END = re.compile(r"[.!?][\"”»’)*]*\s+|[。！？]")
 _LEAST = 10  # characters of a sentence
 _FEW_LETTERS = 4
 PASSAGE = 200
@@ -74,7 +75,7 @@ class EchoStage(HeadStage):
         runs, names = _of_prompt(item.template.text) if item is not None else (frozenset(), None)
         for text in texts:
             lowered = text.lower()
-            if is_marked(text, lowered):
+            if is_marked(text):
                 return drop("a mark of a chat format")
             if is_numbered(text):
                 return drop("the number of a text among others")
@@ -94,14 +95,14 @@ def passages(text: str) -> list[str]:
     if len(bare) < _FEW_LETTERS:
         return []
     first = bare.partition("\n")[0]
-    end = next((found.end() for found in _SENTENCE_END.finditer(first, _LEAST)), len(first))
+    end = next((found.end() for found in _SENTENCE_END.finditer(first, _LEAST - 1)), len(first))
     if end == len(bare):
         return [bare[:PASSAGE]]
     last = bare.rpartition("\n")[2]
     start = 0
     if len(last) == len(bare):
         near = max(end, len(bare) - 2 * PASSAGE)
-        start = max((found.end() for found in _SENTENCE_END.finditer(bare, near, len(bare) - _LEAST)), default=near)
+        start = max((found.end() for found in _SENTENCE_END.finditer(bare, near - 1, len(bare) - _LEAST)), default=near)
     return [first[:end].strip()[:PASSAGE], last[start:].strip()[:PASSAGE]]
 
 
@@ -139,9 +140,9 @@ def _talks(text: str, lowered: str) -> bool:
     """Whether a text begins or ends with what is said around an answer."""
     if OPENING.search(text) or any(map(_is_about, passages(lowered))):
         return True
-    if _has(lowered[-_LAST:], OF_CLOSINGS) and CLOSING.search(text[-_LAST:]):
+    if has_any(lowered[-_LAST:], OF_CLOSINGS) and CLOSING.search(text[-_LAST:]):
         return True
-    return _has(lowered, OF_NOTES) and NOTE.search(text) is not None
+    return has_any(lowered, OF_NOTES) and NOTE.search(text) is not None
 
 
 def _is_about(passage: str) -> bool:
@@ -151,10 +152,6 @@ def _is_about(passage: str) -> bool:
         bool(not OF_ABOUT.isdisjoint(_WORD.findall(passage)) or _UNSPACED.search(passage))
         and ABOUT.search(passage) is not None
     )
-
-
-def _has(text: str, signs: tuple[str, ...]) -> bool:
-    return any(sign in text for sign in signs)
 
 
 @lru_cache(maxsize=256)

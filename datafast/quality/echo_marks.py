@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import re
 
+from datafast.quality.signs import at_a_line, has_any
+
 __all__ = ["has_gap", "is_marked", "is_numbered"]
 
 _ASKS = "Human|User|Mensch|Nutzer|Nutzerin|Benutzer|Utilisateur|Humain|Usuario|Humano|Utente|Umano|Usuário|Utilizador|Gebruiker|Mens|Użytkownik|Człowiek|Пользователь|Человек|Kullanıcı|İnsan|用户|ユーザー|사용자|المستخدم"
@@ -16,8 +18,11 @@ _LABELS = (
     "|aufgabe|anweisung|tâche|consigne|tarea|instrucción|instrucciones|compito|istruzioni|tarefa|instrução|instruções|opdracht|zadanie|polecenie|задание|görev|任务|指令|المهمة"
 )
 _MARKS = re.compile(
-    r"<[|｜][a-z_▁]{2,30}[|｜]>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|</?(?:think(?:ing)?|reasoning|scratchpad|reflection)>|</s>\s*\Z|\A\s*<s>|\[(?:EOS|BOS|PAD|CLS|SEP)\]\s*\Z"
-    r"|^\s*#{2,3} ?(?:Instruction|Response|Input)s?:|\A\W*(?:Assistant|Response): ?\W|\A\s*Assistant: |\A(?:assistant|system|user)\n|\A\s*System: You are\b|\A\s*<(?:answer|response|output|result)>|^Assistant: (?s:.)*^(?:Human|User): "
+    r"<[|｜][a-z_▁]{2,30}[|｜]>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|</?(?:think(?:ing)?|reasoning|scratchpad|reflection)>|</s>\s*\Z|\[(?:EOS|BOS|PAD|CLS|SEP)\]\s*\Z",
+    re.IGNORECASE,
+)
+_LINES = re.compile(
+    r"\A\s*<s>|^\s*#{2,3} ?(?:Instruction|Response|Input)s?:|\A\W*(?:Assistant|Response): ?\W|\A\s*Assistant: |\A(?:assistant|system|user)\n|\A\s*System: You are\b|\A\s*<(?:answer|response|output|result)>|^Assistant: (?s:.)*^(?:Human|User): "
     r"|^(?:Human|User): (?s:.)*^Assistant: ",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -54,7 +59,7 @@ _GAPS = re.compile(
 # Code may have gaps: a template is shown, a command explained.
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]+`", re.DOTALL)
 # Most texts have none of these, and need not be searched for what begins with them. In small letters, but for the placeholders.
-_OF_MARKS = ("<", "inst]", "##", "assistant", "response:", "system", "user", "[eos", "[bos", "[pad", "[cls", "[sep")
+_OF_MARKS = ("<", "[")
 _OF_GAPS = ("[", "【", "<", "{", "XX", "TODO", "TBD")
 
 # Tokens that chat templates and tokenizers put between turns: ChatML, Llama, Mistral, Gemma, Phi, DeepSeek, Cohere, Granite, GLM, Falcon, T5 ...
@@ -134,8 +139,12 @@ _MORE_GAPS = re.compile(
     r"|[\[【（(<](?:请(?:填写|输入|插入|在此)|此处(?:填写|插入|填入)|在此(?:填写|插入)|插入|填写|ここに|お名前|御社名|貴社名|○○|〇〇)[^\]】）)>\n]{0,20}[\]】）)>]|(?:[○〇◯]{2,}|[Xx×]{2,})(?:様|さん|株式会社|会社|公司|先生|女士|大学|市|県|区|年|月)"
 )
 _OF_MORE_GAPS = (
-    "[", "{", "<", "__", "XX", "xx", "....", "@@", "#", "nsert", "(ins", "(inv", "(wstaw", "(your", "(enter", "(add", "(name", "(datum", "(ihr", "(Ihr",
-    "(dein", "(votre", "(ton ", "(tu ", "(su ", "(seu", "(uw", "(TODO", "(TBD", "(TBC", "(FIXME", " here", "name hier", "nom ici", "nombre aqu", "nome qui", "nome aqui", "psum", "TODO", "FIXME", "PLACE", "【", "（", "○○", "〇〇", "××", "%"
+    "[", "{", "<", "__", "XX", "xx", "....", "@@", "#", "nsert", " here", "name hier", "nom ici", "nombre aqu", "nome qui", "nome aqui", "psum", "TODO",
+    "FIXME", "PLACE", "【", "（", "○○", "〇〇", "××", "%",
+)  # fmt: skip
+_OF_BRACKETS = (
+    "(ins", "(inv", "(wstaw", "(your", "(enter", "(add", "(name", "(datum", "(ihr", "(Ihr", "(dein", "(votre", "(ton ", "(tu ", "(su ", "(seu", "(uw", "(TODO",
+    "(TBD", "(TBC", "(FIXME",
 )  # fmt: skip
 # A gap in an exercise is to be there.
 _BLANK = re.compile(r"_{6,}(?=[ ,.;!]*\w)")
@@ -145,17 +154,17 @@ _EXERCISE = re.compile(
 )
 
 
-def is_marked(text: str, lowered: str) -> bool:
+def is_marked(text: str) -> bool:
     """Whether a text has tokens, labels, tags or fences of a chat or of a format around it."""
-    if _BEGINS.match(text) or (_has(lowered, _OF_MARKS) and _MARKS.search(text)):
+    if _BEGINS.match(text) or at_a_line(_LINES, text) or (has_any(text, _OF_MARKS) and _MARKS.search(text)):
         return True
-    if _has(text, _OF_TOKENS) and _TOKENS.search(_CODE.sub("", text)):
+    if has_any(text, _OF_TOKENS) and _TOKENS.search(_CODE.sub("", text)):
         return True
-    if _ROLES.search(text) if ":" in text or "：" in text or "#" in text else _ROLES.match(text):
+    if at_a_line(_ROLES, text) if has_any(text, (":", "：", "#")) else _ROLES.match(text):
         return True
-    if _has(text, ("{", "[", "<", "```", '"', "\\n")) and _WRAPS.search(text):
+    if has_any(text, ("{", "[", "<", "```", '"', "\\n")) and _WRAPS.search(text):
         return True
-    return _has(text, _OF_RESTS) and _RESTS.search(_CODE.sub("", text)) is not None
+    return has_any(text, _OF_RESTS) and _RESTS.search(_CODE.sub("", text)) is not None
 
 
 def is_numbered(text: str) -> bool:
@@ -165,14 +174,11 @@ def is_numbered(text: str) -> bool:
 
 def has_gap(text: str) -> bool:
     """Whether a text has a placeholder, outside of code."""
-    known, more = _has(text, _OF_GAPS), _has(text, _OF_MORE_GAPS)
+    known = has_any(text, _OF_GAPS)
+    more = has_any(text, _OF_MORE_GAPS) or ("(" in text and has_any(text, _OF_BRACKETS))
     if not known and not more:
         return False
     bare = _CODE.sub("", text) if "`" in text else text
     if (known and _GAPS.search(bare)) or (more and _MORE_GAPS.search(bare)):
         return True
     return "______" in bare and bool(_BLANK.search(bare)) and not _EXERCISE.search(bare)
-
-
-def _has(text: str, signs: tuple[str, ...]) -> bool:
-    return any(sign in text for sign in signs)

@@ -195,6 +195,7 @@ OF_ABOUT = frozenset(
 )
 # Most texts have none of these, and need not be searched for what begins with them. In small letters.
 OF_CLOSINGS = (
-    "let me know", "anything else", "hope", "i can", "me to", "feel free", "ich hoffe", "espère", "espero", "spero", "ik hoop", "nadziej", "надеюсь", "希望", "役に立て"
+    "let me know", "anything else", "hope th", "hope you", "like, i can", "like me to", "want me to", "feel free", "ich hoffe", "espère que", "espero que", "spero che",
+    "ik hoop", "nadziej", "надеюсь", "希望", "役に立て",
 )  # fmt: skip
 OF_NOTES = ("word count", "note:", "hinweis", "anmerkung", "remarque", "nota", "observação", "opmerking")

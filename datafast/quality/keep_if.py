@@ -40,8 +40,10 @@ class KeepIfStage(Stage):
         self._condition = Condition.parsed(self.expression, names=names, field="expression")
 
     def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
-        if self._condition is None:
+        condition = self._condition
+        if condition is None:
             self.check(type(row))
-        assert self._condition is not None  # noqa: S101 - check has just made it
-        values = row.model_dump(mode="json", include=set(self._condition.names))
-        return KEEP if self._condition.holds(values) else drop(self.reason or f"not {self.expression}")
+            condition = self._condition
+            assert condition is not None  # noqa: S101 - check has just made it
+        values = row.model_dump(mode="json", include=set(condition.names))
+        return KEEP if condition.holds(values) else drop(self.reason or f"not {self.expression}")

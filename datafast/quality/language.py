@@ -101,7 +101,9 @@ class LanguageStage(TextStage):
     def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
         wanted = self.language or _said_in(row)
         text = " ".join(" ".join(self.texts(row)).split())[:_MOST_LETTERS]
-        says_enough = sum(map(str.isalpha, text)) >= self.min_letters
+        least = self.min_letters
+        # The beginning tells of most texts.
+        says_enough = sum(map(str.isalpha, text[: 2 * least])) >= least or sum(map(str.isalpha, text)) >= least
         if not (says_enough and (wanted or self.keep_language)):
             return self._kept(None)
         found, confidence = _detector()(text)
@@ -139,6 +141,9 @@ def _detector() -> Callable[[str], tuple[str, float]]:
         ) from None
 
     def of(text: str) -> tuple[str, float]:
+        text = text.encode(
+            "utf-8", "replace"
+        ).decode()  # halves of surrogate pairs, which files of other tools may have
         best: Any = detect(text, model="lite", k=1)[0]  # the small model, which comes with the package
         return str(best["lang"]), float(best["score"])
 

@@ -11,7 +11,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha256
 
-__all__ = ["national_ids", "wallets"]
+from datafast.quality.signs import has_any, long_words
+
+__all__ = ["SHORTEST_WALLET", "national_ids", "wallets"]
 
 Span = tuple[int, int]
 
@@ -24,7 +26,11 @@ _IDS = re.compile(
     r"|(?P<de>\d\d ?\d{6} ?[A-Z] ?\d{3})"
     r"|(?P<ch>756\.\d{4}\.\d{4}\.\d\d))(?![\w-])"
 )
-_RUN = re.compile(r"\d[\dA-Z .-]{5,}")
+_RUN = re.compile(r"\d[\dA-Z .-]{5,}(?![a-z])")
+_BEFORE = 80  # letters, in which the name of a number stands
+_MAY_BE_ID = re.compile(r"[A-Z]|(?:\d\D{0,2}){11}")
+_LONG = re.compile(r"\d(?:[ ./-]?\d){8}")
+_OF_IT = re.compile(r"\d\d(?<=[A-Z]{6}..)")
 _IT = re.compile(r"[A-Z]{6}\d\d[A-EHLMPRST]\d\d[A-Z]\d{3}[A-Z]\b")
 _NAMED = re.compile(
     r"\b(?P<name>steuer-?id(?:entifikationsnummer|entnummer)?|idnr|cpf|pesel|bsn|burgerservicenummer|ssn|social security (?:number|no\.?)"
@@ -54,6 +60,8 @@ _OF_NAMED = (
 )
 _PASSPORT = re.compile(r"\b(?:P[A-Z<][A-Z]{3}|[AIC][A-Z<][A-Z]{3})[A-Z0-9<]{25,39}(?:\s+[A-Z0-9<]{30,44}){1,2}")
 _WALLETS = re.compile(r"\b(?:(?P<coin>[13][1-9A-HJ-NP-Za-km-z]{25,34})|0x[a-fA-F0-9]{40}|bc1[02-9ac-hj-np-z]{38,60})\b")
+SHORTEST_WALLET = 26
+"""The characters of the shortest address of a wallet."""
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
 
@@ -61,15 +69,19 @@ def national_ids(text: str) -> Iterator[Span]:
     """First and last letter of each."""
     end = 0
     for run in _RUN.finditer(text):
+        if not _MAY_BE_ID.search(run[0]):
+            continue
         for found in _IDS.finditer(text, max(end, run.start() - 3), run.end() + 3):
             if _VALID[found.lastgroup or ""](re.sub(r"[ .-]", "", found[0]).upper()):
                 yield found.span()
         end = run.end()
-    yield from (found.span() for found in _IT.finditer(text) if _is_italian(found[0]))
+    if _OF_IT.search(text):
+        yield from (found.span() for found in _IT.finditer(text) if _is_italian(found[0]))
     if "<" in text:
         yield from (found.span() for found in _PASSPORT.finditer(text) if "<<" in found[0])
-    lowered = text.lower()
-    if any(name in lowered for name in _OF_NAMED):
+    if any(
+        has_any(text[max(0, run.start() - _BEFORE) : run.start()].lower(), _OF_NAMED) for run in _LONG.finditer(text)
+    ):
         for found in _NAMED.finditer(text):
             if _is_named(found["name"].lower(), re.sub(r"\D", "", found["number"])):
                 yield found.span("number")
@@ -77,7 +89,10 @@ def national_ids(text: str) -> Iterator[Span]:
 
 def wallets(text: str) -> Iterator[Span]:
     """First and last letter of each address of Bitcoin or Ethereum."""
-    return (found.span() for found in _WALLETS.finditer(text) if not found["coin"] or _is_coin(found["coin"]))
+    for start, end in long_words(text, SHORTEST_WALLET):
+        for found in _WALLETS.finditer(text, start, end):
+            if not found["coin"] or _is_coin(found["coin"]):
+                yield found.span()
 
 
 def _weighted(digits: str, weights: Sequence[int]) -> int:

@@ -19,14 +19,15 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from ipaddress import AddressValueError, IPv6Address
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, Field, PrivateAttr, ValidationInfo, model_validator
 
 from datafast._util.config_model import Accepts, UserPath, default_of
 from datafast.quality.base import KEEP, TextStage, Verdict, change, drop, with_texts
-from datafast.quality.national_ids import national_ids, wallets
-from datafast.quality.secret_keys import secret_keys
+from datafast.quality.national_ids import SHORTEST_WALLET, national_ids, wallets
+from datafast.quality.secret_keys import LEAST, secret_keys
+from datafast.quality.signs import has_any, long_words
 
 if TYPE_CHECKING:
     from datafast.plan.items import WorkItem
@@ -53,6 +54,7 @@ _SPOKEN = re.compile(
     r" (?:com|org|net|edu|gov|info|eu|uk|de|at|ch|fr|be|es|it|pt|br|nl|pl|io))\b",
     re.IGNORECASE,
 )
+_SPELLED_SIGNS = ("(at", "[at", "(ät", "(arroba", "[arroba", "(chez")
 _SPOKEN_DOTS = (" dot ", " DOT ", " punkt ", " point ", " punto ", " ponto ")
 _EXAMPLE = re.compile(r"(?:^|\.)(?:example\.(?:com|org|net)|example|test|invalid|localhost|local)$", re.IGNORECASE)
 _PHONE = re.compile(
@@ -69,6 +71,11 @@ _CALLED = re.compile(
     r"(?P<between>[^\d+(\n]{0,40}?)(?<![\d.,/-])(?P<number>[+(]?\d(?:[ ./()-]{0,3}\d){6,13})(?![\w/-]|[.,:]\d| ?[€$£¥%])",
     re.IGNORECASE,
 )
+_OF_CALLED = (
+    "tel", "phone", "tél", "mobile", "handy", "cell", "móvil", "portable", "whatsapp", "celular", "gsm", "fax", "call", "тел", "dial", "ring", "reach", "ruf", "erreich", "wähl", "appel", "composez", "joi",
+    "répond", "llam", "llám", "marque", "marca", "atend", "atiend", "contact", "chiam", "rispond", "lig", "disque", "bel", "bereik", "zadzwoń", "dzwoń", "позвон", "звон", "arayın", "numéro", "número",
+    "numero", "number", "nummer", "电话", "電話", "手机", "手機", "拨打", "致电", "携帯", "연락처", "전화",
+)  # fmt: skip
 _LINK = re.compile(r"(?:\W|\b(?:is|ist|number|nr|no|est|es|at|on|el|le|la|é|en|al|the|my|mein|a)\b)*", re.IGNORECASE)
 _SHAPE = re.compile(
     r"[+(0]|\d{3} \d{3} \d{3}\Z|\d{3} \d\d \d\d \d\d\Z|\d\d \d{4}[ -]\d{4}\Z|[6-9]\d{8,9}\Z|1[3-9]\d{9}\Z|\d{3}[ -]\d{3}[ -]\d\d[ -]?\d\d\Z|8[ -]?\(?9"
@@ -79,10 +86,10 @@ _DATE = re.compile(
 _CARD_RUN = re.compile(r"\d[\d -]{12,}")
 _CARD = re.compile(r"(?<![\d.,])\d(?:[ -]?\d){12,18}(?![\d.,]\d|\d)")
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?\b")
-_RUN = re.compile(r"[+(]?\d[\d .()/-]{6,}")
+_RUN = re.compile(r"\d[\d .()/-]{6,}")
 _BEFORE = 60  # letters, in which a number is called one of a phone
 _LONG = re.compile(r"\d(?:[ ./()-]{0,3}\d){6}")
-_SSN = re.compile(r"(?<![\d-])(?!000|666|9)\d{3}-(?!00)\d\d-(?!0000)\d{4}(?![\d-])")
+_SSN = re.compile(r"\d{3}(?<!000)(?<!666)(?<!9\d\d)(?<![\d-]\d\d\d)-(?!00)\d\d-(?!0000)\d{4}(?![\d-])")
 _IP = re.compile(
     r"(?<![\w.])(?<![A-Za-z]/)(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\d.]*\d)"
 )
@@ -108,7 +115,6 @@ _FILES = re.compile(r"\.(?:png|jpe?g|webp|svg|gif|css|js)\Z", re.IGNORECASE)
 _CARD_FORM = re.compile(
     r"4\d{12}(?:\d{3}){0,2}\Z|(?:5[0-8]|6\d|35)\d{14,17}\Z|2[2-7]\d{14}\Z|3[47]\d{13}\Z|3[0689]\d{12}(?:\d\d)?\Z"
 )
-_SHORT = 15  # letters of words that hold no key
 _MASKINGS = 5  # a mask may put in a new light what stands beside it
 
 Span = tuple[int, int]
@@ -244,9 +250,9 @@ def _masked(text: str, kinds: Collection[str]) -> tuple[str, set[str]]:
 
 def _emails(text: str) -> Iterator[Span]:
     found = list(_EMAIL.finditer(text)) if "@" in text else []
-    if "[at" in text or "(at" in text or "(ät" in text or "[arroba" in text or "(arroba" in text or "(chez" in text:
+    if ("(" in text or "[" in text) and has_any(text, _SPELLED_SIGNS):
         found += _SPELLED.finditer(text)
-    if any(dot in text for dot in _SPOKEN_DOTS):
+    if has_any(text, _SPOKEN_DOTS):
         found += _SPOKEN.finditer(text)
     return (each.span() for each in found if not _EXAMPLE.search(each[1]) and _is_mailbox(each))
 
@@ -263,9 +269,12 @@ def _of_thing(text: str, start: int) -> bool:
 def _phones(text: str) -> Iterator[Span]:
     end = 0
     for run in _RUN.finditer(text):
+        if not _LONG.search(run[0]):
+            continue
         until = run.end() + 3
-        found = [(each[0], each.span()) for each in _PHONE.finditer(text, max(end, run.start()), until)]
-        if not found and _LONG.search(run[0]):
+        start = max(end, run.start() - 1)  # at a plus or a bracket
+        found = [(each[0], each.span()) for each in _PHONE.finditer(text, start, until)]
+        if not found and has_any(text[max(end, run.start() - _BEFORE) : run.start()].lower(), _OF_CALLED):
             named = _CALLED.finditer(text, max(end, run.start() - _BEFORE), until)
             found = [(each["number"], each.span("number")) for each in named if _is_called(each)]
         for number, span in found:
@@ -274,27 +283,34 @@ def _phones(text: str) -> Iterator[Span]:
         end = run.end()
 
 
+class _Looks(NamedTuple):
+    """What a first look at a text shows.
+
+    Attributes:
+        text: the text.
+        numbers: its numbers, a line each.
+        lettered: whether one of them follows capital letters.
+        longest: the characters of the longest word that is not of letters alone.
+    """
+
+    text: str
+    numbers: str
+    lettered: bool
+    longest: int
+
+
 def _possible(text: str, kinds: Collection[PiiKind]) -> Iterator[PiiKind]:
-    """The kinds that a text may have, by its signs."""
-    has_number = _LONG.search(text) is not None
-    has_key: bool | None = None
+    """The kinds that a text may have, by its signs: most texts have nothing of the sort, and need not be searched for each."""
+    longest = max((end - start for start, end in long_words(text, LEAST)), default=0)
+    numbers = "\n".join(_NUMBERS.findall(text))
+    looks = _Looks(text, numbers, bool(numbers) and _LETTERED.search(text) is not None, longest)
     for kind in kinds:
-        if kind in ("phone", "card"):
-            possible = has_number
-        elif kind == "national_id":
-            possible = has_number or _CODE.search(text) is not None
-        elif kind in ("wallet", "key"):
-            has_key = possible = _has_long_words(text) if has_key is None else has_key
-        else:
-            possible = kind not in _SIGNS or bool(_SIGNS[kind](text))
-        if possible:
+        if kind not in _SIGNS or _SIGNS[kind](looks):
             yield kind
 
 
-def _has_long_words(text: str) -> bool:
-    """Whether a text has words like those of keys: long, and not of letters alone."""
-    long = [word for word in text.split() if len(word) > _SHORT]
-    return any(any(sign in word for sign in "-_0123456789") for word in long) or "PRIVATE KEY" in text
+def _may_have_long(looks: _Looks) -> bool:
+    return _LONG.search(looks.numbers) is not None
 
 
 def _is_called(found: re.Match[str]) -> bool:
@@ -394,14 +410,21 @@ _MASKS: dict[str, str] = {
     "person": "<PERSON>",
     "location": "<LOCATION>",
 }
+_NUMBERS = re.compile(r"\d[\d ./()-]*")
+_LETTERED = re.compile(r"\d\d(?:(?<=[A-Z]..)|(?<=[A-Z] ..))")
 _FOUR_NUMBERS = re.compile(r"\d\.\d{1,3}\.\d{1,3}\.\d")
-# Most texts have nothing of the sort, and need not be searched for each. These begin with what few letters match, so they are fast.
-_SIGNS: Mapping[str, Callable[[str], object]] = {
-    "us_ssn": re.compile(r"\d{3}-\d\d-\d").search,
-    "iban": re.compile(r"[A-Z]{2}\d\d ?[A-Z0-9]{4}").search,
-    "ip": lambda text: _FOUR_NUMBERS.search(text) or text.count(":") > 2,
-}
 _CODE = re.compile(r"[A-Z]{2}(?: ?\d\d){3}|[A-Z]{6}\d\d")
+_OF_SSN = re.compile(r"\d{3}-\d\d-\d")
+_SIGNS: Mapping[str, Callable[[_Looks], bool]] = {
+    "phone": _may_have_long,
+    "card": _may_have_long,
+    "iban": lambda looks: looks.lettered,
+    "us_ssn": lambda looks: _OF_SSN.search(looks.numbers) is not None,
+    "national_id": lambda looks: _may_have_long(looks) or (looks.lettered and _CODE.search(looks.text) is not None),
+    "ip": lambda looks: _FOUR_NUMBERS.search(looks.numbers) is not None or looks.text.count(":") > 2,
+    "wallet": lambda looks: looks.longest >= SHORTEST_WALLET,
+    "key": lambda looks: looks.longest >= LEAST or "PRIVATE KEY" in looks.text,
+}
 _NAMES: dict[str, str] = {
     "email": "an address for mail",
     "phone": "a phone number",

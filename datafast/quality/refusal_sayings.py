@@ -47,20 +47,60 @@ RULES = re.compile(
 
 
 # What is a refusal whatever else is said: the text to work on is missing, the knowledge ends, a machine has no opinion, nothing is made. By
-# language, with words one of which each of them has.
+# language, and in English by what is said, with words that each of them has: one of each list.
 SAYS = [
-    (frozenset(words.split()), re.compile(pattern))
-    for words, pattern in (
+    ([frozenset(words.split()) for words in needed.split(";")], re.compile(pattern))
+    for needed, pattern in (
         (
-            "provide paste share send upload attach specify see through missing me training knowledge ability access live current opinions preferences feelings experiences memories beliefs generated produced created displayed shown fulfilled something doctor lawyer attorney physician therapist outside rather prefer won write appropriate ethical real",
-            r"\b(?:please|could you|can you|kindly) (?:provide|paste|share|send|upload|attach|specify)\b[^.!?]{0,70}\b(?:you(?:'d| would)? (?:like|want|need) me to|so (?:that )?i can|for me to)\b"
-            r"|\bi (?:don't|do not|can't|cannot) see (?:any|the|an?) (?:text|code|image|file|article|attachment|document|passage|table|list|link)\b|\b(?:article|text|file|image|attachment|document) (?:didn't|did not) come through"
-            r"|\bwhat (?:would you like|do you want) me to (?:translate|summari[sz]e|rewrite|write|explain|correct)|\b(?:is|was|seems to be) missing (?:from|in) your (?:message|prompt|request)"
-            r"|\bmy (?:training data|knowledge|information) (?:only )?(?:goes up|ends|stops|extends only|is limited to|cuts off)|\bi (?:don't|do not) have (?:access to )?(?:real-time|live|current|up-to-date) (?:data|information|prices|access)"
-            r"|\bi (?:don't|do not) have (?:the ability to|access to (?:the internet|the web|external|your (?:\w+ )?(?:account|calendar|files|e-?mails?|data)))|\bi (?:don't|do not) have (?:any |personal |political )*(?:opinions|preferences|feelings|experiences|memories|beliefs)\b"
-            r"|\b(?:content|text|request|response|answer)\b[^.!?]{0,80}\b(?:cannot|can't|can not|could not) be (?:generated|produced|created|displayed|shown|fulfilled)|\bis not something (?:that )?(?:i can|i'm able|i am able|can be generated)"
-            r"|\bi'm not an? (?:doctor|lawyer|attorney|physician|therapist)\b,? (?:and|so) i (?:can't|cannot)|\b(?:falls|is) outside (?:of )?what i(?:'m| am)?\b|\bi'd (?:rather|prefer) not (?:to )?(?:continue|discuss|write|talk about|comment|take a position|answer)"
-            r"|\A\W*(?:no, )?i (?:won't|will not|'m not going to|am not going to) (?:write|help with|create|generate|answer) (?:that|this)\W*\Z|\b(?:wouldn't|would not|isn't|is not) (?:be )?(?:appropriate|ethical) for me to",
+            "provide paste share send upload attach specify; please could can kindly; you so me",
+            r"\b(?:please|could you|can you|kindly) (?:provide|paste|share|send|upload|attach|specify)\b[^.!?]{0,70}\b(?:you(?:'d| would)? (?:like|want|need) me to|so (?:that )?i can|for me to)\b",
+        ),
+        (
+            "see; i; don do can cannot; text code image file article attachment document passage table list link",
+            r"\bi (?:don't|do not|can't|cannot) see (?:any|the|an?) (?:text|code|image|file|article|attachment|document|passage|table|list|link)\b",
+        ),
+        (
+            "through; come",
+            r"\b(?:article|text|file|image|attachment|document) (?:didn't|did not) come through",
+        ),
+        (
+            "what; me; to; like want",
+            r"\bwhat (?:would you like|do you want) me to (?:translate|summari[sz]e|rewrite|write|explain|correct)",
+        ),
+        ("missing; your", r"\b(?:is|was|seems to be) missing (?:from|in) your (?:message|prompt|request)"),
+        (
+            "training knowledge information; my",
+            r"\bmy (?:training data|knowledge|information) (?:only )?(?:goes up|ends|stops|extends only|is limited to|cuts off)",
+        ),
+        (
+            "have; i; don do; access ability real live current up opinions preferences feelings experiences memories beliefs",
+            r"\bi (?:don't|do not) have (?:access to )?(?:real-time|live|current|up-to-date) (?:data|information|prices|access)"
+            r"|\bi (?:don't|do not) have (?:the ability to|access to (?:the internet|the web|external|your (?:\w+ )?(?:account|calendar|files|e-?mails?|data)))|\bi (?:don't|do not) have (?:any |personal |political )*(?:opinions|preferences|feelings|experiences|memories|beliefs)\b",
+        ),
+        (
+            "generated produced created displayed shown fulfilled; can cannot could; content text request response answer",
+            r"\b(?:content|text|request|response|answer)\b[^.!?]{0,80}\b(?:cannot|can't|can not|could not) be (?:generated|produced|created|displayed|shown|fulfilled)",
+        ),
+        (
+            "something; not; is",
+            r"\bis not something (?:that )?(?:i can|i'm able|i am able|can be generated)",
+        ),
+        (
+            "doctor lawyer attorney physician therapist; not; i",
+            r"\bi'm not an? (?:doctor|lawyer|attorney|physician|therapist)\b,? (?:and|so) i (?:can't|cannot)",
+        ),
+        ("outside; what; i", r"\b(?:falls|is) outside (?:of )?what i(?:'m| am)?\b"),
+        (
+            "rather prefer; not; i",
+            r"\bi'd (?:rather|prefer) not (?:to )?(?:continue|discuss|write|talk about|comment|take a position|answer)",
+        ),
+        (
+            "won will not; i; that this; write help create generate answer",
+            r"\A\W*(?:no, )?i (?:won't|will not|'m not going to|am not going to) (?:write|help with|create|generate|answer) (?:that|this)\W*\Z",
+        ),
+        (
+            "appropriate ethical; me",
+            r"\b(?:wouldn't|would not|isn't|is not) (?:be )?(?:appropriate|ethical) for me to",
         ),
         (
             "sprachmodell ki keinen keine meinung intelligenz fehlt soll wissensstand wissen verfügung übersteigt überschreitet zu äußere kommt können arzt anwalt fürchte schreiben",

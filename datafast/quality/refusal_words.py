@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-__all__ = ["SCRIPTS", "SIGNS", "WORDS", "Words"]
+__all__ = ["ANY_SCRIPT", "SCRIPTS", "SIGNS", "TURKISH", "TURKISH_SIGNS", "WORDS", "Words"]
 
 
 class Words(NamedTuple):
@@ -245,7 +245,6 @@ SIGNS: dict[str, frozenset[str]] = {
 SCRIPTS = {
     "ru": re.compile("[а-я]"),
     "uk": re.compile("[а-яі]"),
-    "tr": re.compile(r"[ae]m[ae]m|[ae]m[ıi]yor|[ae]m[ae]yı|[ae]m[ae]yi|[ae]m[ae]y[ae]c|mümkün|reddet|izin"),
     "ar": re.compile("[ء-ي]"),
     "he": re.compile("[א-ת]"),
     "hi": re.compile("[ऀ-ॿ]"),
@@ -254,3 +253,8 @@ SCRIPTS = {
     "ko": re.compile("[가-힣]"),
     "th": re.compile("[ก-๛]"),
 }
+ANY_SCRIPT = re.compile("[Ѐ-힣]")
+"""What a text has in it that has one of these."""
+# Turkish says "cannot" by what a word ends with.
+TURKISH = re.compile(r"m(?<=[ae]m)(?:[ae]m|[ıi]yor|[ae]y[ıi]|[ae]y[ae]c)")
+TURKISH_SIGNS = ("mümkün", "reddet", "izin")

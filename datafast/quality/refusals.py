@@ -36,7 +36,8 @@ from datafast.quality.refusal_sayings import (
     SAYS_UNSPACED,
     UNSPACED_MODEL,
 )
-from datafast.quality.refusal_words import SCRIPTS, SIGNS, WORDS
+from datafast.quality.refusal_words import ANY_SCRIPT, SCRIPTS, SIGNS, TURKISH, TURKISH_SIGNS, WORDS
+from datafast.quality.signs import has_any
 
 if TYPE_CHECKING:
     from datafast.plan.items import WorkItem
@@ -92,8 +93,9 @@ _PARTS = {
 def _says(beginning: str, words: frozenset[str]) -> bool:
     ends = [found.start() for found in islice(_END.finditer(beginning), _SENTENCES + 1)]
     beginning = beginning[: ends[_SENTENCES]] if len(ends) > _SENTENCES else beginning
-    if any(not signs.isdisjoint(words) and pattern.search(beginning) for signs, pattern in SAYS):
-        return True
+    for needed, pattern in SAYS:
+        if not any(map(words.isdisjoint, needed)) and pattern.search(beginning):
+            return True
     return not beginning.isascii() and SAYS_UNSPACED.search(beginning) is not None
 
 
@@ -137,14 +139,13 @@ def is_refusal(text: str) -> bool:
         return False
     beginning = _QUOTED.sub("", beginning)
     words = frozenset(_WORD.findall(beginning))
-    languages = [language for language, signs in SIGNS.items() if not signs.isdisjoint(words)]
-    languages += [language for language, script in SCRIPTS.items() if script.search(beginning)]
+    languages = _languages(beginning, words)
     of_models = (
         not MACHINES.isdisjoint(words)
-        or any(sign in beginning for sign in OF_MODELS)
+        or has_any(beginning, OF_MODELS)
         or (not beginning.isascii() and UNSPACED_MODEL.search(beginning) is not None)
     )
-    of_rules = any(sign in beginning for sign in OF_RULES)
+    of_rules = has_any(beginning, OF_RULES)
     if _says(beginning, words):
         return True
     if not (languages or of_models or of_rules):
@@ -157,6 +158,16 @@ def is_refusal(text: str) -> bool:
         or any(_is_unable(sentence, sentences[0], _PARTS[language]) for language in languages)
         for sentence in sentences
     )
+
+
+def _languages(beginning: str, words: frozenset[str]) -> list[str]:
+    """In which a text may refuse, by its words and its script."""
+    found = [language for language, signs in SIGNS.items() if not signs.isdisjoint(words)]
+    if TURKISH.search(beginning) or has_any(beginning, TURKISH_SIGNS):
+        found.append("tr")
+    if not beginning.isascii() and ANY_SCRIPT.search(beginning):
+        found += [language for language, script in SCRIPTS.items() if script.search(beginning)]
+    return found
 
 
 def _is_unable(sentence: str, first: str, parts: _Parts) -> bool:

@@ -6,7 +6,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-__all__ = ["secret_keys"]
+from datafast.quality.signs import has_any, long_words
+
+__all__ = ["LEAST", "secret_keys"]
 
 _KNOWN = re.compile(
     r"(?<![A-Za-z0-9])(?:sk-[A-Za-z0-9_-]{20,}|A(?:KIA|SIA)[A-Z0-9]{16}|gh[pousr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{30,}|gl(?:pat|dt|ptt|rt|soat)-[A-Za-z0-9_-]{20,}"
@@ -16,11 +18,11 @@ _KNOWN = re.compile(
     r"|sq0(?:atp|csp)-[A-Za-z0-9_-]{22,}|ATATT3x[A-Za-z0-9_=-]{40,}|lin_api_[A-Za-z0-9]{30,}|hv[sb]\.[A-Za-z0-9_-]{24,}|r8_[A-Za-z0-9]{30,}|gsk_[A-Za-z0-9]{40,}|xai-[A-Za-z0-9]{40,}|nvapi-[A-Za-z0-9_-]{40,}"
     r"|pplx-[A-Za-z0-9]{40,}|sntrys_[A-Za-z0-9+/=_-]{40,}|sbp_[a-f0-9]{40}|figd_[A-Za-z0-9_-]{30,}|PMAK-[a-f0-9]{24}-[a-f0-9]{34}|ntn_[A-Za-z0-9]{40,}|NRAK-[A-Z0-9]{27}|dapi[a-f0-9]{32}|AGE-SECRET-KEY-1[A-Z0-9]{50,}"
     r"|AccountKey=[A-Za-z0-9+/]{40,}={0,2}|eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,})"
-    r"|-----BEGIN (?:[A-Z]+ )?PRIVATE KEY(?: BLOCK)?-----"
 )
+_PRIVATE = re.compile(r"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY(?: BLOCK)?-----")
 _OF_KNOWN = (
     "sk-", "AKIA", "ASIA", "_", "glpat-", "gldt-", "glptt-", "glrt-", "glsoat-", "pypi-", "AIza", "GOCSPX-", "ya29", "SG.", "xox", "xapp-", "hooks.slack", "key-", ":AA", "sq0", "ATATT3x", "hvs.", "hvb.",
-    "xai-", "nvapi-", "pplx-", "PMAK-", "NRAK-", "dapi", "AGE-SECRET", "AccountKey", "eyJ", "PRIVATE KEY",
+    "xai-", "nvapi-", "pplx-", "PMAK-", "NRAK-", "dapi", "AGE-SECRET", "AccountKey", "eyJ",
 )  # fmt: skip
 _DISCORD = re.compile(r"[MNO][A-Za-z\d_-]{23,27}\.[A-Za-z\d_-]{6}\.")
 # A long value that something is set to whose name says that it is secret, or that is sent as such.
@@ -29,6 +31,8 @@ _ASSIGNED = re.compile(
     r"|\bbearer\s+(?P<bearer>[A-Za-z0-9+/_.~=-]{20,})",
     re.IGNORECASE,
 )
+LEAST = 15
+"""The characters of the shortest key."""
 _VALUE = re.compile(r"[A-Za-z0-9+/_.~!@#$%^&*=-]{16,}")
 _BEFORE = 60
 # The password within an address: postgres://anna:Kf8...@host/db.
@@ -45,18 +49,27 @@ _BODY = re.compile(r"(?:(?s:.){0,20000}?-----END (?:[A-Z]+ )?PRIVATE KEY(?: BLOC
 
 def secret_keys(text: str) -> Iterator[tuple[int, int]]:
     """First and last letter of each, and of the body of a private key with it."""
-    if any(sign in text for sign in _OF_KNOWN) or _DISCORD.search(text):
-        for found in _KNOWN.finditer(text):
-            body = _BODY.match(text, found.end()) if found[0].startswith("-----") else None
+    if "PRIVATE KEY" in text:
+        for found in _PRIVATE.finditer(text):
+            body = _BODY.match(text, found.end())
             yield found.start(), body.end() if body else found.end()
-    for value in _VALUE.finditer(text):
-        if _is_secret(value[0]):
-            for found in _ASSIGNED.finditer(text, max(0, value.start() - _BEFORE), value.end()):
-                group = "value" if found["value"] else "bearer"
-                if found.end() == value.end() and _is_secret(found[group]):
-                    yield found.span(group)
+    for start, end in long_words(text, LEAST):
+        word = text[start:end]
+        if has_any(word, _OF_KNOWN) or _DISCORD.search(word):
+            yield from (found.span() for found in _KNOWN.finditer(text, start, end))
+        for value in _VALUE.finditer(text, start, end):
+            if _is_secret(value[0]):
+                yield from _assigned(text, value)
     if "://" in text:
         yield from (found.span("value") for found in _WITHIN.finditer(text) if not _NO_SECRET.search(found["value"]))
+
+
+def _assigned(text: str, value: re.Match[str]) -> Iterator[tuple[int, int]]:
+    """First and last letter of the secret in a value, if what stands before it says that it is one."""
+    for found in _ASSIGNED.finditer(text, max(0, value.start() - _BEFORE), value.end()):
+        group = "value" if found["value"] else "bearer"
+        if found.end() == value.end() and _is_secret(found[group]):
+            yield found.span(group)
 
 
 def _is_secret(value: str) -> bool:

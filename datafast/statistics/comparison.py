@@ -70,8 +70,10 @@ def compare(
     """How two files of rows differ.
 
     Args:
-        a, b: outputs of datafast, or any files of rows (JSONL, JSON, CSV, TSV, Parquet, Arrow).
-        ledger_a, ledger_b: their ledgers, where they are not beside them.
+        a: an output of datafast, or any file of rows (JSONL, JSON, CSV, TSV, Parquet, Arrow).
+        b: the other one.
+        ledger_a: the ledger of `a`, where it is not beside it.
+        ledger_b: that of `b`.
         judging: asks models which rows are better; see `Judging`.
         seed: of samples, intervals and pairs. The same files and seed give the same numbers.
 

@@ -88,7 +88,8 @@ class Coverage(BaseModel):
 
     Attributes:
         strength: how many axes are combined: 2 for pairs, 3 for triples; fewer where there are not so many.
-        items, items_looked_at: of the plan, and those that were counted.
+        items: those of the plan.
+        items_looked_at: those of them that were counted.
         axes: the axes with several values, and how many.
         left_out: axes with more values than 200, like the rows of a source.
         total: all rows that were looked at.

@@ -98,7 +98,8 @@ class CategoryDifference(Value):
     """A category of each row.
 
     Attributes:
-        a_rows, b_rows: rows that have one.
+        a_rows: rows of the first file that have one.
+        b_rows: those of the second.
         total_variation: the share of rows that would have to change theirs for both to be alike.
         cramers_v: how strongly the category tells of which file a row is.
         shares: of the values, the 20 that differ most.

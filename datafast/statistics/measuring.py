@@ -66,7 +66,7 @@ def measure(
         plan_of: the plan of the config that made them; it tells what failed items are about.
         by: fields that make groups in any case.
         text_fields: the fields whose texts are looked at; by default all that hold text.
-        sample, seed: texts are looked at in so many rows, drawn with this seed.
+        sample: texts are looked at in so many rows, drawn with `seed`.
         effect_texts: rows of the sample in which it is looked at what shapes texts; 0 for none.
         strength: whether pairs (2) or triples (3) of values are covered.
 

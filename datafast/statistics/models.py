@@ -53,8 +53,11 @@ class Diversity(Value):
     """How much texts differ. `datafast.statistics.diversity` has the definitions and their sources.
 
     Attributes:
-        rows, words: the sample that was looked at. Compare only what was measured on about as many words.
-        distinct_1, distinct_2, distinct_3: different words, pairs and triples of words, as shares of all. Higher is more diverse.
+        rows: those of the sample that was looked at.
+        words: the words in it. Compare only what was measured on about as many.
+        distinct_1: different words, as a share of all. Higher is more diverse.
+        distinct_2: the same of pairs of words.
+        distinct_3: the same of triples of words.
         compression_ratio: size of the texts by their size after gzip. Lower is more diverse.
         self_bleu: how alike a text is to the others, from 0 to 1. Lower is more diverse.
         self_bleu_rows: rows that self-BLEU was measured on.
@@ -102,14 +105,19 @@ class Group(Value):
         truncated: replies that end at a limit of tokens; of at most 20,000 replies.
         declined: replies of which the provider itself says that they refuse; of the same.
         refusals: rows, written or filtered, in which the stage `refusals` sees a refusal; of those in the sample.
-        input_tokens, output_tokens, cost_usd: of all calls for the rows; the cost is None if a price is not known.
+        input_tokens: of all calls for the rows.
+        output_tokens: likewise.
+        cost_usd: what these calls cost; None if a price is not known.
         cost_per_row_usd: `cost_usd / rows`: what was filtered, failed or had to be asked again is paid by the rows that are there.
-        latency_p50_s, latency_p95_s: seconds from a request to its reply.
-        characters, words: of all texts of a row, for rows in the file.
+        latency_p50_s: seconds from a request to its reply, in the middle of all.
+        latency_p95_s: what 95 of 100 replies do not exceed.
+        characters: of all texts of a row, for rows in the file.
+        words: likewise.
         repeated: rows whose texts are exactly those of another row that is counted already.
         near_duplicates: rows of the file that are nearly the same as an earlier one, whatever group that is in: those that the stage
             `near_duplicates` would drop with its defaults; of the first 200,000 rows, or 20 million words.
-        diversity, copies: of the texts of rows in the file.
+        diversity: how much the texts of rows in the file differ.
+        copies: how much of their prompts stands in these rows.
     """
 
     value: str | None = None

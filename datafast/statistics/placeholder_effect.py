@@ -73,7 +73,8 @@ class PlaceholderEffect(BaseModel):
 
     Attributes:
         name: the placeholder, or what else was varied: language, topic, template, provider.
-        texts, values: how many texts and different values there were.
+        texts: how many texts there were.
+        values: how many different values.
         values_left_out: values that are too rare, or too many.
         accuracy: the share of texts whose value is told, with its 95 % interval.
         chance: the same by chance.

@@ -31,14 +31,17 @@ class Statistics(Value):
         dataset_kind: the kind of the dataset; None if there is no ledger.
         simulated: whether simulated models made the rows.
         running: whether a run was writing at the time: counts may then not fit to each other.
-        requested, written, pending, removed: rows as the run's report counts them; None without a ledger. Rows in the file are written or
-            removed.
+        requested: rows as the run's report counts them, like the next three; None without a ledger.
+        written: rows in the file that are asked for.
+        pending: rows that are still to be made.
+        removed: rows in the file that are no longer asked for.
         total: all rows.
         by: the same in groups, by each thing that tells rows apart.
         effects: how well each thing that tells rows apart is told from their texts, that is, whether it shapes them.
         coverage: which combinations of values have rows; None where the plan is not known.
         text_fields: the fields whose texts were looked at; None for all that hold text.
-        sample, seed: texts were looked at in a random sample of so many rows, drawn with this seed.
+        sample: texts were looked at in a random sample of so many rows.
+        seed: what the sample was drawn with.
         notes: what else has to be known, in sentences.
     """
 

@@ -56,14 +56,16 @@ class Verdicts(BaseModel):
 
     Attributes:
         win_rate: of the second file, from 0 to 1; a tie is half a win. None if no pair was judged.
-        low, high: its 95 % interval, a confidence sequence.
+        low: the lower end of its 95 % interval, a confidence sequence.
+        high: the upper end.
         pairs: how many pairs were judged; wins_a + wins_b + ties.
         unsteady: those in which the order decided what a judge prefers.
         same: pairs of equal texts, which are not judged.
         failed: pairs without a verdict.
         matched: how rows were matched: by uuid, by the values that they were asked for with, or at random.
         stopped: why no more were judged: one of the files is clearly preferred, as many as wanted, or there are no more.
-        calls, cost_usd: of all verdicts in `file`, also of earlier runs.
+        calls: those for all verdicts in `file`, also of earlier runs.
+        cost_usd: what these calls cost.
         partial: judges of the family of models that wrote rows of one of the files only, with that file: they may favour it.
     """
 

@@ -38,7 +38,7 @@ __all__ = ["Graph", "Tree", "load_topics", "shape_of"]
 _TEMPERATURE = 0.7
 
 
-class _Grown(Names):
+class Grown(Names):
     """A topic model that a language model can grow.
 
     Args:
@@ -198,7 +198,7 @@ class _Grown(Names):
         return found
 
 
-class Tree(_Grown):
+class Tree(Grown):
     """Topics with one parent each; see the module.
 
     A topic that is proposed again elsewhere, with the same normalised text, is merged with the first one. In given trees, the same
@@ -219,7 +219,7 @@ class Tree(_Grown):
         return new
 
 
-class Graph(_Grown, GraphNames):
+class Graph(Grown, GraphNames):
     """Topics that may lie below several others. The same normalised text is always the same topic.
 
     A link that would put a topic below itself is refused and listed under `refused_links`.

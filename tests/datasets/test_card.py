@@ -121,6 +121,26 @@ def test_every_picture_that_a_card_shows_lies_beside_it_and_no_other(tmp_path: P
     ]
 
 
+def test_pictures_are_png_where_the_config_or_the_caller_says_so(tmp_path: Path) -> None:
+    pytest.importorskip("resvg_py")
+    dataset = made(tmp_path, card={"pictures": "png"})
+    folder = tmp_path / "card"
+
+    def drawn() -> set[str]:
+        return {path.suffix for path in (folder / "figures").iterdir()}
+
+    assert "](figures/rows-by-topic.png)" in written(dataset, tmp_path)
+    assert drawn() == {".png"}
+    result = CliRunner().invoke(cli, ["card", str(dataset.paths.rows), "-o", str(folder / "README.md")])
+    assert result.exit_code == 0, result.output
+    assert drawn() == {".png"}
+    dataset.config.card = {"inputs": "counts"}
+    written(dataset, tmp_path)
+    assert drawn() == {".svg"}
+    dataset.card(folder / "README.md", pictures="png")
+    assert drawn() == {".png"}
+
+
 @pytest.mark.parametrize(
     ("inputs", "there", "not_there"),
     [

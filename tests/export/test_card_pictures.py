@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -71,6 +72,19 @@ def test_no_secret_is_in_a_picture(hub: HubServer, source: Path, monkeypatch: py
     assert "secret" not in drawn
     assert "secret" not in card(hub).replace("\\", "")
     ElementTree.fromstring(drawn)
+
+
+def test_pictures_may_be_png_and_replace_those_that_were_not(hub: HubServer, source: Path) -> None:
+    pytest.importorskip("resvg_py")
+    push(source, card=info("lengths"))
+    drawn = info("lengths")
+    push(source, card=replace(drawn, figures=[one.as_png() for one in drawn.figures]))
+    found = {path: data for path, data in hub.repos[REPO].files.items() if path.startswith("figures/")}
+    assert list(found) == ["figures/lengths.png"]
+    assert found["figures/lengths.png"].startswith(b"\x89PNG")
+    assert "](figures/lengths.png)" in card(hub)
+    push(source, card=info())
+    assert not [path for path in hub.repos[REPO].files if path.startswith("figures/")]
 
 
 def test_a_pull_request_with_pictures_is_found_again(hub: HubServer, source: Path) -> None:

@@ -11,7 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datafast.figures import Figure, Level, bars, heatmap, histogram, levels, lines, stacked_bars, stacked_columns
+from datafast.figures import (
+    Figure,
+    Level,
+    bars,
+    heatmap,
+    histogram,
+    levels,
+    lines,
+    stacked_bars,
+    stacked_columns,
+    still,
+)
 from datafast.figures.texts import cut, width_of
 from tests.support import ROOT
 
@@ -219,3 +230,19 @@ def test_a_figure_without_its_style_sheet_is_the_same_for_a_page_that_has_it() -
     figure = bars("Rows", {"a": 1})
     assert figure.style.strip().startswith(".df-fig")
     assert figure.unstyled == figure.svg.replace(f"<style>{figure.style}</style>\n", "")
+
+
+def test_a_still_figure_has_one_colour_scheme_and_texts_placed_by_their_left_end() -> None:
+    both = heatmap("Coverage", ["ice", "tides"], ["שלום עולם", "ice"], [[1, 0], [3, 3]], [[3, 3], [3, 3]]).svg
+    light, dark = still(both), still(both, dark=True)
+    for one in (light, dark):
+        ElementTree.fromstring(one)
+        assert "@media" not in one
+        assert "direction=" not in one
+        assert '<text class="label" x="' in one
+    assert dark.index(".ground{fill:#fff") < dark.index(".ground{fill:#12161d")
+    assert "#12161d" not in light
+    hebrew = next(text for text in ElementTree.fromstring(light).iter(f"{SVG}text") if text.text == "שלום עולם")
+    assert hebrew.get("text-anchor") == "end"
+    assert 'text-anchor="middle"' in still('<text text-anchor="middle" direction="rtl">')
+    assert still('<text text-anchor="end" direction="rtl">') == "<text>"

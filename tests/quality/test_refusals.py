@@ -19,6 +19,7 @@ class Row(BaseModel):
         "I don't see any code here. Which function is it about?",
         "What would you like me to translate?",
         "My knowledge ends before that season, so I cannot name the winner.",
+        "My information only goes up to the spring before last.",
         "I don't have personal opinions about parties.",
         "The requested content cannot be generated here.",
         "I'm not a doctor, and I can't say what it is.",

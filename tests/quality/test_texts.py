@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from datafast.datasets import RawDataset
@@ -325,6 +327,10 @@ def test_codes_with_regions_and_of_three_letters_are_known() -> None:
     assert dropped(LanguageStage(), "def f(x): return x", language="de") is None
 
 
+def test_half_a_pair_of_surrogates_hides_no_language() -> None:
+    assert dropped(LanguageStage(), f"{SENTENCES['de']} \ud800") == "in de instead of en"
+
+
 def test_rows_that_do_not_say_their_language_are_refused() -> None:
     with pytest.raises(ConfigError, match="language: Rows have no field 'language'"):
         LanguageStage().check(Talk)
@@ -393,6 +399,23 @@ TEST = [
 )
 def test_words_of_a_test(text: str, found: bool) -> None:
     assert (dropped(ContaminationStage(against=TEST), text) is not None) == found
+
+
+@given(
+    st.lists(st.sampled_from("abcd"), max_size=60), st.lists(st.sampled_from("abcd"), max_size=60), st.integers(4, 7)
+)
+def test_runs_of_words_are_those_that_both_texts_have(known: list[str], words: list[str], ngram: int) -> None:
+    def runs(of: list[str], size: int) -> list[tuple[str, ...]]:
+        return [tuple(of[start : start + size]) for start in range(len(of) - size + 1)]
+
+    stage = ContaminationStage(against=[" ".join(["never", *known])], ngram=ngram)
+    whole = ["never", *known]
+    if len(whole) < ngram:  # counts as a whole
+        assert dropped(stage, " ".join(words)) is None
+        return
+    shared = [run for run in runs(words, ngram) if run in runs(whole, ngram)]
+    verdict = stage.decide(Row(text=" ".join(words)), item_of(""))
+    assert (verdict.score or 0) == (round(len(shared) / len(runs(words, ngram)), 3) if shared else 0)
 
 
 def test_the_source_of_a_contamination_is_named_and_its_content_counts(tmp_path: Path) -> None:

@@ -8,7 +8,18 @@ from typing import Any, assert_type
 
 from pydantic import BaseModel
 
-from datafast import DataSetGenerator, Estimate, FailedItem, RunReport, Tree, dataset, expand_prompts, generator, sample
+from datafast import (
+    DataSetGenerator,
+    Estimate,
+    FailedItem,
+    RunReport,
+    Tree,
+    dataset,
+    evaluate,
+    expand_prompts,
+    generator,
+    sample,
+)
 from datafast.datasets import ClassificationDataset, PreferenceDataset, RawDataset
 from datafast.deepfabric import Dataset
 from datafast.engine.events import Event
@@ -88,6 +99,7 @@ def plain_values() -> None:
 
 def frame() -> None:
     made = dataset({"day": sample.datetime("2024-01-01", "2024-12-31"), "text": generator("openai")("On {day}.")}, n=5)
+    assert_type(evaluate({"same": made.eval.exact_match("day", "text")}), dict[str, float])
     made.generate_sync(progress=True, concurrency=4, offline=True)
     made.generate_sync(3, max_concurrency="4")  # type: ignore[arg-type]
     assert_type(made.n, int)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -22,9 +23,17 @@ __all__ = ["command"]
     type=options.UserFile(path_type=Path, dir_okay=False),
     help="The card. Its pictures are written into a folder `figures` beside it.",
 )
+@click.option(
+    "--pictures-as",
+    "pictures",
+    type=click.Choice(["svg", "png"]),
+    help="The format of the pictures; PNG needs the extra `png`. By default what the config says, or SVG.",
+)
 @options.ledger
 @options.as_json
-def command(file: Path, output: Path, ledger: Path | None, as_json: bool) -> None:
+def command(
+    file: Path, output: Path, pictures: Literal["svg", "png"] | None, ledger: Path | None, as_json: bool
+) -> None:
     """Write the card that a push of FILE would write: what the rows are, how they were made, figures, limitations.
 
     FILE is the output of a config, or any file of rows (JSONL, JSON, CSV, TSV, Parquet, Arrow). Without a ledger beside it, only what the
@@ -36,7 +45,7 @@ def command(file: Path, output: Path, ledger: Path | None, as_json: bool) -> Non
     """
     from datafast.datasets.loaded import load
 
-    written = load(file, ledger=ledger).write_card(output)
+    written = load(file, ledger=ledger).write_card(output, pictures=pictures)
     if as_json:
         options.print_json({"card": str(output), "files": [str(path) for path in written]})
         return

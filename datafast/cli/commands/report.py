@@ -42,7 +42,15 @@ _NOT_IN_NAMES = re.compile(r"[^a-z0-9]+")
     "--pictures",
     metavar="FOLDER",
     type=options.UserFile(path_type=Path, file_okay=False),
-    help="Also write each chart as an SVG file into this folder.",
+    help="Also write each chart as a file into this folder.",
+)
+@click.option(
+    "--pictures-as",
+    "picture_form",
+    type=click.Choice(["svg", "png", "dark-png"]),
+    default="svg",
+    show_default=True,
+    help="The format of these. An SVG file follows light and dark by itself; PNG needs the extra `png`.",
 )
 @click.option("--open", "opens", is_flag=True, help="Open the page in the browser.")
 @click.option(
@@ -63,6 +71,7 @@ def command(
     output: Path | None,
     form: str | None,
     pictures: Path | None,
+    picture_form: str,
     opens: bool,
     shown: int,
     seed: int,
@@ -87,6 +96,10 @@ def command(
     form = _form(form, output, as_json=as_json)
     if opens and form != "html":
         raise click.UsageError("--open is for pages in HTML. Leave it out, or the format.")
+    if pictures is not None and picture_form != "svg":
+        from datafast._util.png import need_png
+
+        need_png()
     known = known_rows(file, ledger)
     if output is None and form == "html":
         output = file.with_name(f"{file.stem}.report.html")
@@ -94,11 +107,11 @@ def command(
         _refuse(output, known.paths, force=force)
     report = report_of(known.paths, known.dataset, rows=known.rows, shown=shown, seed=seed)
     if pictures is not None:
-        for name, svg in _pictures(report):
-            _write(pictures / name, svg)
+        for name, content in _pictures(report, picture_form):
+            _write(pictures / name, content)
         click.echo(f"wrote the charts into {pictures}", err=output is None)
     if output is not None:
-        _write(output, _written(report, form))
+        _write(output, _written(report, form).encode())
         click.echo(f"wrote {output}", err=as_json)
     elif form == "json":
         options.print_json(report.to_dict())
@@ -127,8 +140,10 @@ def _written(report: Report, form: str) -> str:
     return html_page(report) if form == "html" else markdown_page(report)
 
 
-def _pictures(report: Report) -> Iterator[tuple[str, str]]:
-    """Each chart with a name for its file."""
+def _pictures(report: Report, form: str) -> Iterator[tuple[str, bytes]]:
+    """Each chart as a file, with its name."""
+    from datafast._util.png import png_of
+    from datafast.figures import still
     from datafast.report import sections_of
 
     names: set[str] = set()
@@ -140,7 +155,11 @@ def _pictures(report: Report) -> Iterator[tuple[str, str]]:
                 while name in names:
                     name, number = f"{slug}-{number + 1}", number + 1
                 names.add(name)
-                yield f"{name}.svg", chart.figure.svg
+                svg = chart.figure.svg
+                if form == "svg":
+                    yield f"{name}.svg", svg.encode()
+                else:
+                    yield f"{name}.png", png_of(still(svg, dark=form == "dark-png"))
 
 
 def _refuse(output: Path, paths: OutputPaths, *, force: bool) -> None:
@@ -169,11 +188,11 @@ def _refuse(output: Path, paths: OutputPaths, *, force: bool) -> None:
         raise ConfigError(f"{output} is there and is no report. Name another file, or add --force.")
 
 
-def _write(output: Path, text: str) -> None:
+def _write(output: Path, content: bytes) -> None:
     from datafast._util.atomic_write import write_whole
     from datafast.errors import OutputWriteError
 
     try:
-        write_whole(output, text.encode())
+        write_whole(output, content)
     except OSError as error:
         raise OutputWriteError(f"{output} cannot be written: {error.strerror or error}.") from error

@@ -41,6 +41,9 @@ class CardConfig(ConfigModel):
     and no prompt templates and texts of yours either. By default samples of short lists like topics and document types, and counts of
     documents, rows of a source, personas, seed texts and examples."""
 
+    pictures: Literal["svg", "png"] = "svg"
+    """The format of the pictures beside the card. PNG is for pages that show no SVG, and needs the extra `png`."""
+
     @field_validator("license_link")
     @classmethod
     def _is_a_link(cls, link: str | None) -> str | None:

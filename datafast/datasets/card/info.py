@@ -180,4 +180,5 @@ def _used(known: Known) -> Iterator[tuple[str, str]]:
 
 def _figures(found: Measured, card: CardConfig) -> Iterator[CardFigure]:
     sampled = ", in a sample" if found.is_sample else ""
-    return figures_of(found.statistics, shows_inputs=card.inputs in {None, "samples"}, sampled=sampled)
+    figures = figures_of(found.statistics, shows_inputs=card.inputs in {None, "samples"}, sampled=sampled)
+    return (one.as_png() for one in figures) if card.pictures == "png" else figures

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import struct
 import webbrowser
 from pathlib import Path
 
@@ -78,3 +80,32 @@ def test_open_shows_the_page_in_the_browser(monkeypatch: pytest.MonkeyPatch) -> 
     assert opened == [Path("rows.report.html").resolve().as_uri()]
     assert "--open" in report("--open", "--format", "md", code=2).output
     assert "two things" in report("--json", "--format", "md", code=2).output
+
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def pixels(path: Path) -> tuple[int, int]:
+    """The width and the height of a PNG file."""
+    content = path.read_bytes()
+    assert content.startswith(PNG)
+    width, height = struct.unpack(">II", content[16:24])
+    return width, height
+
+
+def test_pictures_may_be_png_in_light_and_in_dark() -> None:
+    pytest.importorskip("resvg_py")
+    report("--pictures", "light", "--pictures-as", "png")
+    report("--pictures", "dark", "--pictures-as", "dark-png")
+    names = sorted(path.name for path in Path("light").iterdir())
+    assert "rows-rows-by-label.png" in names
+    assert names == sorted(path.name for path in Path("dark").iterdir())
+    assert all(pixels(path)[0] == 1440 for path in Path("light").iterdir())
+    assert Path("light", names[0]).read_bytes() != Path("dark", names[0]).read_bytes()
+
+
+def test_what_png_files_need_is_said_before_the_rows_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    told = report("--pictures", "charts", "--pictures-as", "png", code=2).output
+    assert "pip install 'datafast[png]'" in " ".join(told.split())
+    assert not Path("charts").exists()

@@ -1,0 +1,48 @@
+"""`datafast view`: a local web page of outputs. Reads only, unless it is asked to take decisions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from datafast.cli import options
+
+__all__ = ["command"]
+
+
+@click.command("view", short_help="Show outputs in the browser: tables, rows, charts.")
+@click.argument("place", metavar="[FILE|FOLDER]", default=".", type=options.UserFile(path_type=Path))
+@click.option("--no-open", is_flag=True, help="Only print the address, and open no browser.")
+@click.option("--review", is_flag=True, help="Let the pages take decisions about rows; without it they only show.")
+@click.option("--port", metavar="N", type=click.IntRange(1, 65_535), help="Use this port. By default one that is free.")
+@options.ledger
+def command(place: Path, no_open: bool, review: bool, port: int | None, ledger: Path | None) -> None:
+    """Show outputs in the browser, from this machine alone, until Ctrl-C.
+
+    FILE is the output of a config or any file of rows; of a FOLDER, by default this one, all outputs are listed. The address is printed
+    on stdout. It has a token in it: who knows it can read what is shown.
+
+    \b
+    datafast view notes.jsonl
+    datafast view runs/ --no-open
+    datafast view notes.jsonl --review
+    """
+    from datafast.logger_config import configure_logger
+    from datafast.view.outputs import Outputs
+    from datafast.view.posts import Permission
+    from datafast.view.serving import ViewerServer
+    from datafast.view.viewer import Viewer
+
+    configure_logger("WARNING")
+    permits: list[Permission] = ["review"] if review else []
+    viewer = Viewer(Outputs(place, ledger=ledger), permits=permits)
+    with ViewerServer(viewer, port=port or 0) as server:
+        click.echo(server.address)
+        if not no_open and not server.open_browser():
+            click.echo("There is no browser here. Open the address in one.", err=True)
+        click.echo("Ctrl-C ends the viewer.", err=True)
+        try:
+            server.wait()
+        except KeyboardInterrupt:
+            click.echo("ended", err=True)

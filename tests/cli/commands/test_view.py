@@ -1,0 +1,46 @@
+"""`datafast view`: its address alone on stdout, until Ctrl-C."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support import ROOT
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent as a signal")
+
+
+def test_it_prints_its_address_and_serves_until_ctrl_c(tmp_path: Path) -> None:
+    (tmp_path / "notes.jsonl").write_text('{"text": "ice"}\n')
+    before = sorted(tmp_path.iterdir())
+    command = [sys.executable, "-m", "datafast", "view", str(tmp_path), "--no-open"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    with started as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        assert address.startswith("http://127.0.0.1:")
+        port, _, path = address.removeprefix("http://127.0.0.1:").partition("/")
+        connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=20)
+        connection.request("GET", f"/{path}")
+        assert connection.getresponse().status == 303
+        connection.close()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    assert (out, process.returncode) == ("", 0), err
+    assert "token" not in err
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_place_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "datafast", "view", str(tmp_path / "none"), "--no-open"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=30, check=False)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "There is no file or folder" in ended.stderr
