@@ -337,6 +337,7 @@ class _Run:
     async def _close(self) -> None:
         try:
             settle = functools.partial(settled, decider=self._parts.decider, emit=self._emit)
-            await self._store.close(stop_reason=why_stopped(self._parts)[1] or "", settle=settle)
+            cause, reason = why_stopped(self._parts)
+            await self._store.close(stop_reason=reason or "", stop_cause=cause or "", settle=settle)
         except OutputWriteError as error:
             self._stop.now(StopCause.OUTPUT, str(error), error)

@@ -22,6 +22,7 @@ from datafast.store.paths import OutputPaths
 from datafast.store.reader import LedgerReader
 from datafast.view.copies import source_rows
 from datafast.view.index import RowIndex
+from datafast.view.recorded import Recorded
 
 __all__ = ["FileState", "Output", "Outputs"]
 
@@ -114,6 +115,11 @@ class Output:
         """Its rows by their numbers, counted from 0. Of a file that is not JSONL they are copied."""
         return RowIndex(self.path) if self.is_jsonl else source_rows(self.path)
 
+    @cached_property
+    def recorded(self) -> Recorded:
+        """How its runs stand, as far as it is recorded."""
+        return Recorded(self)
+
     def __repr__(self) -> str:
         return f"<Output {self.id}: {self.path}>"
 
@@ -124,12 +130,13 @@ class Outputs:
     Args:
         place: the file, or the folder.
         ledger: of the file, where it is not beside it.
+        is_coming: the file need not be there yet.
 
     Raises:
         ConfigError: there is neither.
     """
 
-    def __init__(self, place: Path, *, ledger: Path | None = None) -> None:
+    def __init__(self, place: Path, *, ledger: Path | None = None, is_coming: bool = False) -> None:
         self.place = Path(os.path.abspath(place))  # noqa: PTH100 - links stay what they are
         self.is_folder = is_folder(self.place)
         self._known: dict[str, Output] = {}
@@ -138,7 +145,7 @@ class Outputs:
         if self.is_folder:
             return
         one = Output(self.place, self.place.name, ledger)
-        if not is_file(one.path) and not one.has_ledger:
+        if not is_coming and not is_file(one.path) and not one.has_ledger:
             raise ConfigError(f"There is no file or folder {place}. Give an output file, or the folder that it is in.")
         self._known[one.id] = one
 

@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse
 from starlette.routing import BaseRoute
 
 from datafast._util.version import VERSION
+from datafast.engine.live import LiveRun
 from datafast.plain import plain_text
 from datafast.view.outputs import Output, Outputs
 from datafast.view.posts import Permission
@@ -54,13 +55,17 @@ class Viewer:
     Args:
         outputs: that it shows.
         permits: what its pages may change; nothing by default.
+        run: the run of this process that it shows while it works; None for none.
 
     Attributes:
         pages: that it has, in the order of the navigation. `app.viewer_app` sets them.
+        watchers: pages that are being told how the run goes.
     """
 
-    def __init__(self, outputs: Outputs, *, permits: Collection[Permission] = ()) -> None:
+    def __init__(self, outputs: Outputs, *, permits: Collection[Permission] = (), run: LiveRun | None = None) -> None:
         self.outputs = outputs
+        self.run = run
+        self.watchers = 0
         self.permits = frozenset(permits)
         self.pages: Sequence[Page] = ()
         self._templates = Environment(

@@ -14,6 +14,8 @@ __all__ = ["PAGE"]
 def _outputs(request: Request) -> Response:
     viewer: Viewer = request.app.state.viewer
     found = viewer.outputs.all()
+    if viewer.run is not None:
+        return RedirectResponse("/live", 303)
     if not viewer.outputs.is_folder:
         return RedirectResponse(f"/o/{found[0].id}/rows", 303)
     return viewer.render(request, PAGE, outputs=found)
