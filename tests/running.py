@@ -19,14 +19,17 @@ WAIT_S = 20.0
 
 
 class Running:
-    """A run in a thread of its own, and what it tells."""
+    """A run in a thread of its own, and what it tells; `also` hears it first."""
 
-    def __init__(self, dataset: Any, providers: Any, **options: Any) -> None:
+    def __init__(
+        self, dataset: Any, providers: Any, *, also: Callable[[Event], None] = lambda event: None, **options: Any
+    ) -> None:
         self.control: RunControl = options.setdefault("control", RunControl())
         self.events: list[Event] = []
         self.error: BaseException | None = None
         self._news = threading.Condition()
         self._dataset = dataset
+        self._also = also
         self._thread = threading.Thread(target=self._run, args=[providers, options], daemon=True)
         self._thread.start()
 
@@ -37,6 +40,7 @@ class Running:
             self.error = error
 
     def _take(self, event: Event) -> None:
+        self._also(event)
         with self._news:
             self.events.append(event)
             self._news.notify_all()

@@ -27,7 +27,6 @@ const whole = new Intl.NumberFormat("en");
 const few = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
 const number = (value) => whole.format(Math.round(value));
 const rate = (value) => (value >= 100 ? number(value) : few.format(value));
-const counted = (value, what) => `${number(value)} ${what}${value === 1 ? "" : "s"}`;
 
 function money(value) {
   if (value === null || value === undefined) return "unknown";
@@ -85,6 +84,7 @@ function told(name, { run, recorded }) {
   const said = [];
   const say = (...parts) => said.push(element("p", {}, ...parts));
   const command = recorded.command;
+  const toMake = `${recorded.pending === 1 ? "1 row is" : `${number(recorded.pending)} rows are`} still to be made.`;
   const goesOn = command
     ? ["It goes on, and nothing is paid for twice, with ", element("code", {}, command), "."]
     : ["It goes on, and nothing is paid for twice, when the script that made it is run again."];
@@ -98,20 +98,20 @@ function told(name, { run, recorded }) {
   if (name === "running" && !run) say("Another process writes this output. It is shown here, and controlled where it was started.");
   if (name === "killed") {
     say(`The process that wrote this output has ended without closing it, last seen ${moment(recorded.changed_at)}: it was killed, or could not write any more. What came before is recorded.`);
-    if (recorded.unrecorded) say(`${counted(recorded.unrecorded, "paid reply").replace("replys", "replies")} wait in its journal; the next run takes them in.`);
-    if (recorded.pending) say(`${counted(recorded.pending, "row")} are still to be made. `, ...goesOn);
+    if (recorded.unrecorded) say(`${recorded.unrecorded === 1 ? "1 paid reply waits" : `${number(recorded.unrecorded)} paid replies wait`} in its journal; the next run takes ${recorded.unrecorded === 1 ? "it" : "them"} in.`);
+    if (recorded.pending) say(`${toMake} `, ...goesOn);
     else say(...goesOn);
   }
   if (["stopped", "budget", "failed", "batches"].includes(name)) {
     const reason = run?.report?.stop_reason ?? recorded.stop_reason;
     say(`The run stopped early, ${moment(recorded.changed_at)}: ${reason}.`.replace("..", "."));
-    say(`${counted(recorded.pending, "row")} are still to be made. `, ...goesOn);
+    say(`${toMake} `, ...goesOn);
   }
-  if (name === "partial") say(`The run has ended, and ${counted(recorded.pending, "row")} are still to be made. `, ...goesOn);
+  if (name === "partial") say(`The run has ended. ${toMake} `, ...goesOn);
   if (name === "flawed" || name === "complete") {
     const when = recorded.changed_at ? `, ${moment(recorded.changed_at)}` : "";
-    const flaws = recorded.failed ? `, ${counted(recorded.failed, "row")} of which have failed` : "";
-    say(`The run has ended${when}: all ${counted(recorded.requested, "row")} are done${flaws}.`);
+    const flaws = recorded.failed ? `, and ${number(recorded.failed)} of them failed` : "";
+    say(`The run has ended${when}: ${recorded.requested === 1 ? "its row is done" : `all ${number(recorded.requested)} rows are done`}${flaws}.`);
     if (recorded.failed && command) say("Failed rows are tried again with ", element("code", {}, `${command} --retry-failed`), ".");
   }
   if (recorded.batches) say(`${recorded.batches}.`);
@@ -163,7 +163,7 @@ function tiles(state) {
   const budget = (run?.budget ?? []).map(({ name, used, limit }) => name === "budget_usd"
     ? `${money(used)} of ${money(limit)} used` : `${number(used)} of ${number(limit)} ${name.replace("max_", "")} used`);
   if (run?.expected_cost_usd && !isOver) budget.unshift(`about ${money(run.expected_cost_usd)} in the end`);
-  found.push(["Cost", simulated ? "none" : money(run ? run.cost_usd : recorded.cost_usd), simulated ? "simulated models" : budget.join(", ") || (run ? "of this run" : "of all runs")]);
+  found.push(["Cost", simulated ? "none" : money(run ? run.cost_usd : recorded.cost_usd), budget.join(", ") || (simulated ? "simulated models" : run ? "of this run" : "of all runs")]);
   return found;
 }
 
@@ -295,13 +295,19 @@ function showReasons({ recorded }) {
 
 function listed(name, names, rows) {
   return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": name }, element("table", {},
-    element("thead", {}, element("tr", {}, ...names.map((one) => element("th", { scope: "col" }, one)))), element("tbody", {}, ...rows)));
+    element("thead", {}, element("tr", {}, ...names.map((one) => element("th", { scope: "col", class: one === "Rows" ? "number" : null }, one)))), element("tbody", {}, ...rows)));
 }
 
 function showRows({ recorded }) {
-  fill(at("newest"), ...(recorded.rows.length ? recorded.rows.map((row) => element("div", { class: "card" },
-    element("dl", {}, ...row.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]))))
+  fill(at("newest"), ...(recorded.rows.length ? recorded.rows.map(cardOf)
     : [element("p", { class: "soft" }, "No row is written yet.")]));
+}
+
+/** A row: long values below each other, short ones beside each other. */
+function cardOf(row) {
+  const part = ([name, value]) => element("div", { class: value.length > 60 ? "long" : "short" },
+    element("dt", {}, name), element("dd", {}, value));
+  return element("div", { class: "card" }, element("dl", {}, ...row.map(part)));
 }
 
 // -- what can be done
