@@ -175,6 +175,7 @@ def expect(what: Any, message: str | None = None) -> Any:
     """Playwright's `expect`: waits until a page, a locator or a response is as it should be."""
     from playwright.sync_api import expect as real_expect
 
+    real_expect.set_options(timeout=PATIENCE_MS)  # its own five seconds are too few for a machine that is busy
     return what._thread.run(real_expect, what, message)
 
 

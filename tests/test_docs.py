@@ -414,14 +414,14 @@ def test_the_picture_in_the_topics_guide_shows_the_graph_below_it() -> None:
 
 def test_the_commented_config_in_the_examples_is_the_one_that_init_writes() -> None:
     for kind in ("columns", "conversation"):
-        template = ROOT / "datafast" / "cli" / "commands" / "templates" / f"{kind}.yaml"
+        template = ROOT / "datafast" / "config_files" / "starters" / f"{kind}.yaml"
         assert (ROOT / "examples" / f"{kind}.yaml").read_bytes() == template.read_bytes()
 
 
 def test_every_kind_that_init_has_a_config_for_is_named_where_init_is_described() -> None:
     from datafast.cli.commands.init import command
 
-    templates = ROOT / "datafast" / "cli" / "commands" / "templates"
+    templates = ROOT / "datafast" / "config_files" / "starters"
     kinds = sorted(path.stem for path in templates.glob("*.yaml"))
     assert len(kinds) >= 5
     reference = text_of("reference/cli.md").partition("\n## init\n")[2].partition("\n## ")[0]

@@ -1,8 +1,9 @@
-"""The picture of a run in the docs: small, without anything that is fetched or runs, and made by a script that works."""
+"""The pictures of the docs: small, in light and dark, without anything that is fetched or runs, and made by a script that works."""
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -12,32 +13,46 @@ import pytest
 
 from tests.support import ROOT
 
-PICTURE = ROOT / "docs" / "images" / "run.svg"
+IMAGES = ROOT / "docs" / "images"
+SAID = {
+    "plan": ["$ datafast plan field_notes.yaml", "rows in all", "estimate in all", "Write texts in"],
+    "run": ["$ datafast generate field_notes.yaml", "rows  rows/s  in flight  failed", "of 900 rows"],
+}
 
 
 def texts(picture: Path) -> str:
     """What the picture says, line by line."""
     root = ElementTree.fromstring(picture.read_text(encoding="utf-8"))
-    return "\n".join("".join(element.itertext()) for element in root.iter() if element.tag.endswith("text"))
+    said = ["".join(element.itertext()) for element in root.iter() if element.tag.endswith("text")]
+    return "\n".join(said).replace("\xa0", " ")
 
 
-def assert_is_one_of_a_run(picture: Path) -> None:
-    source = picture.read_text(encoding="utf-8")
-    assert len(source) < 100_000
-    assert "http" not in source.replace("http://www.w3.org/2000/svg", "")
-    assert "<script" not in source
-    said = texts(picture).replace("\xa0", " ")
-    assert "$ datafast generate field_notes.yaml" in said
-    assert "rows  rows/s  in flight  failed" in said
-    assert "of 900 rows" in said
+def assert_shows_it(folder: Path, name: str) -> None:
+    for scheme in ("light", "dark"):
+        picture = folder / f"{name}-{scheme}.svg"
+        source = picture.read_text(encoding="utf-8")
+        assert len(source) < 100_000
+        assert "http" not in source.replace("http://www.w3.org/2000/svg", "")
+        assert "<script" not in source
+        assert [words for words in SAID[name] if words not in texts(picture)] == []
 
 
-def test_the_picture_is_one_of_a_run() -> None:
-    assert_is_one_of_a_run(PICTURE)
+@pytest.mark.parametrize("name", SAID)
+def test_the_pictures_show_a_command_and_what_it_says(name: str) -> None:
+    assert_shows_it(IMAGES, name)
+
+
+def test_each_picture_is_small_and_there_in_light_and_dark() -> None:
+    names = {path.name for path in IMAGES.iterdir()}
+    of_pages = {name for name in names if re.search(r"-(light|dark)\.\w+$", name)}
+    assert {name.replace("-light.", "-dark.") for name in of_pages} <= names
+    assert {name.replace("-dark.", "-light.") for name in of_pages} <= names
+    assert [path.name for path in IMAGES.iterdir() if path.stat().st_size > 150_000] == []
 
 
 @pytest.mark.skipif(os.name == "nt", reason="pseudo-terminals are a Unix thing")
-def test_the_script_takes_it_from_a_real_run(tmp_path: Path) -> None:
-    target = tmp_path / "images" / "new.svg"
-    subprocess.run([sys.executable, str(ROOT / ".ci" / "picture.py"), str(target), "1"], check=True)
-    assert_is_one_of_a_run(target)
+def test_the_script_takes_those_of_a_terminal_from_real_runs(tmp_path: Path) -> None:
+    script = ROOT / ".ci" / "pictures.py"
+    subprocess.run([sys.executable, str(script), str(tmp_path), *SAID], check=True)
+    for name in SAID:
+        assert_shows_it(tmp_path, name)

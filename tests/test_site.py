@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from pathlib import Path
 from types import ModuleType
 
@@ -15,6 +16,12 @@ from tests.support import ROOT
 def checks(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(ROOT / ".ci")
     return importlib.import_module("page_checks")
+
+
+@pytest.fixture
+def versions(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(ROOT / ".ci")
+    return importlib.import_module("versions")
 
 
 SOUND = '<h2 id="top">Home</h2><a href="guide/">Guide</a><img src="a.png" alt="A run"><a href="https://elsewhere.org/">x</a>'
@@ -64,3 +71,32 @@ def test_a_page_that_nothing_leads_to_is_found(checks: ModuleType, tmp_path: Pat
 def test_a_style_sheet_that_fetches_a_font_is_found(checks: ModuleType, tmp_path: Path) -> None:
     css = "@font-face { src: url('https://fonts.org/a.woff2') } a { background: url(data:image/png;base64,AA) }"
     assert checks.problems(site(tmp_path, css=css)) == ["site.css: fetches https://fonts.org/a.woff2"]
+
+
+def test_versions_stand_beside_each_other_and_the_first_page_leads_to_the_newest_release(
+    versions: ModuleType, tmp_path: Path
+) -> None:
+    (tmp_path / "site").mkdir()
+    made = site(tmp_path / "site")
+    target = tmp_path / "all"
+    for version in ("0.9", "dev", "0.10", "0.9"):
+        versions.publish(made, target, version)
+    listed = json.loads((target / "versions.json").read_text(encoding="utf-8"))
+    assert [entry["version"] for entry in listed] == ["0.10", "0.9", "dev"]
+    assert [entry["aliases"] for entry in listed] == [["latest"], [], []]
+    assert "url=0.10/" in (target / "index.html").read_text(encoding="utf-8")
+    assert (target / "dev" / "guide" / "index.html").is_file()
+
+
+def test_pages_that_a_version_no_longer_has_are_gone(versions: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    versions.publish(site(tmp_path / "site", old="old"), tmp_path / "all", "dev")
+    (tmp_path / "new").mkdir()
+    versions.publish(site(tmp_path / "new"), tmp_path / "all", "dev")
+    assert not (tmp_path / "all" / "dev" / "old").exists()
+
+
+@pytest.mark.parametrize("version", ["0.1.2", "v1", "latest", "../x"])
+def test_what_is_no_version_is_refused(versions: ModuleType, version: str) -> None:
+    with pytest.raises(SystemExit, match=r"expected a version like 0\.2"):
+        versions.check(version)

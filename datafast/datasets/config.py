@@ -38,6 +38,7 @@ from datafast.quality.base import WalkStage, further_roles, refuse_same_notes, r
 from datafast.quality.registry import AnyStage
 from datafast.sources.field import TextInput
 from datafast.store.paths import OutputPaths, UsedFile
+from datafast.store.review_state import Disagreement
 
 if TYPE_CHECKING:
     from datafast.llms.provider import LLMProvider
@@ -175,6 +176,10 @@ class DatasetConfig(ConfigModel):
 
     regenerate: int = Field(default=0, ge=0, le=100)
     """How often a row that stages drop is made again, at the cost of its calls. The first that they keep is written."""
+
+    disagreement: Disagreement = "reject"
+    """Whether a row is taken about which reviewers disagree. reject: one rejection is enough. majority: what more of them say; where as
+    many say each, the stages decide. newest: what was said last."""
 
     alarms: Accepts[AlarmsConfig | None, AlarmsConfig | Mapping[str, Any] | None] = default_of(None)
     """When a run warns, pauses or stops by itself: `{refusal_rate: 0.2, near_duplicates: 0.3, after: 200, action: stop}`."""

@@ -68,6 +68,7 @@ RowT = TypeVar("RowT", bound=BaseModel)
 T = TypeVar("T")
 
 _TOLD_WHY = "What was written before was not taken, for this reason: {}. Let what you write now give no such reason."
+_TOLD_BY_REVIEWER = "What was written before was not taken. This was said about it: {}. Heed it in what you write now."
 
 
 class Dataset(Publishing, Generic[ConfigT, RowT]):
@@ -274,11 +275,19 @@ class Dataset(Publishing, Generic[ConfigT, RowT]):
         return paired(self.config, values, seed=self.config.run.seed)
 
     def render(self, item: WorkItem, values: Mapping[str, str]) -> str:
-        """The item's prompt, filled with the kind's values; and why rows that it asks for again were dropped, if the config wants that."""
+        """The item's prompt, filled with the kind's values; what reviewers said of rows that it asks for again; and why others of these
+        were dropped, if the config wants that."""
         prompt = item.template.render({**given(item), **values, **item.variant.values})
-        if item.context is None or not getattr(self.config, "tell_why_dropped", False):
+        if (context := item.context) is None:
             return prompt
-        return f"{prompt}\n\n{_TOLD_WHY.format('; '.join(dict.fromkeys(item.context.reasons)))}"
+        parts = [prompt]
+        if said := list(dict.fromkeys(filter(None, context.notes))):
+            parts.append(_TOLD_BY_REVIEWER.format("; ".join(said).removesuffix(".")))
+        if getattr(self.config, "tell_why_dropped", False):
+            notes = context.notes or [""] * len(context.reasons)
+            if why := list(dict.fromkeys(one for one, note in zip(context.reasons, notes, strict=True) if not note)):
+                parts.append(_TOLD_WHY.format("; ".join(why)))
+        return "\n\n".join(parts)
 
     def metadata(self, item: WorkItem, **values: str | int) -> Metadata:
         """The metadata of a row: the same keys in every row of a dataset, null for placeholders that its template lacks."""

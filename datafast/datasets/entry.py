@@ -23,6 +23,7 @@ from datafast.engine.notebook import shown_in_notebook
 from datafast.engine.options import RunOptions, check_options, checked_provider
 from datafast.engine.preparation import Preparation, combined, stopped_early
 from datafast.engine.reasoning import ReasoningPlace
+from datafast.engine.reviewing import Overruling, overruling
 from datafast.engine.routes import Route, providers_of, replaced, with_further
 from datafast.engine.targets import NOTED
 from datafast.errors import ConfigError, GrowthError, OutputError, RunStopped
@@ -371,6 +372,7 @@ class Generation:
             reasoning=ReasoningPlace(dataset.config.reasoning, by_part=dataset.has_parts),
             stages=dataset.stages,
             regenerate=dataset.config.regenerate,
+            reviews=self._reviews(),
             targets=dataset.targets,
             in_plan_order=dataset.in_plan_order,
             limit=options.get("limit"),
@@ -395,6 +397,13 @@ class Generation:
             also_spent=dataset.other_ledgers(),
             on_report=self._note,
         )
+
+    def _reviews(self) -> Overruling | None:
+        """What people have decided about rows of the output; nothing for a new one."""
+        if self._options.get("fresh"):
+            return None
+        config = self._dataset.config
+        return overruling(self._dataset.paths.reviews, config.reasoning, config.disagreement)
 
     def _plan(self, routes: Sequence[Route[LLMProvider]]) -> Plan:
         plan = self._dataset.whole_plan_for(routes, fresh=self._options.get("fresh", False))

@@ -24,7 +24,7 @@ from datafast.errors import ConfigError, OutputError, ReplyError
 from datafast.llms.replies.formats import decode_reply, model_of
 from datafast.plan.items import row_uuid
 from datafast.store.failures import finder, planned
-from datafast.store.finding_rows import RowPlace, at_line, line_in_file, with_uuid
+from datafast.store.finding_rows import RowPlace, at_byte, at_line, line_in_file, with_uuid
 from datafast.store.lock import is_running
 from datafast.store.manifest import ABOUT
 from datafast.store.reader import LedgerReader
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from datafast.plan.items import Plan, WorkItem
     from datafast.store.paths import OutputPaths
 
-__all__ = ["Explained", "explain", "explain_items"]
+__all__ = ["Explained", "explain", "explain_at", "explain_items"]
 
 
 class Described(Protocol):
@@ -112,6 +112,22 @@ def explain(
         teller = _Teller(paths, reader, place)
         told = teller.told()
         teller.add_row(told)
+        _Prompts(reader, dataset, why_none).add(told, place)
+        return told
+
+
+def explain_at(
+    paths: OutputPaths, start: int, dataset: Described | None = None, *, why_none: str = ""
+) -> Explained | None:
+    """What is recorded of the row whose line begins at a byte of the file, but for the row itself: for who has it already. None if no run
+    has written that line."""
+    with LedgerReader(paths.ledger) as reader:
+        if not is_running(paths):
+            reader.take_in(paths.journal, pricing_of([]))
+        place = at_byte(paths.rows, reader, start)
+        if place is None:
+            return None
+        told = _Teller(paths, reader, place).told()
         _Prompts(reader, dataset, why_none).add(told, place)
         return told
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from datafast.export.splits import Splitting
     from datafast.export.splits.rows import SplitRows
     from datafast.report import Page
+    from datafast.reviews import Reviews
+    from datafast.store.review_state import Disagreement
 
 __all__ = ["Publishing"]
 
@@ -62,6 +64,20 @@ class Publishing(Exporting):
         from datafast.report import html_page
 
         return html_page(report_of(self.paths, self._made_by, shown=rows, seed=seed))
+
+    def reviews(self, *, reviewer: str | None = None) -> Reviews:
+        """What people decide about the rows: accept, reject, edit, label, compare; how far they are, and how far they agree. It is kept
+        beside the rows, and the next run folds it in.
+
+        Args:
+            reviewer: who decides; by default the name under which the user is logged in.
+        """
+        from datafast.reviews import Reviews
+
+        made_by = self._made_by
+        disagreement: Disagreement = "reject" if made_by is None else made_by.config.disagreement
+        model = self.written_model if self.is_output else None
+        return Reviews(self.paths, model, reviewer=reviewer, disagreement=disagreement)
 
     def card(self, path: str | Path = "README.md", *, pictures: Literal["svg", "png"] | None = None) -> Path:
         """Writes the card that a push would write, its pictures in a folder `figures` beside it, and returns its path. Nothing is sent.

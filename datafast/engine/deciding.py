@@ -14,6 +14,7 @@ from datafast._util.notify import warn_user
 from datafast.amounts import counted
 from datafast.engine.reasoning import line_as, row_of
 from datafast.engine.recorded_answers import RecordedAnswers, RowAsked, Unasked
+from datafast.engine.reviewing import REVIEW, EditRefusedError
 from datafast.engine.stages import AnyStage, Decided, asks, said_of_stage, settings_of, verdict_of
 from datafast.engine.targets import SURPLUS
 from datafast.engine.walking import WalkInOrder
@@ -54,7 +55,9 @@ class Decider:
     """
 
     def __init__(self, job: Job, stop: StopSignal | None = None, *, most_s: float | None = None) -> None:
-        self.settings = settings_of(job.row_stages, regenerate=job.regenerate)
+        self.settings = settings_of(
+            job.row_stages, regenerate=job.regenerate, reviews="" if job.reviews is None else job.reviews.mark
+        )
         compared: list[AnyStage] = [*job.walk_stages, *([] if job.targets is None else [job.targets])]
         self.walks = settings_of(compared)
         self.walk_names = frozenset(one.name for one in compared)
@@ -141,6 +144,8 @@ class Decider:
         if not self._undecided:
             if isinstance(error, ValidationError):
                 self._why = f"The first is not a row of this kind: {error}"
+            elif isinstance(error, EditRefusedError):
+                self._why = f"The first {error}. Take the edit back, or edit the row as it is now."
             elif isinstance(error, CallFailed):
                 again = "Run with --retry-failed (retry_failed=True) to ask again."
                 self._why = f"A model gave no usable answer: {str(error).removesuffix('.')}. {again}"
@@ -189,6 +194,7 @@ class _Verdicts:
         self._in_plan_order = job.in_plan_order
         self._each = each
         self._stages = job.row_stages
+        self._reviews = job.reviews
         self._walk_names = walk_names
         self._row_model = job.row_model
         self._reasoning = job.reasoning.place
@@ -209,8 +215,12 @@ class _Verdicts:
         asked = self._asked(rows)
         found = [self._of_each(row, asked.get(place)) for place, row in enumerate(rows)]
         said = [one.said for one in found]
-        compared = [(row, one.model) for row, one in zip(rows, found, strict=True) if one.model is not None]
-        walked = self._walk.verdicts([model for _, model in compared], [row.place.position for row, _ in compared])
+        compared = [(row, one) for row, one in zip(rows, found, strict=True) if one.model is not None]
+        walked = self._walk.verdicts(
+            [one.model for _, one in compared if one.model is not None],
+            [row.place.position for row, _ in compared],
+            {place for place, (_, one) in enumerate(compared) if one.is_accepted},
+        )
         for place, (row, one) in enumerate(zip(rows, found, strict=True)):
             verdict = next(walked) if one.model is not None else None
             if row.key[:2] == self._shown or row.generation > self._most_replaced:
@@ -258,39 +268,47 @@ class _Verdicts:
             return _Each(row.as_it_is)
         if not self._each and not self.walks:
             return _Each(row.as_it_is._replace(drops=None))
-        if self._each and not self._stages and not self.walks:
+        if self._each and not self._stages and not self.walks and self._reviews is None:
             return _Each(Said(None, row.original))
-        model: BaseModel | None = None
         try:
             if not self._each:
-                return _Each(row.as_it_is._replace(drops=None), row_of(row.line, self._reasoning, self._row_model))
+                kept = row.as_it_is._replace(drops=None)
+                return _Each(kept, row_of(row.line, self._reasoning, self._row_model), self._is_accepted(row))
             if isinstance(asked, Unasked):
                 return self._as_it_is(row, row.as_it_is._replace(is_unasked=True), is_dropped=is_dropped)
-            said, model = self._decided(row, asked)
+            said, decided = self._decided(row, asked)
         except Exception as error:  # noqa: BLE001 - of a stage, which may raise anything: it concerns this row
             self._decider.note(error)
             return self._as_it_is(row, row.as_it_is._replace(is_undecided=True), is_dropped=is_dropped)
-        return _Each(said, model if self.walks and said.drops is None else None)
+        return _Each(said, decided.row if self.walks and said.drops is None else None, decided.is_accepted)
 
-    def _decided(self, row: RecordedRow, asked: Decided | Exception | None) -> tuple[Said, BaseModel]:
+    def _decided(self, row: RecordedRow, asked: Decided | Exception | None) -> tuple[Said, Decided]:
         """What the stages say that look at a row alone, and the row as they leave it."""
         if isinstance(asked, Exception):
             raise asked
         if asked is None:
             model = row_of(row.original, self._reasoning, self._row_model)
             asked = verdict_of(self._stages, Decided(model), self._item(row.place.position, row.place.key))
-        decided = asked
+        decided = asked if self._reviews is None else self._reviews.over(asked, row.original)
         line = line_as(decided.row, row.original, self._reasoning) if decided.changed else row.original
         verdict = decided.verdict
         drops = None if verdict.keeps else Dropped(decided.stage, verdict.reason, verdict.score)
-        return Said(drops, line, decided.changed_by), decided.row
+        return Said(drops, line, decided.changed_by), decided
+
+    def _is_accepted(self, row: RecordedRow) -> bool:
+        return self._reviews is not None and self._reviews.verdict_of(row.line) == "accepted"
 
     def _as_it_is(self, row: RecordedRow, said: Said, *, is_dropped: bool) -> _Each:
         """A row about which nothing can be decided now; it is still compared with others, if it can be read."""
+        is_accepted = False
+        if self._reviews is not None:
+            said = said._replace(drops=self._reviews.over_dropped(said.drops, row.line))
+            is_accepted = self._is_accepted(row)
+            is_dropped = said.drops is not None and (is_dropped or said.drops.stage == REVIEW)
         if is_dropped or not self.walks:
             return _Each(said)
         try:
-            return _Each(said, row_of(row.line, self._reasoning, self._row_model))
+            return _Each(said, row_of(row.line, self._reasoning, self._row_model), is_accepted)
         except ValidationError:
             return _Each(said)
 
@@ -303,7 +321,8 @@ class _Verdicts:
 
 
 class _Each(NamedTuple):
-    """What is said about a row before it is compared with others; `model` if it is."""
+    """What is said about a row before it is compared with others; `model` if it is, and whether that may not drop it."""
 
     said: Said
     model: BaseModel | None = None
+    is_accepted: bool = False

@@ -16,6 +16,7 @@ from datafast.engine.control import RunControl
 from datafast.engine.events import AlarmRaised, EventCallback
 from datafast.engine.generate import Generate
 from datafast.engine.reasoning import DROP, ReasoningPlace
+from datafast.engine.reviewing import Overruling
 from datafast.engine.routes import Route, providers_of
 from datafast.engine.settings import RunConfig
 from datafast.engine.stages import AnyStage, Asks, Decides, Walks, asks
@@ -52,6 +53,7 @@ class Job:
         wait: whether the run waits for batches that are under way.
         stages: the stages that decide about rows, in this order.
         regenerate: how often a row that they drop is made again.
+        reviews: what people have decided about rows, which overrules the stages; None where nobody has.
         alarms: when the run warns, pauses or stops by itself.
         is_refusal: whether a row reads as a refusal, for an alarm.
         on_alarm: is asked whether a run that an alarm has paused goes on.
@@ -78,6 +80,7 @@ class Job:
     reasoning: ReasoningPlace = DROP
     stages: Sequence[AnyStage] = ()
     regenerate: int = 0
+    reviews: Overruling | None = None
     targets: Targets | None = None
     in_plan_order: bool = False
     limit: int | None = None

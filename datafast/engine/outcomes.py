@@ -13,14 +13,15 @@ from pydantic import BaseModel
 from datafast.engine.calls.endpoint import Endpoint
 from datafast.engine.generate import Generate
 from datafast.engine.reasoning import Thoughts, line_as, line_of
+from datafast.engine.reviewing import REVIEW
 from datafast.engine.shares import Share, up
 from datafast.engine.stages import STAGE_ERROR, said_of_stage
 from datafast.engine.stop import ItemPending
 from datafast.errors import CallFailed, OutputError
 from datafast.logger_config import logger
-from datafast.plan.items import Context, WorkItem
+from datafast.plan.items import Context, WorkItem, row_uuid
 from datafast.store.changed import ChangedRow
-from datafast.store.records import FailureRow, FilteredRow
+from datafast.store.records import FailureRow, FilteredRow, Remade
 
 if TYPE_CHECKING:
     from datafast.engine.assembly import Parts
@@ -58,6 +59,7 @@ class Outcomes:
         self._stop = parts.stop
         self._desk = parts.desk
         self._stages = parts.stages
+        self._decides = bool(parts.job.row_stages) or parts.job.reviews is not None
 
     async def of(self, item: WorkItem, record: ItemRecord, share: Share) -> Outcome | None:
         """What becomes of an item: its rows, with what stages decide about them, and with those that they drop made again as often as the
@@ -71,7 +73,7 @@ class Outcomes:
         only_replaces = bool(record.dropped) and record.begun & every == every and not record.unasked_of(0)
         if not only_replaces:
             outcome = await self.best(item, record, share)
-            if outcome is not None and outcome.lines and (self._job.row_stages or record.begun):
+            if outcome is not None and outcome.lines and (self._decides or record.begun):
                 outcome = await self.decided(item, record, outcome, share)
         if outcome is None or (outcome.error and outcome.error.ends_run):
             return outcome
@@ -93,18 +95,19 @@ class Outcomes:
 
     async def _replaced(self, item: WorkItem, record: ItemRecord, share: Share, outcome: Outcome) -> Outcome | None:
         """An outcome in which rows that stages have dropped are made again."""
-        dropped = {**(record.dropped or {}), **{row.number: (1, row.reason) for row in outcome.filtered}}
+        new = {row.number: Remade(1, row.reason, row.stage) for row in outcome.filtered}
+        dropped = {**(record.dropped or {}), **new}
         contexts: list[Context] | None = None
-        while left := {number: told for number, told in dropped.items() if told[0] <= self._job.regenerate}:
+        while left := {number: told for number, told in dropped.items() if told.times <= self._job.regenerate}:
             contexts = self._store.contexts_of(record) if contexts is None else contexts
             context = self._context(record, left, contexts)
-            wanted = {number for number in context.rows if left.get(number, (0,))[0] == context.generation}
+            wanted = {n for n in context.rows if n in left and left[n].times == context.generation}
             made = await self._remade(item, record, share, context, wanted)
             if made is None:
                 return None
             for number in wanted:
                 del dropped[number]
-            dropped |= {row.number: (row.generation + 1, row.reason) for row in made.filtered}
+            dropped |= {row.number: Remade(row.generation + 1, row.reason, row.stage) for row in made.filtered}
             outcome = Outcome(
                 lines={**outcome.lines, **made.lines},
                 error=outcome.error or made.error,
@@ -116,21 +119,29 @@ class Outcomes:
             if made.error and made.error.ends_run:
                 break
         filtered = [
-            replace(row, hidden=dropped.get(row.number, (0,))[0] != row.generation + 1) for row in outcome.filtered
+            replace(row, hidden=row.number not in dropped or dropped[row.number].times != row.generation + 1)
+            for row in outcome.filtered
         ]
         return outcome._replace(lines=dict(sorted(outcome.lines.items())), filtered=filtered)
 
-    def _context(self, record: ItemRecord, left: Mapping[int, tuple[int, str]], known: list[Context]) -> Context:
+    def _context(self, record: ItemRecord, left: Mapping[int, Remade], known: list[Context]) -> Context:
         """What rows are made again for next: the same as before if some of them were asked for already, so that the replies are found."""
-        generation = min(times for times, _ in left.values())
-        numbers = sorted(number for number, (times, _) in left.items() if times == generation)
+        generation = min(told.times for told in left.values())
+        numbers = sorted(number for number, told in left.items() if told.times == generation)
         for context in known:
             if context.generation == generation and not set(numbers).isdisjoint(context.rows):
                 return context
-        context = Context(generation, tuple(numbers), tuple(left[number][1] for number in numbers))
+        notes = [self._note(record, number, left[number]) for number in numbers]
+        reasons = tuple(left[number].reason for number in numbers)
+        context = Context(generation, tuple(numbers), reasons, tuple(notes) if any(notes) else ())
         self._store.freeze(record, context)
         known.append(context)
         return context
+
+    def _note(self, record: ItemRecord, number: int, told: Remade) -> str:
+        """What a reviewer who has rejected a row said of it."""
+        reviews = self._job.reviews
+        return "" if reviews is None or told.stage != REVIEW else reviews.told_of(row_uuid(record.key, number))
 
     async def _remade(
         self, item: WorkItem, record: ItemRecord, share: Share, context: Context, wanted: Collection[int]
@@ -250,7 +261,7 @@ class Outcomes:
         also: Sequence[Any] = (),
     ) -> Outcome | None:
         """The same about these rows. `also`: further rows about which models are asked."""
-        if not (new or also) or not self._job.row_stages:
+        if not (new or also) or not self._decides:
             return outcome
         rows: list[Any] = [*(outcome.rows[number] for number in new), *also]  # each has a line, so it is a row
         asking = self._asking(item, record, share) if self._stages.ask else None
@@ -278,6 +289,8 @@ class Outcomes:
                 del lines[number]
                 error = error or said
                 continue
+            if self._job.reviews is not None:
+                said = self._job.reviews.over(said, lines[number])
             if said.changed:
                 line = lines[number]
                 original = line.removesuffix(b"\n")

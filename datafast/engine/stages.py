@@ -92,6 +92,7 @@ class Decided(NamedTuple):
         stage: the name of the stage that drops it; empty if none does.
         changed: the fields that have other values than before.
         changed_by: the names of the stages that have changed it, in their order.
+        is_accepted: whether a reviewer keeps it, whatever stages say.
     """
 
     row: BaseModel
@@ -99,6 +100,7 @@ class Decided(NamedTuple):
     verdict: Verdict = KEEP
     changed: frozenset[str] = frozenset()
     changed_by: tuple[str, ...] = ()
+    is_accepted: bool = False
 
 
 class StageRaised(Exception):
@@ -265,17 +267,19 @@ def _noted(row: BaseModel, stage: Decides, notes: Mapping[str, Any]) -> dict[str
     return {**(before or {}), **notes}
 
 
-def settings_of(stages: Sequence[AnyStage], *, regenerate: int = 0) -> str:
+def settings_of(stages: Sequence[AnyStage], *, regenerate: int = 0, reviews: str = "") -> str:
     """The settings of stages as JSON; the same text for the same settings. A stage without any, which nobody can change, is left out.
 
     Args:
         regenerate: how often a row that they drop is made again.
+        reviews: the mark of what reviewers have decided.
 
     Raises:
         ConfigError: a stage does not give them; names it.
     """
-    again = orjson.dumps({"regenerate": regenerate}).decode() if regenerate else ""
-    return f"[{','.join(filter(None, [*map(_settings_of, stages), again]))}]"
+    more = [{name: value} for name, value in (("regenerate", regenerate), ("reviews", reviews)) if value]
+    told = [*map(_settings_of, stages), *(orjson.dumps(one).decode() for one in more)]
+    return f"[{','.join(filter(None, told))}]"
 
 
 def _settings_of(stage: AnyStage) -> str:

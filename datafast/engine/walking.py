@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -30,13 +30,14 @@ class WalkInOrder:
         self._error: Exception | None = None
 
     def verdicts(
-        self, rows: Sequence[BaseModel], positions: Sequence[int] = ()
+        self, rows: Sequence[BaseModel], positions: Sequence[int] = (), accepted: Collection[int] = ()
     ) -> Iterator[Callable[[], Dropped | Exception | None]]:
         """For each of the next rows what, when it is called, says what drops it, or gives the error that a stage has raised about it. A row
         about which it is not called is compared with none.
 
         Args:
             positions: where rows have targets: of their items in the plan.
+            accepted: the places of rows that nothing drops; those after them are compared with them all the same.
         """
         if self._error is None and self._walks is None:
             self._begin()
@@ -45,7 +46,9 @@ class WalkInOrder:
         features = [_features(stage, rows) for stage in self._stages]
         by_row: Iterable[Sequence[_Features]] = zip(*features, strict=True) if features else itertools.repeat(())
         places = zip(by_row, positions or range(len(rows)), strict=False)
-        return (partial(self._verdict, own, at) for own, at in places)
+        return (
+            partial(self._verdict, own, at, is_accepted=place in accepted) for place, (own, at) in enumerate(places)
+        )
 
     def is_full(self, position: int) -> bool:
         """Whether there is no room any more for rows of an item, after those that were decided about so far."""
@@ -61,19 +64,21 @@ class WalkInOrder:
                 return
         self._walks = walks
 
-    def _verdict(self, features: Sequence[_Features], position: int) -> Dropped | Exception | None:
+    def _verdict(
+        self, features: Sequence[_Features], position: int, *, is_accepted: bool
+    ) -> Dropped | Exception | None:
         assert self._walks is not None  # noqa: S101 - made by the caller
         for own in features:
             if own.error is not None:
                 return own.error
         walked = list(zip(self._stages, self._walks, features, strict=True))
-        for stage, walk, own in walked:
+        for stage, walk, own in () if is_accepted else walked:
             verdict = _said(stage, walk, own.value)
             if isinstance(verdict, Exception):
                 return verdict
             if not verdict.keeps:
                 return Dropped(stage.name, verdict.reason, verdict.score)
-        if self._room is not None and not self._room.take(position):
+        if self._room is not None and not self._room.take(position) and not is_accepted:
             return Dropped(SURPLUS, FULL)
         for stage, walk, own in walked:
             try:

@@ -11,7 +11,8 @@
 
 Guarantee: pure functions of their arguments, without a font, a script or anything that is fetched. Texts are escaped and shown without
 control characters; long ones are cut, and are whole in their tooltip. A figure is 480 units wide, so that it can be read on a phone, has
-a background of its own in light and dark (the page around it need not follow the system), and tells screen readers what it shows.
+a background of its own in light and dark (the page around it need not follow the system; print is light), and tells screen readers what
+it shows.
 """
 
 from datafast.figures.bars import bars, stacked_bars

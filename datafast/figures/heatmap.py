@@ -1,4 +1,4 @@
-"""Which combinations of two things there are: a field of cells, darker where more of what was planned is there."""
+"""Which combinations of two things there are: a field of cells, darker where more is there."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _STYLE = """
 .df-fig .h3{fill:#79a4e8}.df-fig .h4{fill:#3f78d8}.df-fig .none{fill:#eef1f5}
 .df-fig .n0{fill:#c8455a}.df-fig .n1,.df-fig .n2,.df-fig .n3{fill:#16233a}.df-fig .n4{fill:#fff}
 .df-fig .cell{font-size:11px;font-variant-numeric:tabular-nums}
-@media (prefers-color-scheme:dark){
+@media screen and (prefers-color-scheme:dark){
 .df-fig .h0{fill:#12161d;stroke:#e8697c}.df-fig .h1{fill:#1f2f4a}.df-fig .h2{fill:#2a4674}
 .df-fig .h3{fill:#3661a8}.df-fig .h4{fill:#5b95f5}.df-fig .none{fill:#1e2530}
 .df-fig .n0{fill:#e8697c}.df-fig .n1,.df-fig .n2,.df-fig .n3{fill:#eef2f7}.df-fig .n4{fill:#0b1220}
@@ -37,7 +37,7 @@ def heatmap(
     across: Sequence[str],
     down: Sequence[str],
     there: Sequence[Sequence[int]],
-    planned: Sequence[Sequence[int]],
+    planned: Sequence[Sequence[int]] | None = None,
     *,
     subtitle: str = "",
 ) -> Figure:
@@ -46,7 +46,8 @@ def heatmap(
     Args:
         across, down: the values of the two things, at least one each.
         there: how much there is, a row for each value of `down`.
-        planned: how much was planned; 0 for a combination that was not.
+        planned: how much was planned; 0 for a combination that was not. None where that is not known: a cell is then as dark as it is
+            beside the one with most.
     """
     label = min(max(width_of(clean(name), SMALL) for name in down), _MOST_LABEL)
     left = PAD + label + _GAP
@@ -55,14 +56,16 @@ def heatmap(
     top = top_below(subtitle) + headings.high
     body = [headings.drawn(name, left + (place + 0.5) * step, top - 6) for place, name in enumerate(across)]
     missing: list[str] = []
+    most = max(map(max, there))
     for line, name in enumerate(down):
         y = top + line * _HIGH
         body.append(text(left - _GAP, y + _HIGH / 2 + 4, name, "label", anchor="end", width=label))
         for place, other in enumerate(across):
-            count, of = there[line][place], planned[line][place]
-            kind = _kind(count, of)
-            told = f"{name}, {other}: {count:,} of {of:,}" if of else f"{name}, {other}: not planned"
-            if kind == 0:
+            count = there[line][place]
+            of = most if planned is None else planned[line][place]
+            kind = None if planned is None and not count else _kind(count, of)
+            told = f"{name}, {other}: {_amount(count, None if planned is None else of)}"
+            if kind == 0 or (planned is None and not count):
                 missing.append(f"{clean(name)[:40]} with {clean(other)[:40]}")
             x, wide = left + place * step + 1, max(step - 2, 1.5)
             drawn = "none" if kind is None else f"h{kind}"
@@ -70,10 +73,16 @@ def heatmap(
             if kind is not None and step >= _LEAST_FOR_TEXT:
                 middle = left + (place + 0.5) * step
                 body.append(text(middle, y + _HIGH / 2 + 4, compact(count), f"cell n{kind}", anchor="middle"))
-    total, wanted = sum(map(sum, there)), sum(map(sum, planned))
-    told = f"{clean(title)}: {total:,} of {wanted:,}{f' ({share(total, wanted)})' if wanted else ''}. "
+    total, wanted = sum(map(sum, there)), None if planned is None else sum(map(sum, planned))
+    told = f"{clean(title)}: {_amount(total, wanted)}{f' ({share(total, wanted)})' if wanted else ''}. "
     told += f"Without any: {'; '.join(missing[:12])}." if missing else "Each combination has some."
     return document(title, subtitle, told, top + len(down) * _HIGH + PAD - 6, body, style=_STYLE)
+
+
+def _amount(count: int, of: int | None) -> str:
+    if of is None:
+        return f"{count:,}"
+    return f"{count:,} of {of:,}" if of else "not planned"
 
 
 def _kind(count: int, of: int) -> int | None:

@@ -19,7 +19,7 @@ _STYLE = (
     + """
 .df-fig .s0{stroke:#2f6fdb}.df-fig .s1{stroke:#b97a17}.df-fig .s2{stroke:#c8455a}
 .df-fig .s3{stroke:#1f9e86}.df-fig .s4{stroke:#9a6fd0}.df-fig .s5{stroke:#8a95a5}
-@media (prefers-color-scheme:dark){
+@media screen and (prefers-color-scheme:dark){
 .df-fig .s0{stroke:#5b95f5}.df-fig .s1{stroke:#f0b458}.df-fig .s2{stroke:#e8697c}
 .df-fig .s3{stroke:#3dbfa5}.df-fig .s4{stroke:#b794e6}.df-fig .s5{stroke:#7d8899}
 }

@@ -35,7 +35,7 @@ _STYLE = """
 .df-fig .c0{fill:#2f6fdb}.df-fig .c1{fill:#eda63b}.df-fig .c2{fill:#c8455a}
 .df-fig .c3{fill:#1f9e86}.df-fig .c4{fill:#9a6fd0}.df-fig .c5{fill:#8a95a5}
 .df-fig .rest{fill:#a9b4c3}
-@media (prefers-color-scheme:dark){
+@media screen and (prefers-color-scheme:dark){
 .df-fig .ground{fill:#12161d;stroke:#2d3542}
 .df-fig .title,.df-fig .mark{fill:#eef2f7}
 .df-fig .sub,.df-fig .value{fill:#9ca8b8}
@@ -51,7 +51,7 @@ _STYLE = """
 """
 
 
-_IN_DARK = re.compile(r"@media \(prefers-color-scheme:dark\)\{\n(.*?)\n\}\n", re.DOTALL)
+_IN_DARK = re.compile(r"@media screen and \(prefers-color-scheme:dark\)\{\n(.*?)\n\}\n", re.DOTALL)
 _RIGHT_TO_LEFT = re.compile(r'(?: text-anchor="(\w+)")? direction="rtl"')
 
 

@@ -29,11 +29,13 @@ class Context(NamedTuple):
         generation: how often these rows are made again then, from 1.
         rows: their numbers in the item.
         reasons: why a stage has dropped each of them before.
+        notes: what a reviewer who has rejected it said of each of them, '' for nothing; none at all where no reviewer said anything.
     """
 
     generation: int
     rows: tuple[int, ...]
     reasons: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

@@ -4,6 +4,8 @@
     groups.first            of each row the number of the first row of its group
     groups.largest(10)      the groups of two rows and more, each with the numbers and uuids of its rows
 
+    finder = GroupFinder()  the same where rows come one after the other: finder.add(texts) for each, and finder.found()
+
 Method: pairs of rows are found as the stage `near_duplicates` finds them (MinHash, then the exact Jaccard similarity), and pairs with a row
 in common make one group. So where A is like B and B like C, all three are in a group, also if A is not like C; and no two rows of
 different groups are like each other, but for pairs that MinHash overlooks: 5 of 100 at the very threshold, hardly any above it. The
@@ -18,7 +20,6 @@ from __future__ import annotations
 from array import array
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,7 +31,7 @@ from datafast.quality.near_duplicates import NearDuplicatesStage
 from datafast.quality.shingles import shingles
 from datafast.quality.similar_sets import SetIndex, SetKeys
 
-__all__ = ["NearDuplicateGroup", "NearDuplicateGroups", "near_duplicate_groups"]
+__all__ = ["GroupFinder", "NearDuplicateGroup", "NearDuplicateGroups", "near_duplicate_groups"]
 
 _ROWS_AT_ONCE = 512
 _CANDIDATES_AT_ONCE = 64
@@ -95,17 +96,42 @@ def near_duplicate_groups(
     Returns:
         The groups. A row without words is in a group of its own.
     """
-    found = _Sets(threshold)
-    uuids: list[str | None] = []
-    coming = iter(rows)
-    while batch := list(islice(coming, _ROWS_AT_ONCE)):
-        uuids += [None if row.get("uuid") is None else str(row["uuid"]) for row in batch]
-        texts = (list(texts_in(row, about) if field is None else texts_in({"": row.get(field)})) for row in batch)
-        sets = shingles(texts, ngram)
-        keyed = iter(SetKeys.of([one for one in sets if len(one)], bands_for(threshold)))
+    finder = GroupFinder(threshold, ngram)
+    for row in rows:
+        texts = list(texts_in(row, about) if field is None else texts_in({"": row.get(field)}))
+        finder.add(texts, None if row.get("uuid") is None else str(row["uuid"]))
+    return finder.found()
+
+
+class GroupFinder:
+    """Takes rows one after the other, and puts those that are nearly the same into groups. `threshold`, `ngram`: as for
+    `near_duplicate_groups`."""
+
+    def __init__(self, threshold: float = _THRESHOLD, ngram: int = _NGRAM) -> None:
+        self._ngram = ngram
+        self._bands = bands_for(threshold)
+        self._sets = _Sets(threshold)
+        self._uuids: list[str | None] = []
+        self._waiting: list[Sequence[str]] = []
+
+    def add(self, texts: Sequence[str], uuid: str | None = None) -> None:
+        """Takes the texts of the next row."""
+        self._uuids.append(uuid)
+        self._waiting.append(texts)
+        if len(self._waiting) == _ROWS_AT_ONCE:
+            self._take()
+
+    def found(self) -> NearDuplicateGroups:
+        """The groups of the rows so far."""
+        self._take()
+        return NearDuplicateGroups(self._sets.first(), self._uuids)
+
+    def _take(self) -> None:
+        sets = shingles(self._waiting, self._ngram)
+        keyed = iter(SetKeys.of([one for one in sets if len(one)], self._bands))
         for one in sets:
-            found.add(next(keyed) if len(one) else None)
-    return NearDuplicateGroups(found.first(), uuids)
+            self._sets.add(next(keyed) if len(one) else None)
+        self._waiting = []
 
 
 class _Sets:

@@ -78,7 +78,7 @@ def _over_time(report: Report) -> Iterator[Chart]:
     shown = ranked if len(ranked) <= _MOST + 1 else ranked[:_MOST]
     chart = _Slots(report, shown, has_others=len(shown) < len(ranked))
     yield chart.columns("Replies over time", "replies", lambda used: used.calls)
-    yield chart.columns("Tokens of replies over time", "tokens", lambda used: used.output_tokens)
+    yield chart.columns("Tokens over time", "tokens", lambda used: used.input_tokens + used.output_tokens)
     every = [used for slot in slots for used in slot.by_provider.values()]
     if any(used.cost_usd for used in every) and all(used.cost_usd is not None for used in every):
         yield chart.columns("Cost over time", "USD", lambda used: used.cost_usd or 0.0)

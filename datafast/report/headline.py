@@ -26,7 +26,7 @@ class Tile(NamedTuple):
 
 def sections_of(report: Report) -> list[Section]:
     """All sections with charts, in the order of a page."""
-    found = [*row_sections(report.statistics), score_section(report), call_section(report)]
+    found = [*row_sections(report), score_section(report), call_section(report)]
     return [section for section in found if section is not None]
 
 

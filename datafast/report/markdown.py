@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from datafast.amounts import counted
 from datafast.plain import plain_text
 from datafast.report.headline import sections_of, sentence, tiles
 from datafast.report.models import Report, RowField, SampleRow, ShownText
@@ -50,7 +51,12 @@ def _lines(report: Report) -> Iterator[str]:
 def _duplicates(report: Report) -> Iterator[str]:
     if not (report.duplicates or report.similar):
         return
-    yield from ("## Duplicates", "", f"{report.num_duplicate_groups:,} groups of rows that are nearly the same.", "")
+    yield from (
+        "## Duplicates",
+        "",
+        f"{counted(report.num_duplicate_groups, 'group')} of rows that are nearly the same.",
+        "",
+    )
     for group in report.duplicates:
         yield from (f"### {len(group.numbers):,} rows nearly the same", "")
         yield from _block(group.texts[0])

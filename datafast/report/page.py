@@ -17,7 +17,7 @@ from jinja2 import Environment, Template
 from markupsafe import Markup
 
 from datafast._util.version import VERSION
-from datafast.amounts import money
+from datafast.amounts import counted, money
 from datafast.figures import Figure
 from datafast.plain import plain_text
 from datafast.report.headline import sections_of, sentence, tiles
@@ -67,7 +67,7 @@ def _style(sections: list[Section]) -> str:
 @cache
 def _template() -> Template:
     environment = Environment(autoescape=True, trim_blocks=True, finalize=_plain)
-    environment.filters |= {"cell": _cut, "drawn": _drawn, "heading": _heading}
+    environment.filters |= {"cell": _cut, "counted": counted, "drawn": _drawn, "heading": _heading}
     return environment.from_string((files(__package__ or "") / "page.html.jinja").read_text("utf-8"))
 
 

@@ -11,10 +11,11 @@ __all__ = ["Chart", "Section", "Table"]
 
 
 class Table(NamedTuple):
-    """A table; the first cell of a row says what the row is about."""
+    """A table; the first cell of a row says what the row is about. `in_words`: the others are texts, not numbers."""
 
     headings: Sequence[str]
     rows: Sequence[Sequence[str]]
+    in_words: bool = False
 
 
 class Chart(NamedTuple):

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from datafast.amounts import counted, share
 from datafast.figures import Level, bars, heatmap, histogram, levels, stacked_bars
+from datafast.report.models import Report
 from datafast.report.parts import Chart, Section, Table
 from datafast.statistics import Statistics
 from datafast.statistics.coverage import AxesCoverage
@@ -19,14 +20,19 @@ __all__ = ["main_grouping", "name_of", "row_sections"]
 
 _NAMES = {"model_id": "model", "template": "prompt template"}
 _SAYS_NOTHING = re.compile(r"role|topic_path|answer_index|variation")
+_OF_NO_PROMPT = frozenset({"provider", "template"})
 _MOST_GROUPINGS = 12
 _MOST_REASONS = 40
 _MOST_MATRICES = 6
 _MOST_IN_TABLE = 200
+_COMBINATIONS_LEAD = (
+    "Rows in the file for each two values. What was planned is not known, so what has none need not be missing."
+)
 
 
-def row_sections(statistics: Statistics) -> Iterator[Section]:
+def row_sections(report: Report) -> Iterator[Section]:
     """The sections that have something to say."""
+    statistics = _without_scores(report)
     for name, title, lead, charts in (
         ("rows", "What is in it", "Rows in the file by what tells them apart.", _values(statistics)),
         ("outcome", "What became of it", _outcome_lead(statistics), _outcomes(statistics)),
@@ -45,9 +51,23 @@ def row_sections(statistics: Statistics) -> Iterator[Section]:
             _effects(statistics),
         ),
         ("coverage", "Which combinations there are", _coverage_lead(statistics), _coverage(statistics)),
+        ("combinations", "Which combinations there are", _COMBINATIONS_LEAD, _combinations(statistics)),
     ):  # fmt: skip
         if listed := list(charts):
             yield Section(name, title, lead, listed)
+
+
+def _without_scores(report: Report) -> Statistics:
+    """The statistics without scores as values of rows, which have a section of their own."""
+    scores = {score.name.removeprefix("metadata.") for score in report.scores}
+    statistics = report.statistics
+    return statistics.model_copy(
+        update={
+            "by": [grouping for grouping in statistics.by if grouping.field not in scores],
+            "effects": [effect for effect in statistics.effects if effect.name not in scores],
+            "combinations": [matrix for matrix in statistics.combinations if not scores.intersection(matrix.axes)],
+        }
+    )
 
 
 def main_grouping(statistics: Statistics) -> Grouping | None:
@@ -222,7 +242,7 @@ def _effects(statistics: Statistics) -> Iterator[Chart]:
     title = "How well values are told from the texts"
     entries = [
         Level(
-            one.name,
+            name_of(one.name),
             0.0 if one.is_at_chance else max(one.effect, 0.0),
             "at chance" if one.is_at_chance else f"{one.effect:.2f}",
         )
@@ -235,7 +255,7 @@ def _effects(statistics: Statistics) -> Iterator[Chart]:
         levels(title, entries, subtitle=subtitle, largest=1),
     )
     without = [
-        Level(one.name, max(one.effect_without_words, 0.0), f"{one.effect_without_words:.2f}")
+        Level(name_of(one.name), max(one.effect_without_words, 0.0), f"{one.effect_without_words:.2f}")
         for one in ranked
         if not one.is_at_chance
     ]
@@ -262,11 +282,25 @@ def _coverage(statistics: Statistics) -> Iterator[Chart]:
     if coverage is None:
         return
     drawn = [one for one in coverage.of if one.matrix is not None]
-    for one in sorted(drawn, key=lambda one: -one.lost)[:_MOST_MATRICES]:
+    # Those in which something is lost, then those of two things that stand in prompts.
+    ranked = sorted(drawn, key=lambda one: (-one.lost, bool(_OF_NO_PROMPT.intersection(one.axes)), -one.combinations))
+    for one in ranked[:_MOST_MATRICES]:
         yield _matrix(one)
     lines = list(coverage_lines(coverage))
     if lines:
-        yield Chart("Combinations without a row", Table(["of", "lost"], [list(line) for line in lines]))
+        yield Chart("Combinations without a row", Table(["of", "lost"], [list(line) for line in lines], in_words=True))
+
+
+def _combinations(statistics: Statistics) -> Iterator[Chart]:
+    several = [one for one in statistics.combinations if not any(map(_SAYS_NOTHING.fullmatch, one.axes))]
+    for one in several[:_MOST_MATRICES]:
+        across, down = map(name_of, one.axes)
+        title = f"{down[0].upper()}{down[1:]} and {across}"
+        places = [count for row in one.rows for count in row]
+        told = f"{len(places) - places.count(0):,} of {len(places):,} combinations have rows"
+        rows = [[name, *(f"{count:,}" for count in counts)] for name, counts in zip(one.down, one.rows, strict=True)]
+        figure = heatmap(title, one.across, one.down, one.rows, subtitle=told)
+        yield Chart(title, Table([down, *one.across], rows), figure)
 
 
 def _matrix(one: AxesCoverage) -> Chart:

@@ -6,51 +6,23 @@ Guarantee: one pass, and memory only for different scores and groups.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from datafast.errors import MissingExtraError
 from datafast.judging.output import scores_in
+from datafast.judging.scores import SCORE, is_number, numbers_in
 from datafast.report.models import MeanScore, Score
 from datafast.statistics.fields import Field
 
-__all__ = ["ScoresFound", "main_score", "numbers_in"]
+__all__ = ["ScoresFound"]
 
-_SCORE = "score"
 _MOST_VALUES = 12  # different scores that have a bar each
 _RANGES = 10
 _MOST_DIFFERENT = 10_000
 _MOST_GROUPS = 50
-_MOST_SCORES = 12
+_MOSTSCORES = 12
 _MOST_AGREEMENT = 20_000
-
-
-def numbers_in(row: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """The scores in a row, each with the names of the fields that lead to it, joined with a point."""
-    for name, value in row.items():
-        if name == "metadata" and isinstance(value, Mapping):
-            yield from _named(value, "metadata.")
-    yield from _named(row, "")
-
-
-def _named(values: Mapping[str, Any], before: str) -> Iterator[tuple[str, float]]:
-    for name, value in values.items():
-        if not isinstance(name, str) or name == "metadata":
-            continue
-        if _is_number(value):
-            if name == _SCORE or name.endswith(f"_{_SCORE}"):
-                yield f"{before}{name}", float(value)
-        elif isinstance(value, Mapping) and _is_number(value.get(_SCORE)):
-            yield f"{before}{name}.{_SCORE}", float(value[_SCORE])
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value == value and abs(value) < 1e15
-
-
-def main_score(found: Mapping[str, float]) -> float | None:
-    """The score by which rows are the best and the worst: the one that is called just so, or the first."""
-    return found.get(_SCORE, next(iter(found.values()), None))
 
 
 class _Mean:
@@ -109,7 +81,7 @@ class ScoresFound:
         valued = ((field.name, field.value(row)) for field in self._groups)
         groups = [(name, group) for name, group in valued if group is not None]
         for name, value in found.items():
-            if name in self._found or len(self._found) < _MOST_SCORES:
+            if name in self._found or len(self._found) < _MOSTSCORES:
                 # A score makes no groups of itself.
                 own = [group for group in groups if group[0] != name.rpartition(".")[2]]
                 self._found.setdefault(name, _Found()).add(value, own)
@@ -120,7 +92,7 @@ class ScoresFound:
     def _add_judges(self, place: str, scores: Mapping[str, float | None]) -> None:
         means = self._by_judge.setdefault(place, {})
         for judge, score in scores.items():
-            if score is not None and _is_number(score):
+            if score is not None and is_number(score):
                 means.setdefault(judge, _Mean()).add(float(score))
         said = self._said.setdefault(place, [])
         if len(scores) > 1 and len(said) < _MOST_AGREEMENT:
@@ -128,7 +100,7 @@ class ScoresFound:
 
     def told(self) -> list[Score]:
         """All scores, that of the row itself first."""
-        ranked = sorted(self._found.items(), key=lambda one: (one[0] != _SCORE, "." in one[0]))
+        ranked = sorted(self._found.items(), key=lambda one: (one[0] != SCORE, "." in one[0]))
         return [self._told(name, found) for name, found in ranked]
 
     def _told(self, name: str, found: _Found) -> Score:
@@ -155,8 +127,8 @@ class ScoresFound:
 
     def _place_of(self, name: str) -> str | None:
         """Where what judges say stands that has given a score."""
-        of = name.removeprefix("metadata.").removesuffix(f".{_SCORE}")
-        place = "judgements" if of == _SCORE else of
+        of = name.removeprefix("metadata.").removesuffix(f".{SCORE}")
+        place = "judgements" if of == SCORE else of
         return place if place in self._by_judge else None
 
     def _agreement(self, place: str) -> tuple[float | None, int, str | None]:

@@ -22,8 +22,8 @@ def shown_text(text: str, letters: int = LETTERS) -> ShownText:
 
 
 def row_fields(row: Mapping[str, Any]) -> Iterator[RowField]:
-    """The fields of a row that say something: at most 40, and one more that says how many there are besides."""
-    listed = [(str(name), value) for name, value in row.items() if value not in (None, "", {}, [])]
+    """The fields of a row that say something, but for its `uuid`: at most 40, and one more that says how many there are besides."""
+    listed = [(str(name), value) for name, value in row.items() if name != "uuid" and value not in (None, "", {}, [])]
     for name, value in listed[:_FIELDS]:
         text = value if isinstance(value, str) else _in_words(value)
         yield RowField(name=name[:200], text=text[:LETTERS], letters=len(text))

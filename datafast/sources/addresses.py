@@ -18,6 +18,7 @@ from datafast._util.notify import warn_user
 from datafast.errors import ConfigError
 from datafast.sources.copies import folder_of
 from datafast.sources.file import SourceFile, copied, copy_of
+from datafast.sources.looking import refuse_remote
 from datafast.sources.reading import Reading
 
 __all__ = ["fetched", "is_address", "remote_names", "shown_address"]
@@ -44,6 +45,7 @@ def remote_names(given: str, reading: Reading) -> list[str]:
     Raises:
         ConfigError: they cannot be listed.
     """
+    refuse_remote(shown_address(given), reading.field)
     filesystem, path = _filesystem(given, reading)
     filesystem.invalidate_cache()  # which lasts as long as the process, and has what was there before
     is_pattern = any(sign in given for sign in "*[") and not given.startswith("http")

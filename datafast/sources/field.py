@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +19,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from datafast._util.config_model import NonBlank, described, in_our_words
 from datafast.errors import ConfigError
+from datafast.sources.looking import is_only_looked_at
 from datafast.sources.opening import is_source
 from datafast.sources.source import RowSource, Source, SourceTexts, written_source
 
@@ -28,14 +28,11 @@ __all__ = [
     "TextInput",
     "TextRowInput",
     "is_source_spec",
-    "nothing_kept",
     "read_texts",
     "said_in_one",
     "spool_beside",
     "spool_of",
 ]
-
-_KEEPS = ContextVar("keeps", default=True)
 
 
 class TextInput:
@@ -101,20 +98,10 @@ def spool_of(info: ValidationInfo) -> Path | None:
 
 def spool_beside(output_file: Path, run: object) -> Path | None:
     """The same for this output and the settings of its run."""
-    if not _KEEPS.get():
+    if is_only_looked_at():
         return None
     ledger: Path = getattr(run, "ledger", None) or output_file.with_name(f"{output_file.name}.ledger")
     return ledger.with_name(f"{ledger.name}-sources")
-
-
-@contextmanager
-def nothing_kept() -> Iterator[None]:
-    """Within it, what has to be copied to be read is copied to a temporary folder."""
-    token = _KEEPS.set(False)
-    try:
-        yield
-    finally:
-        _KEEPS.reset(token)
 
 
 @contextmanager

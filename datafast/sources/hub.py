@@ -14,6 +14,7 @@ from datafast._util.notify import did_you_mean, warn_user
 from datafast._util.user_path import is_file
 from datafast.errors import ConfigError
 from datafast.sources.kept import newest_state
+from datafast.sources.looking import refuse_remote
 from datafast.sources.memory import of_iterable
 from datafast.sources.part import Part, chained
 from datafast.sources.reading import Reading
@@ -129,6 +130,7 @@ def from_disk(folder: Path, reading: Reading, reader: RowReader) -> Part:
 
 def from_hub(name: str, reading: Reading, reader: RowReader) -> Part:
     """A dataset by its name on the Hub. What is streamed stays beside the ledger until the Hub has another commit."""
+    refuse_remote(name, reading.field)
     if not reading.streaming:
         return _loaded(name, reading, reader)
     source = ["hub", name, f"config={reading.config}", f"split={reading.split}", f"revision={reading.revision}"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datafast._util.digest import digest
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from pyarrow import RecordBatch
     from pyarrow.parquet import RowGroupMetaData
 
-__all__ = ["read_arrow", "read_parquet"]
+__all__ = ["read_arrow", "read_parquet", "rows_noted"]
 
 _ARROW_FILE = b"ARROW1"
 _STEP = 2**20  # bytes of a column that are read at a time
@@ -56,8 +57,7 @@ def read_arrow(file: SourceFile, reading: Reading, reader: RowReader) -> Part:
     """Arrow's own files: its stream format, which `datasets` writes, or its file format, which is Feather too."""
     import pyarrow
 
-    with file.path.open("rb") as start:
-        is_stream = start.read(len(_ARROW_FILE)) != _ARROW_FILE
+    is_stream = not _begins(file.path, _ARROW_FILE)
 
     def opened() -> tuple[Any, Iterator[RecordBatch]]:
         mapped = pyarrow.memory_map(str(file.path))
@@ -75,6 +75,36 @@ def read_arrow(file: SourceFile, reading: Reading, reader: RowReader) -> Part:
     with _faults(file, reading):
         columns = opened()[0].names
     return _part(file, reading, reader, columns, batches)
+
+
+def rows_noted(path: Path) -> int | None:
+    """How many rows a Parquet or Arrow file says that it has, without reading them; None for a file of another kind, and where it does
+    not say so.
+
+    Raises:
+        ConfigError: it is damaged.
+    """
+    import pyarrow
+    from pyarrow.parquet import ParquetFile
+
+    ending = path.suffix.lower()
+    try:
+        if ending == ".parquet":
+            with ParquetFile(path) as opened:
+                return int(opened.metadata.num_rows)
+        if ending in {".arrow", ".feather"} and _begins(path, _ARROW_FILE):
+            with pyarrow.memory_map(str(path)) as mapped:
+                found = pyarrow.ipc.open_file(mapped)
+                return int(sum(found.get_batch(number).num_rows for number in range(found.num_record_batches)))
+    except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError) as error:
+        told = str(error).rstrip(".")
+        raise ConfigError(f"Cannot read {path.name}: {told}. Check that its content matches its ending.") from error
+    return None
+
+
+def _begins(path: Path, mark: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(mark)) == mark
 
 
 def _part(

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import random
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, islice
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from datafast.plan.items import WorkItem
 from datafast.statistics.fields import HEAD, About, Field, Fields
 from datafast.statistics.near import NearDuplicates
 from datafast.statistics.words import count_words
 
-__all__ = ["DROPPED", "FAILED", "OTHERS", "UNKNOWN", "WRITTEN", "Entries", "FailedRows", "MadeRow"]
+__all__ = ["DROPPED", "FAILED", "OTHERS", "UNKNOWN", "WRITTEN", "Entries", "FailedRows", "MadeRow", "Watch"]
 
 WRITTEN, DROPPED, FAILED = range(3)
 UNKNOWN, OTHERS = -1, -2
@@ -32,6 +32,10 @@ class MadeRow(NamedTuple):
     row: Mapping[str, Any]
     item: int
     why: tuple[str, str] | None = None
+
+
+Watch: TypeAlias = Callable[[Fields], Callable[[MadeRow, Sequence[str], int], None]]
+"""Gives, for the fields of the rows, what each row of the file is shown to, with its texts and their letters."""
 
 
 class FailedRows(NamedTuple):
@@ -59,6 +63,7 @@ class Entries:
         about: what is known of the rows.
         by, text_fields: see `Fields`.
         sample, seed: how many rows' texts are kept, drawn with this seed.
+        watch: is shown the rows of the file as they come.
 
     Attributes:
         fields: the fields that make groups; `codes` has a column for each, of numbers of its `values`.
@@ -77,6 +82,7 @@ class Entries:
         text_fields: Sequence[str] | None,
         sample: int,
         seed: int,
+        watch: Watch | None = None,
     ) -> None:
         rows = iter(made)
         head = list(islice(rows, HEAD))
@@ -93,6 +99,7 @@ class Entries:
         self._size = sample
         self.sampled: list[SampledRow] = []
         self.near = NearDuplicates()
+        self._show = None if watch is None else watch(self._fields)
         for one in chain(head, rows):
             self._add_made(one)
         self.near.end()
@@ -125,14 +132,16 @@ class Entries:
         row = made.row
         texts = self._fields.texts(row)
         self._sample(texts)
-        words = sum(map(count_words, texts))
+        words, letters = sum(map(count_words, texts)), sum(map(len, texts))
         is_written = made.why is None
         if is_written:
             self.near.add(len(self.outcome), texts, words)
+            if self._show is not None:
+                self._show(made, texts, letters)
         self.outcome.append(WRITTEN if is_written else DROPPED)
         self.item.append(made.item)
         self.why.append(UNKNOWN if made.why is None else self._reasons.setdefault(made.why, len(self._reasons)))
-        self.characters.append(sum(map(len, texts)))
+        self.characters.append(letters)
         self.words.append(words)
         self.text_hash.append(hash(tuple(texts)))
         for field, codes, known in zip(self.fields, self.codes, self._values, strict=True):

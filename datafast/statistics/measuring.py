@@ -17,9 +17,10 @@ from datafast.errors import DatafastError
 from datafast.plan.items import Plan, WorkItem
 from datafast.statistics.calls import LOOKED_AT, Calls
 from datafast.statistics.copies import prompt_of
-from datafast.statistics.coverage import coverage_of
+from datafast.statistics.coverage import Coverage, coverage_of
+from datafast.statistics.crossed import crossed_in
 from datafast.statistics.diversity import ROWS
-from datafast.statistics.entries import MOST_VALUES, Entries, FailedRows, MadeRow
+from datafast.statistics.entries import MOST_VALUES, Entries, FailedRows, MadeRow, Watch
 from datafast.statistics.fields import About
 from datafast.statistics.groups import Groups
 from datafast.statistics.looked_at import LookedAt
@@ -55,6 +56,7 @@ def measure(
     effect_texts: int = EFFECT_TEXTS,
     strength: int = 2,
     seed: int = 0,
+    watch: Watch | None = None,
 ) -> Statistics:
     """The statistics of an output, or of any file of rows if it has no ledger.
 
@@ -69,6 +71,7 @@ def measure(
         sample: texts are looked at in so many rows, drawn with `seed`.
         effect_texts: rows of the sample in which it is looked at what shapes texts; 0 for none.
         strength: whether pairs (2) or triples (3) of values are covered.
+        watch: is shown the rows of the file as they are read, which are thus read once.
 
     Raises:
         ConfigError: there is no such file or field, or it is not known how to read the file.
@@ -92,6 +95,7 @@ def measure(
             text_fields=text_fields,
             sample=sample,
             seed=seed,
+            watch=watch,
         )
         calls = None if ledger is None else Calls(ledger, seed)
         looked_at = LookedAt(entries.sampled, _prompts(ledger, entries, find))
@@ -102,6 +106,9 @@ def measure(
         fields = [
             (n, one) for n, one in enumerate(entries.fields) if says_more or one.name != "model_id" or one.name in by
         ]
+        coverage: Coverage | None = None
+        if ledger is not None and plan is not None:
+            coverage = coverage_of(plan, ledger, strength=strength, seed=seed)
         fields.sort(key=lambda numbered: _ORDER.index(numbered[1].kind))
         return Statistics(
             file=str(paths.rows),
@@ -109,9 +116,8 @@ def measure(
             total=groups.total(),
             by=[*of_replies, *(groups.by_field(number, field) for number, field in fields)],
             effects=effects_in(entries, find=lambda ids: _in_plan(ledger, ids, find), most=effect_texts, seed=seed),
-            coverage=None
-            if ledger is None or plan is None
-            else coverage_of(plan, ledger, strength=strength, seed=seed),
+            coverage=coverage,
+            combinations=list(crossed_in(entries)) if coverage is None else [],
             text_fields=None if text_fields is None else list(text_fields),
             sample=min(sample, entries.num_made),
             seed=seed,

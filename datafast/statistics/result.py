@@ -10,6 +10,7 @@ from datafast._util.notify import did_you_mean
 from datafast.errors import ConfigError
 from datafast.html import facts, paragraph, table
 from datafast.statistics.coverage import Coverage
+from datafast.statistics.crossed import RowMatrix
 from datafast.statistics.display import cells, columns_of, facts_of, flat, title_of
 from datafast.statistics.models import Group, Grouping, Value, named
 from datafast.statistics.placeholder_effect import PlaceholderEffect
@@ -39,6 +40,7 @@ class Statistics(Value):
         by: the same in groups, by each thing that tells rows apart.
         effects: how well each thing that tells rows apart is told from their texts, that is, whether it shapes them.
         coverage: which combinations of values have rows; None where the plan is not known.
+        combinations: how many rows have each two values, where the plan is not known.
         text_fields: the fields whose texts were looked at; None for all that hold text.
         sample: texts were looked at in a random sample of so many rows.
         seed: what the sample was drawn with.
@@ -57,6 +59,7 @@ class Statistics(Value):
     by: list[Grouping]
     effects: list[PlaceholderEffect] = Field(default_factory=list)
     coverage: Coverage | None = None
+    combinations: list[RowMatrix] = Field(default_factory=list)
     text_fields: list[str] | None = None
     sample: int
     seed: int

@@ -12,6 +12,7 @@ import re
 import zlib
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -58,10 +59,10 @@ class Reading:
         return self._rows
 
     @classmethod
-    def of(cls, path: Path, ledger: LedgerReader) -> Reading:
-        """The rows of an output."""
+    def of(cls, path: Path, ledger: LedgerReader, *, most: int | None = None) -> Reading:
+        """The rows of an output, or so many at least of the first ones."""
         reading = cls()
-        reading._rows = reading._of_output(path, ledger)
+        reading._rows = reading._of_output(path, ledger, most)
         return reading
 
     @classmethod
@@ -79,7 +80,7 @@ class Reading:
             reading._rows = (ReadRow(row, NO_ITEM) for row in found)
         return reading
 
-    def _of_output(self, path: Path, ledger: LedgerReader) -> Iterator[ReadRow]:
+    def _of_output(self, path: Path, ledger: LedgerReader, most: int | None) -> Iterator[ReadRow]:
         for _ in range(_TRIES):
             try:
                 file = path.open("rb", buffering=_BUFFER)
@@ -87,7 +88,7 @@ class Reading:
                 self.missing = ledger.appends.committed_size() > 0
                 return
             with file:
-                appends = _Appends(ledger)
+                appends = _Appends(ledger, most)
                 # Where a run has put another file in its place meanwhile, they are not of this one.
                 if leads_to(path, os.fstat(file.fileno())):
                     yield from self._of_appends(file, appends)
@@ -121,12 +122,12 @@ class Reading:
 
 
 class _Appends:
-    """Where the rows of each item stand in the file."""
+    """Where the rows of each item stand in the file. Each append has a row, so `most` of them have as many."""
 
-    def __init__(self, ledger: LedgerReader) -> None:
+    def __init__(self, ledger: LedgerReader, most: int | None) -> None:
         self.items, self.starts = array("q"), array("q")
         self.sizes, self.checksums = array("q"), array("L")
-        for append in ledger.scans.appends():
+        for append in islice(ledger.scans.appends(), most):
             self.items.append(append.item)
             self.starts.append(append.start)
             self.sizes.append(append.size)

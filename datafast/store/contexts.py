@@ -38,4 +38,7 @@ class ContextTable:
         """Those of an item, in the order in which they were made."""
         found = self._db.execute("SELECT context FROM contexts WHERE item = ? ORDER BY id", (item_id,))
         told = (orjson.loads(text) for (text,) in found)
-        return [Context(one["generation"], tuple(one["rows"]), tuple(one["reasons"])) for one in told]
+        return [
+            Context(one["generation"], tuple(one["rows"]), tuple(one["reasons"]), tuple(one.get("notes", ())))
+            for one in told
+        ]

@@ -10,7 +10,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Generator, Iterable, Mapping, Sequence
 
-from datafast.store.records import FilteredLine, FilteredRow, PlacedRow
+from datafast.store.records import FilteredLine, FilteredRow, PlacedRow, Remade
 from datafast.store.row_values import filtered_values, masks_from, numbers_of, storable, unpack
 
 __all__ = ["FilteredTable"]
@@ -92,18 +92,17 @@ class FilteredTable:
                 found[number] += 1
         return found
 
-    def to_replace(self, item_ids: Sequence[int]) -> dict[int, dict[int, tuple[int, str]]]:
-        """By item and number: how many generations of a row are recorded, and why the last was dropped, where none of them counts. One of
-        another generation may be in the file."""
+    def to_replace(self, item_ids: Sequence[int]) -> dict[int, dict[int, Remade]]:
+        """By item and number: rows of whose dropped generations none counts. One of another generation may be in the file."""
         marks = ",".join("?" * len(item_ids))
         query = (
-            "SELECT item, number, count(*), min(hidden), max(generation), reason FROM filtered "  # noqa: S608 - question marks
+            "SELECT item, number, count(*), min(hidden), max(generation), reason, stage FROM filtered "  # noqa: S608 - question marks
             f"WHERE item IN ({marks}) GROUP BY item, number"
         )
-        found: dict[int, dict[int, tuple[int, str]]] = {}
-        for item, number, rows, is_hidden, _, reason in self._db.execute(query, item_ids):
+        found: dict[int, dict[int, Remade]] = {}
+        for item, number, rows, is_hidden, _, reason, stage in self._db.execute(query, item_ids):
             if is_hidden:
-                found.setdefault(item, {})[number] = (rows, reason)
+                found.setdefault(item, {})[number] = Remade(rows, reason, stage)
         return found
 
     # -- places

@@ -15,7 +15,7 @@ from datafast.store.recorded_rows import unaltered
 from datafast.store.records import Append, ItemRecord
 from datafast.store.row_values import numbers_of
 
-__all__ = ["RowPlace", "at_line", "line_in_file", "with_uuid"]
+__all__ = ["RowPlace", "at_byte", "at_line", "line_in_file", "with_uuid"]
 
 _NAMED = 5
 _SHORTEST = 4
@@ -59,9 +59,17 @@ def with_uuid(rows: Path, ledger: LedgerReader, uuid: str) -> RowPlace:
 def at_line(rows: Path, ledger: LedgerReader, line: int) -> RowPlace:
     """The row in a line of the file, counted from 1. Raises ConfigError if there is none."""
     start = _start_of(rows, line)
-    append = None if start is None else ledger.appends.at(start)
-    if start is None or append is None:
+    found = None if start is None else at_byte(rows, ledger, start)
+    if found is None:
         raise ConfigError(f"{rows} has no line {line:,} that a run has written. Check the number.")
+    return found
+
+
+def at_byte(rows: Path, ledger: LedgerReader, start: int) -> RowPlace | None:
+    """The row whose line begins at a byte of the file. None if no run has written it."""
+    append = ledger.appends.at(start)
+    if append is None:
+        return None
     place = _place_in(rows, append, start)
     item = ledger.items_of([append.item])[append.item]
     number = numbers_of(append.slots)[place]

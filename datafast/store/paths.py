@@ -12,7 +12,10 @@ from typing import NamedTuple
 from datafast._util.manifest import MANIFEST
 from datafast.errors import ConfigError
 
-__all__ = ["OutputPaths", "UsedFile", "refuse_shared"]
+__all__ = ["REVIEWS", "OutputPaths", "UsedFile", "refuse_shared"]
+
+REVIEWS = ".reviews"
+"""What the name of the file with people's decisions about the rows of another one ends in."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,11 @@ class OutputPaths:
     @property
     def manifest(self) -> Path:
         return _beside(self.rows, MANIFEST)
+
+    @property
+    def reviews(self) -> Path:
+        """What people have decided about the rows; see `review_file`."""
+        return _beside(self.rows, REVIEWS)
 
     def spool(self, name: str) -> Path:
         """A file for what goes into a batch, or comes from one. It is there only while the run needs it."""
@@ -71,7 +79,7 @@ class OutputPaths:
 
         SQLite deletes a side file without its ledger, but a ledger without its side files is as it was when the journal began.
         """
-        return [self.manifest, *self._of_sqlite, self.ledger, self.journal, self.rows]
+        return [self.manifest, *self._of_sqlite, self.ledger, self.journal, self.reviews, self.rows]
 
     @property
     def _of_sqlite(self) -> list[Path]:
@@ -81,6 +89,7 @@ class OutputPaths:
         """All of them, as files that a run writes. `rows` and `ledger` name the fields that they come from."""
         yield UsedFile(rows, self.rows, written=True)
         yield UsedFile(rows, self.manifest, written=True)
+        yield UsedFile(rows, self.reviews, written=True)
         yield UsedFile(ledger, self.ledger, written=True)
         for path in (*self._of_sqlite, self.journal, *self.locks):
             yield UsedFile(ledger, path, written=True)

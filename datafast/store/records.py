@@ -27,6 +27,7 @@ __all__ = [
     "Place",
     "PlacedRow",
     "Recorded",
+    "Remade",
     "Sizes",
     "Spent",
     "Totals",
@@ -52,13 +53,21 @@ class ItemState(IntEnum):
     STALE = 3
 
 
+class Remade(NamedTuple):
+    """A row that is to be made again: how often it was made, and why and by which stage it was dropped last."""
+
+    times: int
+    reason: str
+    stage: str
+
+
 @dataclass(slots=True)
 class ItemRecord:
     """An item in the ledger.
 
     Bit n of `slots` says that row n is in the JSONL; of `filtered`, that a stage has dropped it; of `kept`, that it was made and has to be
-    built again, for instance because it was lost from the JSONL. `dropped` has rows that stages have dropped and that are to be made again:
-    how often each was made, and why it was dropped last, by number; None for none. `failure` says why others of its rows had failed when
+    built again, for instance because it was lost from the JSONL. `dropped` has rows that stages have dropped and that are to be made again,
+    by number; None for none. `failure` says why others of its rows had failed when
     some were lost: these are built again, and nothing is bought. `reopened`: this run has had it open before, and closed it while it
     waited for a batch. `unasked`: rows that were decided about, and about which stages ask models that they have not asked yet,
     by generation; None for none.
@@ -76,7 +85,7 @@ class ItemRecord:
     kept: int = 0
     failure: FailureRow | None = None
     reopened: bool = False
-    dropped: Mapping[int, tuple[int, str]] | None = None
+    dropped: Mapping[int, Remade] | None = None
     unasked: Mapping[int, int] | None = None
 
     @property

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from datafast._util.user_path import is_file, is_folder
 from datafast.datasets.loaded import dataset_of
 from datafast.errors import ConfigError, OutputError
+from datafast.sources.finding import ending_of
 from datafast.store.paths import OutputPaths
 from datafast.store.reader import LedgerReader
 from datafast.view.copies import source_rows
@@ -26,7 +27,10 @@ from datafast.view.recorded import Recorded
 
 __all__ = ["FileState", "Output", "Outputs"]
 
-_ENDINGS = {".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".arrow"}
+_ENDINGS = {".jsonl", ".ndjson", ".csv", ".tsv", ".tab", ".parquet", ".arrow", ".feather"}
+_LIST = re.compile(rb"\s*\[\s*\{")  # the rows of a JSON file
+_TOPICS = b"datafast-topics"
+_HEAD = 100
 _LEDGER = ".ledger"
 _DEPTH = 5
 _MOST = 20_000
@@ -107,8 +111,10 @@ class Output:
 
     @cached_property
     def is_jsonl(self) -> bool:
-        """Whether its rows are the lines of the file."""
-        return self.path.suffix.lower() in {".jsonl", ".ndjson"} or self.has_ledger
+        """Whether its rows are the lines of the file: it is JSONL, or an output of ours, of whatever name."""
+        return self.path.suffix.lower() in {".jsonl", ".ndjson"} or (
+            self.has_ledger and _TOPICS not in _head(self.path)
+        )
 
     @cached_property
     def rows(self) -> RowIndex:
@@ -157,7 +163,7 @@ class Outputs:
         for path in _rows_in(self.place):
             output = self._by_path.get(path)
             if output is None:
-                output = Output(path, str(path.relative_to(self.place)))
+                output = Output(path, path.relative_to(self.place).as_posix())
                 self._by_path[path] = output
             found.append(output)
             if len(found) >= _MOST:
@@ -182,12 +188,25 @@ def _rows_in(folder: Path, depth: int = 0) -> Iterator[Path]:
     files = {entry.name for entry in entries if not _is_folder(entry)}
     named = {name.removesuffix(_LEDGER) for name in files if name.endswith(_LEDGER)}
     for name in sorted(files | named):
-        if name in named or (Path(name).suffix.lower() in _ENDINGS and not name.startswith(".")):
+        if name in named or (not name.startswith(".") and _may_be_rows(folder / name)):
             yield folder / name
     if depth < _DEPTH:
         for entry in entries:
             if _is_folder(entry) and not entry.name.startswith(".") and entry.name not in _SKIPPED:
                 yield from _rows_in(folder / entry.name, depth + 1)
+
+
+def _may_be_rows(path: Path) -> bool:
+    ending = ending_of(path.name)
+    return ending in _ENDINGS or (path.suffix.lower() == ".json" and _LIST.match(_head(path)) is not None)
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_HEAD)
+    except OSError:
+        return b""
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

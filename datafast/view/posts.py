@@ -17,7 +17,7 @@ Permission = Literal["review", "control", "config"]
 _HOW = {
     "review": "This viewer only shows. Start it with `datafast view FILE --review` to decide about rows.",
     "control": "This run is not one of this viewer. Only the command that runs it can control it: `datafast generate CONFIG --view`.",
-    "config": "This viewer does not write configs. Start it with `datafast view CONFIG.yaml`.",
+    "config": "This viewer does not write configs. Start it with `datafast view CONFIG.yaml --edit`, or copy the text.",
 }
 
 

@@ -27,6 +27,7 @@ class ViewerServer:
 
     Args:
         port: of the address; 0 for one that is free.
+        first: the page that the address opens.
 
     Attributes:
         address: to open in a browser, with the token.
@@ -35,13 +36,14 @@ class ViewerServer:
         ConfigError: the port is taken.
     """
 
-    def __init__(self, viewer: Viewer, *, port: int = 0) -> None:
+    def __init__(self, viewer: Viewer, *, port: int = 0, first: str = "/") -> None:
         self.viewer = viewer
+        self._first = first
         token = secrets.token_urlsafe(32)
         self._app = viewer_app(viewer, token=token)
         self._socket = _bound(port)
         self.port: int = self._socket.getsockname()[1]
-        self.address = f"http://{_LOOPBACK}:{self.port}/?token={token}"
+        self.address = self._address(token)
         # Nothing of a request is logged: its address may have the token in it.
         config = uvicorn.Config(
             self._app,
@@ -60,7 +62,10 @@ class ViewerServer:
 
     def open_browser(self) -> bool:
         """Opens it in the browser of this machine, and says whether there is one."""
-        return webbrowser.open(f"http://{_LOOPBACK}:{self.port}/?token={self._app.once()}")
+        return webbrowser.open(self._address(self._app.once()))
+
+    def _address(self, token: str) -> str:
+        return f"http://{_LOOPBACK}:{self.port}{self._first}{'&' if '?' in self._first else '?'}token={token}"
 
     def wait(self) -> None:
         """Returns when it has stopped, or with KeyboardInterrupt."""

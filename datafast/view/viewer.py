@@ -19,6 +19,8 @@ from datafast.engine.live import LiveRun
 from datafast.plain import plain_text
 from datafast.view.outputs import Output, Outputs
 from datafast.view.posts import Permission
+from datafast.view.rendering import part_html
+from datafast.view.summaries import Summaries
 
 __all__ = ["STATIC", "Page", "Viewer"]
 
@@ -58,6 +60,7 @@ class Viewer:
         run: the run of this process that it shows while it works; None for none.
 
     Attributes:
+        summaries: of its outputs.
         pages: that it has, in the order of the navigation. `app.viewer_app` sets them.
         watchers: pages that are being told how the run goes.
     """
@@ -67,6 +70,7 @@ class Viewer:
         self.run = run
         self.watchers = 0
         self.permits = frozenset(permits)
+        self.summaries = Summaries()
         self.pages: Sequence[Page] = ()
         self._templates = Environment(
             autoescape=True,
@@ -76,6 +80,7 @@ class Viewer:
             finalize=_plain,
             loader=FileSystemLoader(_TEMPLATES),
         )
+        self._templates.globals["part"] = part_html
 
     def output(self, request: Request) -> Output:
         """The output that `{output}` in the path of a request names.
@@ -113,4 +118,4 @@ def _links(found: Any) -> list[tuple[Page, str]]:
 
 def _plain(value: object) -> object:
     """Marks of direction and control characters are shown as codes, wherever a value comes from."""
-    return plain_text(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return value if isinstance(value, Markup) else plain_text(str(value))

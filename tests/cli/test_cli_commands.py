@@ -21,7 +21,7 @@ from datafast.registry import BUILT_IN, kind_names
 from tests.servers.fault_server import Answer, FaultServer
 from tests.support import ROOT
 
-TEMPLATES = ROOT / "datafast" / "cli" / "commands" / "templates"
+TEMPLATES = ROOT / "datafast" / "config_files" / "starters"
 CONFIG = """\
 kind: raw
 output_file: rows.jsonl
@@ -508,7 +508,7 @@ def test_a_starter_runs_as_it_comes_and_init_says_that_there_is_one(run: Run, ki
         ("mcq.yaml", "examples/mcq.yaml"),
         ("preference.yaml", "examples/preference.yaml"),
         ("ultrachat.yaml", "examples/ultrachat.yaml"),
-        ("secrets.env.example", "secrets.env.example"),
+        ("../../cli/commands/templates/secrets.env.example", "secrets.env.example"),
     ],
 )
 def test_the_starters_are_the_examples(template: str, copy: str) -> None:

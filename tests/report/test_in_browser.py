@@ -8,7 +8,7 @@ import pytest
 
 from datafast.datasets.reporting import report_of
 from datafast.report import html_page
-from tests.browser import LOOKS, Browsing, Look, assert_accessible
+from tests.browser import LOOKS, Browsing, Look, assert_accessible, expect
 from tests.report.test_page import check, hostile_file
 
 TOO_WIDE = """() => [...document.querySelectorAll("main *")].filter(
@@ -36,3 +36,27 @@ def test_a_hostile_file_runs_and_loads_nothing(open_page: Browsing, hostile: Pat
     assert page.evaluate(TOO_WIDE) == []
     assert_accessible(page)
     assert open_page.requests == [hostile.as_uri()]
+
+
+def test_a_page_is_printed_in_light_without_what_only_leads_around(open_page: Browsing, hostile: Path) -> None:
+    page = open_page(hostile, dark=True)
+    page.emulate_media(media="print")
+    colours = page.evaluate("[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]")
+    assert colours == ["rgb(255, 255, 255)", "rgb(27, 35, 48)"]
+    assert page.evaluate("getComputedStyle(document.querySelector('.ground')).fill") == "rgb(255, 255, 255)"
+    assert not page.locator("nav").is_visible()
+
+
+def test_everything_is_reached_by_keyboard(open_page: Browsing, hostile: Path) -> None:
+    page = open_page(hostile)
+    page.keyboard.press("Tab")
+    expect(page.get_by_text("To the numbers")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(page.locator("summary").first).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("details").first).to_have_attribute("open", "")
+    page.keyboard.press("Tab")
+    table = page.locator("details [role=region]").first
+    expect(table).to_be_focused()
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"

@@ -91,7 +91,8 @@ def test_the_extremes_are_shown_each_with_why_and_no_row_twice() -> None:
     assert why(report, "longest").number == why(report, "highest score").number == 31
     assert why(report, "lowest score").number == 41
     numbers = [sample.number for sample in report.samples]
-    assert len(numbers) == len(set(numbers)) <= 6
+    assert len(numbers) == len(set(numbers)) <= 8
+    assert len([sample for sample in report.samples if "most similar pair" in sample.why]) == 2
     assert all(sample.provenance is None for sample in report.samples)
     assert report_of(OutputPaths.of("other.jsonl"), shown=3).samples == report.samples
     other = report_of(OutputPaths.of("other.jsonl"), shown=3, seed=1)
@@ -200,3 +201,41 @@ def test_the_prompts_of_a_config_that_cannot_be_loaded_are_not_known_and_the_rep
     assert sample.provenance is not None
     assert "prompts are not known" in " ".join(sample.provenance.notes)
     assert sample.provenance.calls[0].said.text
+
+
+def test_a_score_with_few_values_is_shown_once_and_makes_no_groups_beside() -> None:
+    rows = [
+        {"text": texts(n), "score": n % 5, "sort": "ab"[n % 2], "metadata": {"depth_score": n % 3}} for n in range(60)
+    ]
+    page = html_page(report_of(write(rows)))
+    assert page.count("Rows by score</text>") == page.count("Rows by depth score</text>") == 1
+    assert "Score by sort" in page
+    assert report_of(write(rows)).statistics.grouping("score").num_values == 5
+
+
+def test_a_file_without_a_plan_has_a_matrix_of_the_rows_that_have_each_two_values() -> None:
+    tones, topics = ("dry", "warm", "terse"), ("ice", "tides", "moss", "caves")
+    rows = [
+        {"text": texts(n), "metadata": {"tone": tones[n % 3], "topic": topics[n % 4], "same": topics[n % 4].upper()}}
+        for n in range(96)
+        if (n % 3, n % 4) != (1, 2)
+    ]
+    report = report_of(write(rows))
+    (matrix, _) = report.statistics.combinations  # topic and same tell each other
+    assert matrix.axes in {("tone", "topic"), ("tone", "same")}
+    assert matrix.across == ["dry", "terse", "warm"]
+    assert sorted(map(tuple, matrix.rows)) == [(8, 8, 0), (8, 8, 8), (8, 8, 8), (8, 8, 8)]
+    page = html_page(report)
+    assert "Topic and tone</text>" in page
+    assert "11 of 12 combinations have rows" in page
+    assert "need not be missing" in page
+    assert raw().generate([SimulatedProvider()]).statistics().combinations == []
+
+
+def test_the_rows_of_the_most_similar_pair_have_their_prompts_too() -> None:
+    dataset = raw(output_file="rows.jsonl").generate([SimulatedProvider()])
+    report = report_of(dataset.paths, dataset, shown=0)
+    assert report.similar is not None
+    shown = {sample.number: sample for sample in report.samples if "most similar pair" in sample.why}
+    assert tuple(sorted(shown)) == report.similar.numbers
+    assert all(sample.provenance is not None and sample.provenance.calls for sample in shown.values())

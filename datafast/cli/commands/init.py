@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime
 from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import click
 
-from datafast._util.notify import did_you_mean
 from datafast.cli.commands.plugin_package import plugin_files
 from datafast.cli.options import as_json as json_option
 from datafast.cli.options import print_json
+from datafast.config_files.starting import starter
 from datafast.errors import ConfigError
 
 __all__ = ["command"]
@@ -61,7 +60,7 @@ def command(kind: str, name: str | None, force: bool, as_json: bool) -> None:
 def _write(folder: Path, kind: str, *, force: bool) -> tuple[list[str], list[str]]:
     """Writes the files; returns the names of those that are new and of those that were there."""
     config = folder / f"{kind}.yaml"
-    text = _template(kind)
+    text = starter(kind)
     kept = _out_of_the_way(config, force=force)
     _create(config, text, mode=0o666)
     written = [config.name]
@@ -93,19 +92,8 @@ def _out_of_the_way(path: Path, *, force: bool) -> list[str]:
     return [_move_aside(path).name]
 
 
-def _template(kind: str) -> str:
-    found = [entry.name.removesuffix(".yaml") for entry in _templates().iterdir() if entry.name.endswith(".yaml")]
-    if kind not in found:
-        raise ConfigError(f"There is no starter config for the kind {kind!r}. {did_you_mean(kind, sorted(found))}")
-    return _read(f"{kind}.yaml").replace("FILE", f"{kind}.yaml")
-
-
-def _templates() -> Traversable:
-    return files("datafast.cli.commands") / "templates"
-
-
 def _read(name: str) -> str:
-    return (_templates() / name).read_text(encoding="utf-8")
+    return (files("datafast.cli.commands") / "templates" / name).read_text(encoding="utf-8")
 
 
 def _move_aside(path: Path) -> Path:

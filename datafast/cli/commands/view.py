@@ -1,4 +1,4 @@
-"""`datafast view`: a local web page of outputs. Reads only, unless it is asked to take decisions."""
+"""`datafast view`: a local web page of outputs and configs. Reads only, unless it is asked to take decisions or to save configs."""
 
 from __future__ import annotations
 
@@ -11,33 +11,40 @@ from datafast.cli import options
 __all__ = ["command"]
 
 
-@click.command("view", short_help="Show outputs in the browser: tables, rows, charts.")
-@click.argument("place", metavar="[FILE|FOLDER]", default=".", type=options.UserFile(path_type=Path))
+@click.command("view", short_help="Show outputs and configs in the browser.")
+@click.argument("place", metavar="FILE|FOLDER|CONFIG", default=".", type=options.UserFile(path_type=Path))
 @click.option("--no-open", is_flag=True, help="Only print the address, and open no browser.")
 @click.option("--review", is_flag=True, help="Let the pages take decisions about rows; without it they only show.")
+@click.option("--edit", is_flag=True, help="Let the page of a config save it; without it the text can be copied.")
 @click.option("--port", metavar="N", type=click.IntRange(1, 65_535), help="Use this port. By default one that is free.")
 @options.ledger
-def command(place: Path, no_open: bool, review: bool, port: int | None, ledger: Path | None) -> None:
+def command(place: Path, no_open: bool, review: bool, edit: bool, port: int | None, ledger: Path | None) -> None:
     """Show outputs in the browser, from this machine alone, until Ctrl-C.
 
-    FILE is the output of a config or any file of rows; of a FOLDER, by default this one, all outputs are listed. The address is printed
-    on stdout. It has a token in it: who knows it can read what is shown.
+    FILE is the output of a config or any file of rows; of a FOLDER, by default this one, all outputs are listed. A CONFIG, which is a
+    YAML file, is opened in an editor that shows its problems and its plan. The address is printed on stdout. It has a token in it:
+    who knows it can read what is shown.
 
     \b
     datafast view notes.jsonl
     datafast view runs/ --no-open
     datafast view notes.jsonl --review
+    datafast view notes.yaml --edit
     """
     from datafast.logger_config import configure_logger
+    from datafast.view.config.files import config_address, is_config
     from datafast.view.outputs import Outputs
     from datafast.view.posts import Permission
     from datafast.view.serving import ViewerServer
     from datafast.view.viewer import Viewer
 
     configure_logger("WARNING")
-    permits: list[Permission] = ["review"] if review else []
-    viewer = Viewer(Outputs(place, ledger=ledger), permits=permits)
-    with ViewerServer(viewer, port=port or 0) as server:
+    asked: dict[Permission, bool] = {"review": review, "config": edit}
+    first = "/"
+    if is_config(place):
+        place, first = place.absolute().parent, config_address(place.name)
+    viewer = Viewer(Outputs(place, ledger=ledger), permits=[one for one, is_asked in asked.items() if is_asked])
+    with ViewerServer(viewer, port=port or 0, first=first) as server:
         click.echo(server.address)
         if not no_open and not server.open_browser():
             click.echo("There is no browser here. Open the address in one.", err=True)

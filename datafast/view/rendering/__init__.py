@@ -15,44 +15,23 @@ from markupsafe import Markup
 
 from datafast.view.rendering.hidden import coded, with_codes
 from datafast.view.rendering.layouts import laid_out
-from datafast.view.rendering.texts import ShownText, Texts
-from datafast.view.rendering.values import Value
+from datafast.view.rendering.texts import Texts
 
-__all__ = ["Texts", "add_to", "facts_html", "row_html", "text_html", "value_html"]
+__all__ = ["PARTS", "Texts", "part_html", "row_html"]
+
+PARTS = frozenset({"details", "facts", "row", "sections", "talk", "text", "viewed"})
+"""The parts of a page that can be made one by one: macros of row.html.jinja."""
 
 
 def row_html(row: Any, texts: Texts | None = None) -> Markup:
     """A row as HTML, laid out by what it is. Its styles are those of static/texts.css."""
-    return _made("row", laid_out(row, texts or Texts()))
+    return part_html("row", laid_out(row, texts or Texts()))
 
 
-def text_html(text: ShownText) -> Markup:
-    """A text as HTML."""
-    return _made("text", text)
-
-
-def value_html(value: Value) -> Markup:
-    """A value as HTML."""
-    return _made("viewed", value)
-
-
-def facts_html(facts: list[tuple[str, str]]) -> Markup:
-    """Names and short values as HTML."""
-    return _made("facts", facts)
-
-
-def add_to(environment: Environment) -> None:
-    """Adds filters to the environment of a page's template: `codes` shows hidden characters of a text as codes."""
-    environment.filters |= {
-        "codes": lambda value: with_codes(str(value)),
-        "text": text_html,
-        "viewed": value_html,
-        "facts": facts_html,
-    }
-
-
-def _made(macro: str, value: object) -> Markup:
-    made: Markup = getattr(_macros(), macro)(value)
+def part_html(part: str, value: object) -> Markup:
+    """A part as HTML: a `RowView` as `row` (or its `sections` and its `details`), a `Talk` as `talk`, a `ShownText` as `text`, a `Value` as
+    `viewed`, names and values as `facts`."""
+    made: Markup = getattr(_macros(), part)(value)
     return made
 
 

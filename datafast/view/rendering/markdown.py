@@ -116,7 +116,7 @@ class _Renderer(RendererHTML):
 
     def ordered_list_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         start = tokens[idx].attrs.get("start")
-        return "<ol>\n" if start is None else f'<ol start="{int(start)}">\n'
+        return '<ol dir="auto">\n' if start is None else f'<ol dir="auto" start="{int(start)}">\n'
 
     def table_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         return '<div class="table"><table>\n'
@@ -135,6 +135,7 @@ class _Renderer(RendererHTML):
         token = tokens[idx]
         return "" if token.hidden else f'<{token.tag} dir="auto">'
 
+    bullet_list_open = _directed
     paragraph_open = _directed
     blockquote_open = _directed
     list_item_open = _directed

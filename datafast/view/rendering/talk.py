@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from datafast.export.talk import Unfit, message_of, parsed, tool_of
-from datafast.view.rendering.texts import Path, ShownText, Texts
+from datafast.view.rendering.texts import Path, ShownText, Texts, inside
 from datafast.view.rendering.values import Value, is_plain, plainly, shown_value, tree_of
 
 __all__ = ["Call", "Message", "Parameter", "Talk", "Tool", "is_talk", "talk_of", "tools_of"]
@@ -94,7 +94,7 @@ def talk_of(name: str, value: Any, texts: Texts, path: Path) -> Talk:
     messages: list[Message] = []
     waiting: list[Call] = []
     for number, turn in enumerate(turns[:_MOST]):
-        message, call_id = _message(turn, texts, None if path_known is None else (*path_known, number))
+        message, call_id = _message(turn, texts, inside(path_known, number))
         if message.role == "tool" and (call := _asked_for(waiting, call_id)) is not None:
             call.results.append(message)
             waiting.remove(call)
@@ -124,17 +124,13 @@ def _message(turn: Mapping[str, Any], texts: Texts, path: Path | None) -> tuple[
     message = Message(role if role in _ROLES else "other", who)
     at = _content_path(turn, known, path)
     message.reasoning = next(
-        (
-            texts.shown(known[one], None if path is None else (*path, one))
-            for one in _REASONING
-            if _is_text(known.get(one))
-        ),
+        (texts.shown(known[one], inside(path, one)) for one in _REASONING if _is_text(known.get(one))),
         None,
     )
     message.parts = list(_parts(known.get("content"), texts, at, message))
     message.calls = [_call(call, texts) for call in known.get("tool_calls", ())[:_MOST_CALLS]]
     message.others = [
-        shown_value(str(key), value, texts, () if path is None else (*path, str(key)))
+        shown_value(str(key), value, texts, inside(path, str(key)))
         for key, value in known.items()
         if key not in _KNOWN and value not in (None, "", [], {})
     ]
@@ -155,7 +151,7 @@ def _content_path(turn: Mapping[str, Any], known: Mapping[str, Any], path: Path 
 
 def _parts(content: Any, texts: Texts, path: Path | None, message: Message) -> Iterator[ShownText | Value]:
     if isinstance(content, str):
-        thought, said = ("", content) if path is None else _after_thought(content)
+        thought, said = _after_thought(content)
         if thought and message.reasoning is None:
             message.reasoning = texts.shown(thought)
             path = None
@@ -165,20 +161,22 @@ def _parts(content: Any, texts: Texts, path: Path | None, message: Message) -> I
             yield _said(said, message.role, texts, path)
         return
     for number, part in enumerate(content if isinstance(content, list) else [] if content is None else [content]):
-        at = None if path is None else (*path, number, "text")
+        at = inside(path, number, "text")
         if isinstance(part, Mapping) and isinstance(part.get("text"), str):
             yield texts.shown(part["text"], at)
         elif isinstance(part, str):
-            yield texts.shown(part, at and at[:-1])
+            yield texts.shown(part, inside(path, number))
         else:
             sort = part.get("type") if isinstance(part, Mapping) else None
-            yield Value(f"{sort}, not loaded" if isinstance(sort, str) else "part", tree_of(part, texts))
+            yield Value(
+                f"{sort}, not loaded" if isinstance(sort, str) else "part", tree_of(part, texts, inside(path, number))
+            )
 
 
 def _said(text: str, role: str, texts: Texts, path: Path | None) -> ShownText | Value:
     """What is said; what a tool gives back is JSON if it can be read as such."""
     value = parsed(text) if role == "tool" and text.lstrip()[:1] in ("{", "[") and len(text) < 100_000 else text
-    return texts.shown(text, path) if isinstance(value, str) else shown_value("", value, texts, ())
+    return texts.shown(text, path) if isinstance(value, str) else shown_value("", value, texts, None)
 
 
 def _after_thought(content: str) -> tuple[str, str]:
@@ -194,7 +192,7 @@ def _after_thought(content: str) -> tuple[str, str]:
 def _call(call: Mapping[str, Any], texts: Texts) -> Call:
     function = call["function"]
     arguments = function["arguments"]
-    shown = None if arguments in (None, "", {}) else shown_value("", arguments, texts, ())
+    shown = None if arguments in (None, "", {}) else shown_value("", arguments, texts, None)
     return Call(function["name"][:_NAME], plainly(call.get("id") or "")[:_NAME], shown)
 
 
@@ -218,7 +216,7 @@ def _tool(tool: Mapping[str, Any], texts: Texts) -> Tool:
         plainly(function.get("name"))[:_NAME],
         texts.shown(description) if _is_text(description) else None,
         parameters,
-        None if parameters or not schema else shown_value("parameters", schema, texts, ()),
+        None if parameters or not schema else shown_value("parameters", schema, texts, None),
     )
 
 

@@ -15,7 +15,7 @@ from datafast.view.rendering.fence import fenced
 from datafast.view.rendering.hidden import coded, with_codes
 from datafast.view.rendering.markdown import markdown
 
-__all__ = ["PIECE", "Path", "ShownText", "Texts", "piece_of"]
+__all__ = ["PIECE", "Path", "ShownText", "Texts", "inside", "piece_of"]
 
 PIECE = 200_000
 """Letters of a piece."""
@@ -26,6 +26,11 @@ _LEAST = 300
 
 Path = tuple[str | int, ...]
 """Where a value is: names and numbers from the outermost value to it."""
+
+
+def inside(path: Path | None, *parts: str | int) -> Path | None:
+    """Where a value in a value is."""
+    return None if path is None else (*path, *parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +61,12 @@ class Texts:
 
     Args:
         raw: shows all of them as they are.
+        within: names that lead to what the paths of its texts begin with.
     """
 
-    def __init__(self, *, raw: bool = False) -> None:
+    def __init__(self, *, raw: bool = False, within: Path = ()) -> None:
         self.raw = raw
+        self._within = within
         self._left = _ALL
 
     def shown(self, text: str, path: Path | None = None) -> ShownText:
@@ -67,12 +74,12 @@ class Texts:
         if self.raw:
             return self.as_it_is(text, path)
         begin = self._taken(text, _FORMATTED)
-        return ShownText(markdown(begin), len(text), len(begin), path)
+        return ShownText(markdown(begin), len(text), len(begin), self._whole(path))
 
     def as_it_is(self, text: str, path: Path | None = None) -> ShownText:
         """A text that is never formatted. All of its hidden characters are shown as codes."""
         begin = self._taken(text, _RAW)
-        return ShownText(with_codes(begin, every=True), len(text), len(begin), path, is_raw=True)
+        return ShownText(with_codes(begin, every=True), len(text), len(begin), self._whole(path), is_raw=True)
 
     def marked(self, text: str, ranges: Sequence[tuple[int, int]], path: Path | None = None) -> ShownText:
         """A text as it is, with these parts of it marked. They come in order and do not overlap."""
@@ -82,7 +89,10 @@ class Texts:
             parts += [with_codes(begin[end:first]), mark if first < len(begin) else Markup("")]
             end = last
         html = fenced(Markup("").join([*parts, with_codes(begin[end:])]))
-        return ShownText(html, len(text), len(begin), path, is_raw=True)
+        return ShownText(html, len(text), len(begin), self._whole(path), is_raw=True)
+
+    def _whole(self, path: Path | None) -> Path | None:
+        return path if path is None else (*self._within, *path)
 
     def _taken(self, text: str, most: int) -> str:
         taken = text[: max(_LEAST, min(most, self._left))]

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from datafast.view.rendering.texts import Path, ShownText, Texts
+from datafast.view.rendering.texts import Path, ShownText, Texts, inside
 
 __all__ = [
     "Node",
@@ -147,8 +147,12 @@ class Value:
         return names[type(self.value)]
 
 
-def shown_value(name: str, value: Any, texts: Texts, path: Path) -> Value:
-    """A value as it is best shown."""
+def shown_value(name: str, value: Any, texts: Texts, path: Path | None) -> Value:
+    """A value as it is best shown.
+
+    Args:
+        path: where it is; None where its texts cannot be fetched, because it was read from a text.
+    """
     name = name[:_NAME]
     if is_plain(value):
         return Value(name, plainly(value))
@@ -176,24 +180,27 @@ def _has_columns(value: Sequence[Any]) -> bool:
     )
 
 
-def _table(value: Sequence[Mapping[str, Any]], texts: Texts, path: Path) -> Table:
+def _table(value: Sequence[Mapping[str, Any]], texts: Texts, path: Path | None) -> Table:
     first = value[:_TABLE_ROWS]
     columns = list(dict.fromkeys(name for one in first for name in one))
     is_list = columns == [""]
     rows = [
-        [_cell(one.get(name), texts, (*path, number) if is_list else (*path, number, name)) for name in columns]
+        [
+            _cell(one.get(name), texts, inside(path, number) if is_list else inside(path, number, name))
+            for name in columns
+        ]
         for number, one in enumerate(first)
     ]
     return Table([name[:_NAME] for name in columns], rows, len(value) - len(first))
 
 
-def _cell(value: Any, texts: Texts, path: Path) -> ShownText | str:
+def _cell(value: Any, texts: Texts, path: Path | None) -> ShownText | str:
     if value is None:
         return ""
     return texts.shown(value, path) if isinstance(value, str) and not is_plain(value) else plainly(value)
 
 
-def tree_of(value: Any, texts: Texts, path: Path = (), name: str = "") -> Node:
+def tree_of(value: Any, texts: Texts, path: Path | None, name: str = "") -> Node:
     """A value and what it holds, as a tree."""
     return _Tree(texts).node(name, value, path, 0)
 
@@ -203,7 +210,7 @@ class _Tree:
         self._texts = texts
         self._left = _NODES
 
-    def node(self, name: str, value: Any, path: Path, level: int) -> Node:
+    def node(self, name: str, value: Any, path: Path | None, level: int) -> Node:
         self._left -= 1
         if isinstance(value, Mapping | list):
             sort = "object" if isinstance(value, Mapping) else "list"
@@ -213,10 +220,10 @@ class _Tree:
         sort = "number" if isinstance(value, int | float) and not isinstance(value, bool) else "null"
         return Node(name[:_NAME], sort, plainly(value))
 
-    def _inner(self, value: Mapping[str, Any] | list[Any], path: Path, level: int) -> Iterator[Node]:
+    def _inner(self, value: Mapping[str, Any] | list[Any], path: Path | None, level: int) -> Iterator[Node]:
         parts: list[tuple[str | int, Any]] = list(value.items() if isinstance(value, Mapping) else enumerate(value))
         for number, (name, one) in enumerate(parts):
             if self._left <= 0 or level > _LEVELS:
                 yield Node("", "more", f"{len(parts) - number:,} more")
                 return
-            yield self.node(str(name), one, (*path, name), level)
+            yield self.node(str(name), one, inside(path, name), level)

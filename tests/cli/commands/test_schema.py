@@ -28,7 +28,7 @@ _BLOCK = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 def documented() -> Iterator[Any]:
     """Every whole config of the examples, the starters and the docs."""
-    starters = ROOT / "datafast" / "cli" / "commands" / "templates"
+    starters = ROOT / "datafast" / "config_files" / "starters"
     for path in sorted([*(ROOT / "examples").glob("*.yaml"), *starters.glob("*.yaml")]):
         yield pytest.param(path.read_text(encoding="utf-8"), id=f"{path.parent.name}/{path.name}")
     pages = {ROOT / "README.md", *(ROOT / "docs").rglob("*.md")}

@@ -10,7 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from datafast.cli.main import cli
+from datafast.view.serving import ViewerServer
 from tests.support import ROOT
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent as a signal")
@@ -44,3 +47,20 @@ def test_a_place_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     ended = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=30, check=False)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "There is no file or folder" in ended.stderr
+
+
+def test_a_config_is_opened_in_the_editor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[str, frozenset[str]]] = []
+
+    def wait(server: ViewerServer) -> None:
+        seen.append((server.address.partition("token=")[0].partition("/config")[2], server.viewer.permits))
+
+    monkeypatch.setattr(ViewerServer, "wait", wait)
+    (tmp_path / "my notes.yaml").write_text("kind: raw\n")
+    for words in ([], ["--edit"]):
+        ended = CliRunner().invoke(cli, ["view", str(tmp_path / "my notes.yaml"), "--no-open", *words])
+        assert ended.exit_code == 0, ended.output
+    assert seen == [("?path=my%20notes.yaml&", frozenset()), ("?path=my%20notes.yaml&", frozenset({"config"}))]
+    ended = CliRunner().invoke(cli, ["view", str(tmp_path / "none.yaml"), "--no-open"])
+    assert ended.exit_code == 2
+    assert "There is no file" in ended.output

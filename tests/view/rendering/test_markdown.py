@@ -108,7 +108,7 @@ def test_formulas_in_code_are_code() -> None:
 
 
 def test_each_block_finds_its_direction() -> None:
-    assert markdown("שלום\n\n> مرحبا\n\n- hi").count('dir="auto"') == 4
+    assert markdown("שלום\n\n> مرحبا\n\n- hi").count('dir="auto"') == 5
 
 
 def test_hidden_characters_are_codes_everywhere() -> None:

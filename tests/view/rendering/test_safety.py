@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datafast.view.rendering import Texts, row_html, text_html
+from datafast.view.rendering import Texts, part_html, row_html
 from datafast.view.rendering.differing import difference
 from datafast.view.rendering.formulas import formula
 from datafast.view.rendering.markdown import markdown
@@ -58,7 +58,7 @@ ANY_ROW = st.dictionaries(
 @given(ANY_TEXT)
 def test_any_text_becomes_safe_html(text: str) -> None:
     assert_safe(markdown(text))
-    assert_safe(text_html(Texts(raw=True).shown(text)))
+    assert_safe(part_html("text", Texts(raw=True).shown(text)))
 
 
 @given(ANY_TEXT)

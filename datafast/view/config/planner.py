@@ -1,0 +1,158 @@
+"""Asks a process of its own what texts of configs mean, so that no text can hold up or bring down the viewer.
+
+Guarantee: the process reads and writes nothing that `fence` forbids, and has no key. A text that takes too long, or that nobody asks about
+any more, ends with it. Cost: 1 to 2 s and about 120 MB for the process, with the first question; after that, 50 ms for a small config.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import weakref
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+__all__ = ["Planner"]
+
+_LONGEST_S = 30.0
+_GRACE_S = 6.0  # for an answer that nobody waits for any more: a new process takes as long to start
+_LOOKS_S = 0.05
+_KEPT = (
+    "APPDATA", "COMSPEC", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "LOCALAPPDATA", "PATH", "PATHEXT",
+    "PYTHONHOME", "PYTHONPATH", "SYSTEMROOT", "TZ", "USERPROFILE", "VIRTUAL_ENV", "WINDIR", "XDG_CACHE_HOME",
+)  # fmt: skip
+"""What it gets of the environment: no keys, and nothing that says where to send them."""
+_TOO_MUCH = "This takes more time or memory than a plan in the viewer may have. `datafast plan` in a terminal takes what it needs."
+
+
+class Planner:
+    """Such a process, started when it is needed, and ended with this object.
+
+    Args:
+        folders: below which a config may name files.
+        longest_s: seconds that an answer may take.
+    """
+
+    def __init__(self, folders: Sequence[Path], *, longest_s: float = _LONGEST_S) -> None:
+        self._folders = folders
+        self._longest_s = longest_s
+        self._process: _Process | None = None
+        self._turn = threading.Lock()
+        self._newest: dict[str, object] = {}
+
+    def ask(self, page: str, what: str, **given: Any) -> Iterator[dict[str, Any]]:
+        """The parts of an answer; in any thread. A later question of the same page takes the place of one that is not answered yet.
+
+        Args:
+            page: a name of the page's own choice.
+            what: `plan`, `prompt` or `schema`; see `worker`.
+        """
+        question = object()
+        self._newest[page] = question
+        try:
+            while not self._turn.acquire(timeout=_LOOKS_S):
+                if self._newest.get(page) is not question:
+                    return
+            try:
+                yield from self._answer({"what": what, **given}, page, question)
+            finally:
+                self._turn.release()
+        finally:
+            if self._newest.get(page) is question:
+                del self._newest[page]
+
+    def _answer(self, asked: dict[str, Any], page: str, question: object) -> Iterator[dict[str, Any]]:
+        if self._newest.get(page) is not question:
+            return
+        if self._process is None or not self._process.is_alive:
+            self._process = _Process(self._folders)
+        begun = time.monotonic()
+        self._process.send({**asked, "longest_s": self._longest_s})
+        is_whole = False
+        try:
+            while time.monotonic() < begun + self._longest_s:
+                is_wanted = self._newest.get(page) is question
+                if not is_wanted and time.monotonic() > begun + _GRACE_S:
+                    return
+                try:
+                    said = self._process.parts.get(timeout=_LOOKS_S)
+                except queue.Empty:
+                    continue
+                if said is None:
+                    yield _failed(_TOO_MUCH)
+                    return
+                if is_whole := said["part"] == "end":
+                    return
+                if is_wanted:
+                    yield said
+            yield _failed(_TOO_MUCH)
+        finally:
+            if not is_whole:  # nobody wants the rest
+                self._process.end()
+                self._process = None
+
+
+class _Process:
+    """The process, and what it says.
+
+    Attributes:
+        parts: what it has said; None when it has ended.
+    """
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        scratch = tempfile.mkdtemp(prefix="datafast-view-")
+        kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        temporary = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), scratch)
+        offline = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": scratch, "PYTHONUTF8": "1"}
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            [sys.executable, "-B", "-m", "datafast.view.config.worker", *map(str, folders)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**kept, **temporary, **offline},
+        )
+        self.parts: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        threading.Thread(target=_read, args=(self._process, self.parts), name="datafast-plans", daemon=True).start()
+        self.end = weakref.finalize(self, _end, self._process, scratch)
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def send(self, asked: dict[str, Any]) -> None:
+        assert self._process.stdin is not None  # noqa: S101 - it is a pipe
+        with contextlib.suppress(BrokenPipeError):  # it has ended, which its parts say
+            self._process.stdin.write(orjson.dumps(asked) + b"\n")
+            self._process.stdin.flush()
+
+
+def _read(process: subprocess.Popen[bytes], parts: queue.SimpleQueue[dict[str, Any] | None]) -> None:
+    assert process.stdout is not None  # noqa: S101 - it is a pipe
+    with process.stdout:
+        for line in process.stdout:
+            if line.endswith(b"\n"):
+                parts.put(orjson.loads(line))
+    parts.put(None)
+
+
+def _end(process: subprocess.Popen[bytes], scratch: str) -> None:
+    process.kill()
+    process.wait()
+    if process.stdin is not None:
+        with contextlib.suppress(OSError):
+            process.stdin.close()
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _failed(message: str) -> dict[str, Any]:
+    return {"part": "failed", "message": message}

@@ -1,0 +1,217 @@
+"""Runs fold decisions in: they overrule stages, move nothing else, and cost nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datafast.datasets import RawDataset
+from datafast.errors import DatafastWarning
+from datafast.llms import SimulatedProvider
+from datafast.store.reader import LedgerReader
+from tests.support import CountingProvider, assert_balanced, raw, requests_in
+
+SHORT = [{"stage": "keep_if", "expression": "metadata.topic == 'topic 4'"}]
+ECHO = [{"stage": "exact_duplicates"}]
+
+
+def run(folder: Path, *, topics: int = 5, generate: dict[str, Any] | None = None, **fields: Any) -> RawDataset:
+    dataset = raw(folder, topics=topics, **fields)
+    dataset.generate([CountingProvider("m", log=folder / "requests")], **(generate or {}))
+    assert dataset.report is not None
+    assert_balanced(dataset.report)
+    return dataset
+
+
+def lines(folder: Path) -> bytes:
+    return (folder / "out.jsonl").read_bytes()
+
+
+def test_a_rejected_row_is_filtered_and_comes_back_with_the_undo(tmp_path: Path) -> None:
+    dataset = run(tmp_path)
+    before = lines(tmp_path)
+    reviews = dataset.reviews()
+    reviews.reject(dataset.data_rows[1], "dull")
+    told = run(tmp_path).report
+    assert told is not None
+    assert (told.written, told.filtered, told.filtered_by_stage) == (4, 1, {"review": {"dull": 1}})
+    assert lines(tmp_path) == b"".join(line for n, line in enumerate(before.splitlines(keepends=True)) if n != 1)
+    reviews.undo()
+    run(tmp_path)
+    assert lines(tmp_path) == before
+    assert len(requests_in(tmp_path / "requests")) == 5
+
+
+def test_an_accepted_row_stays_although_a_stage_drops_it(tmp_path: Path) -> None:
+    dataset = run(tmp_path)
+    before = lines(tmp_path).splitlines(keepends=True)
+    dataset.reviews().accept(dataset.data_rows[2])
+    told = run(tmp_path, quality=SHORT).report
+    assert told is not None
+    assert (told.written, told.filtered) == (2, 3)
+    assert before[2] in lines(tmp_path).splitlines(keepends=True)
+
+
+def test_a_dropped_row_that_is_accepted_comes_back(tmp_path: Path) -> None:
+    dataset = run(tmp_path, quality=SHORT)
+    with LedgerReader(tmp_path / "out.jsonl.ledger") as reader:
+        assert reader.filtered.counts().total() == 4
+    reviews = dataset.reviews()
+    dropped = [one.row for one in reviews.rows(dropped=True) if one.dropped_by]
+    reviews.accept(dropped[0])
+    run(tmp_path, quality=SHORT, generate={"decide_only": True})
+    assert dropped[0]["uuid"] in [row.uuid for row in dataset.data_rows]
+    assert len(list(dataset.data_rows)) == 2
+    assert len(requests_in(tmp_path / "requests")) == 5
+
+
+def test_an_accepted_row_is_kept_by_what_compares_rows_and_others_are_compared_with_it(tmp_path: Path) -> None:
+    dataset = raw(tmp_path, topics=4)
+    dataset.generate([SimulatedProvider("m")])
+    reviews = dataset.reviews()
+    same = "All of these say the same."
+    for row in list(dataset.data_rows):
+        reviews.edit(row, text=same)
+    again = raw(tmp_path, topics=4, quality=ECHO).generate([SimulatedProvider("m")])
+    assert again.report is not None
+    assert_balanced(again.report)
+    assert (again.report.written, again.report.filtered) == (4, 0)  # an edit accepts
+    reviews.undo()  # of the last row
+    row = list(again.data_rows)[-1]
+    assert row.text == same
+    told = raw(tmp_path, topics=4, quality=ECHO).generate([SimulatedProvider("m")]).report
+    assert told is not None
+    assert (told.written, told.filtered) == (4, 0)  # it says something of its own again
+
+
+def test_an_edited_row_keeps_its_original_and_stays_edited(tmp_path: Path) -> None:
+    dataset = run(tmp_path)
+    before = lines(tmp_path)
+    row = dataset.data_rows[0]
+    reviews = dataset.reviews()
+    reviews.edit(row, text="A text of mine.")
+    told = run(tmp_path).report
+    assert told is not None
+    assert told.changed_again == 1
+    edited = lines(tmp_path)
+    assert dataset.data_rows[0].text == "A text of mine."
+    assert reviews.state(dataset.data_rows[0]).verdict == "accepted"
+    for _ in range(2):
+        run(tmp_path, quality=SHORT)
+        assert edited.splitlines()[0] in lines(tmp_path).splitlines()
+        run(tmp_path, generate={"decide_only": True})
+        assert lines(tmp_path) == edited
+    (tmp_path / "out.jsonl").unlink()  # it is built again from recorded replies
+    run(tmp_path)
+    assert sorted(lines(tmp_path).splitlines()) == sorted(edited.splitlines())
+    reviews.undo()
+    run(tmp_path)
+    assert sorted(lines(tmp_path).splitlines()) == sorted(before.splitlines())
+    assert len(requests_in(tmp_path / "requests")) == 5
+
+
+def test_decisions_about_another_text_change_nothing(tmp_path: Path) -> None:
+    dataset = run(tmp_path)
+    before = lines(tmp_path)
+    row = dataset.data_rows[0].model_dump()
+    dataset.reviews().reject({**row, "text": "what it does not say"}, "dull")
+    told = run(tmp_path).report
+    assert told is not None
+    assert told.filtered == 0
+    assert lines(tmp_path) == before
+    assert dataset.reviews().progress().stale == 1
+
+
+def test_decisions_that_did_not_change_decide_nothing_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = run(tmp_path)
+    reviews = dataset.reviews()
+    reviews.reject(dataset.data_rows[0], "dull")
+    run(tmp_path)
+    reviews.note(dataset.data_rows[0], "Fine.")
+    reviews.label(dataset.data_rows[0], "tone", "dry")
+
+    def never(*args: Any, **options: Any) -> Any:
+        raise AssertionError("decided again")
+
+    monkeypatch.setattr("datafast.store.deciding._decide", never)
+    run(tmp_path)
+    reviews.undo()
+    reviews.undo()
+    run(tmp_path)
+    reviews.undo()
+    with pytest.raises(AssertionError, match="decided again"):
+        run(tmp_path)
+
+
+def test_a_rejected_row_is_made_again_with_what_the_reviewer_said(tmp_path: Path) -> None:
+    dataset = run(tmp_path, regenerate=2)
+    row = dataset.data_rows[0]
+    reviews = dataset.reviews()
+    reviews.reject(row, "dull", note="Name the harbour.")
+    told = run(tmp_path, regenerate=2).report
+    assert told is not None
+    assert (told.written, told.filtered) == (5, 0)
+    assert len(requests_in(tmp_path / "requests")) == 6
+    again = next(one for one in dataset.data_rows if one.uuid == row.uuid)
+    assert again.text != row.text
+    with LedgerReader(tmp_path / "out.jsonl.ledger") as reader:
+        (context,) = (one for item in range(1, 6) for one in reader.contexts.of(item))
+    assert context.notes == ("dull; Name the harbour.",)
+    assert reviews.state(again).is_stale
+    after = lines(tmp_path)
+    reviews.note(row, "More of it.")  # what a model was told does not change
+    run(tmp_path, regenerate=2)
+    (tmp_path / "out.jsonl").unlink()
+    run(tmp_path, regenerate=2)
+    assert sorted(lines(tmp_path).splitlines()) == sorted(after.splitlines())
+    assert len(requests_in(tmp_path / "requests")) == 6
+    reviews.undo()
+    reviews.undo()  # the rejection
+    run(tmp_path, regenerate=2)
+    assert row.text in lines(tmp_path).decode()
+    assert len(requests_in(tmp_path / "requests")) == 6
+
+
+def test_the_prompt_says_what_the_reviewer_said(tmp_path: Path) -> None:
+    dataset = run(tmp_path, topics=1, regenerate=1)
+    dataset.reviews().reject(dataset.data_rows[0], "dull", note="Name the harbour.")
+    run(tmp_path, topics=1, regenerate=1)
+    asked = (tmp_path / "requests").read_text().splitlines()
+    assert len(asked) == 2
+    assert "This was said about it: dull; Name the harbour. Heed it" in asked[1]
+
+
+def test_a_plan_says_how_many_rows_would_change(tmp_path: Path) -> None:
+    dataset = run(tmp_path)
+    reviews = dataset.reviews()
+    reviews.reject(dataset.data_rows[0], "dull")
+    reviews.edit(dataset.data_rows[1], text="mine")
+    change = raw(tmp_path, topics=5).estimate([SimulatedProvider("m")]).change
+    assert change is not None
+    assert (change.decided_again, change.stages_drop, change.stages_change) == (5, 1, 1)
+
+
+def test_a_fresh_start_has_no_decisions(tmp_path: Path) -> None:
+    dataset = run(tmp_path)
+    dataset.reviews().reject(dataset.data_rows[0], "dull")
+    told = run(tmp_path, generate={"fresh": True}).report
+    assert told is not None
+    assert told.filtered == 0
+    assert not (tmp_path / "out.jsonl.reviews").exists()
+    assert len(list(tmp_path.glob("out.jsonl.reviews.*.bak"))) == 1
+
+
+def test_an_edit_that_rows_may_not_have_leaves_the_row_and_is_told(tmp_path: Path) -> None:
+    from datafast.reviews import Reviews
+
+    dataset = run(tmp_path)
+    before = lines(tmp_path)
+    Reviews(dataset.paths).edit(dataset.data_rows[0], text=7)  # without a row model it is not known
+    with pytest.warns(
+        DatafastWarning,
+        match="1 recorded row stays as it was decided before. The first cannot be edited as a reviewer has: text: ",
+    ):
+        run(tmp_path)
+    assert lines(tmp_path) == before

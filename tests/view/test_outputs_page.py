@@ -1,0 +1,73 @@
+"""The list of outputs: what has changed, without waiting for any of them."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.view.client import Client, viewing
+
+
+def settled(client: Client, since: int = 0) -> dict[str, Any]:
+    """What has changed, once nothing is being looked at any more."""
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        told: dict[str, Any] = client.get(f"/api/outputs?since={since}").json()
+        if not told["pending"]:
+            return told
+        time.sleep(0.01)
+    raise AssertionError("summaries are still pending")
+
+
+def test_only_what_has_changed_is_sent_again(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.jsonl").write_text("{}\n")
+    with viewing(tmp_path) as client:
+        told = settled(client)
+        assert [(one["name"], one["rows"], one["state"]) for one in told["changed"]] == [
+            ("one.jsonl", 1, "rows"),
+            ("two.jsonl", 1, "rows"),
+        ]
+        assert settled(client, told["version"])["changed"] == []
+        (tmp_path / "two.jsonl").write_text("{}\n{}\n")
+        (tmp_path / "one.jsonl").rename(tmp_path / "three.jsonl")
+        again = settled(client, told["version"])
+        assert sorted((one["name"], one["rows"]) for one in again["changed"]) == [("three.jsonl", 1), ("two.jsonl", 2)]
+        assert again["gone"] == [one["id"] for one in told["changed"] if one["name"] == "one.jsonl"]
+
+
+def test_a_version_of_another_viewer_gives_all(tmp_path: Path) -> None:
+    (tmp_path / "one.jsonl").write_text("{}\n")
+    with viewing(tmp_path) as client:
+        assert len(settled(client, 10**6)["changed"]) == 1
+        assert len(client.get("/api/outputs?since=x").json()["changed"]) == 1
+
+
+def test_thousands_of_files_are_listed_fast(tmp_path: Path) -> None:
+    for number in range(3_000):
+        (tmp_path / f"{number}.jsonl").write_text('{"a": 1}\n')
+    with viewing(tmp_path) as client:
+        begun = time.monotonic()
+        first = client.get("/api/outputs").json()
+        assert len(first["changed"]) == 3_000
+        assert time.monotonic() - begun < 20  # half a second on a machine at rest
+        assert all(one["rows"] == 1 for one in settled(client)["changed"])
+
+
+def test_one_file_leads_to_its_rows(tmp_path: Path) -> None:
+    (tmp_path / "one.jsonl").write_text("{}\n")
+    with viewing(tmp_path / "one.jsonl") as client:
+        answer = client.get("/")
+        assert (answer.status, answer.headers["location"]) == (303, f"/o/{client.output('one.jsonl')}/rows")
+
+
+def test_names_are_shown_and_never_run(tmp_path: Path) -> None:
+    name = "<img src=x onerror=alert(1)>\u202e.jsonl"
+    (tmp_path / name).write_text('{"a": 1}\n')
+    with viewing(tmp_path) as client:
+        assert [one["name"] for one in settled(client)["changed"]] == ["<img src=x onerror=alert(1)>\\u202e.jsonl"]
+        page = client.get(f"/o/{client.output(name)}/rows")
+        assert page.status == 200
+        assert "<img" not in page.text
+        assert "\u202e" not in page.text
