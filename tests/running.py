@@ -58,9 +58,12 @@ class Running:
         """Waits until nothing is in flight."""
         wait_for(lambda: not any(one.in_flight for one in self.control.limits.providers))
 
-    def ended(self) -> RunReport:
+    def join(self) -> None:
         self._thread.join(WAIT_S)
         assert not self._thread.is_alive(), "the run does not end"
+
+    def ended(self) -> RunReport:
+        self.join()
         if self.error is not None and not isinstance(self.error, RunStopped):
             raise self.error
         return assert_balanced(self._dataset.report)

@@ -221,7 +221,7 @@ class EventLog:
 
 
 def _sentence(event: AlarmRaised) -> str:
-    then = "No more rows are begun until it is said whether to go on" if event.action == "pause" else "The run stops"
+    then = "Nothing more is sent until it is said whether to go on" if event.action == "pause" else "The run stops"
     return f"{event.reason[0].upper()}{event.reason[1:]}. {then}."
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from datafast.datasets import ConversationDataset
 from datafast.engine.control import RunControl
 from datafast.engine.events import (
     AlarmRaised,
@@ -29,6 +30,7 @@ from datafast.errors import ConfigError, ErrorKind, ProviderError, RunStopped
 from datafast.llms import OpenAICompatibleProvider
 from datafast.llms.base import Request, Response
 from datafast.llms.simulated.provider import SimulatedProvider
+from datafast.schema.config import ConversationDatasetConfig
 from datafast.types import StopCause
 from tests.running import WAIT_S, Running, stays, wait_for
 from tests.servers.fault_server import Answer, FaultServer
@@ -194,6 +196,23 @@ def test_it_works_below_a_loop_and_in_callbacks(tmp_path: Path) -> None:
     asyncio.run(dataset.generate_async([SimulatedProvider("m")], on_event=on_event, control=control))
     assert dataset.report is not None
     assert dataset.report.written == 4
+
+
+def test_a_run_in_front_is_steered_too(tmp_path: Path) -> None:
+    """Growing topics, of which rows are made then."""
+    control = RunControl()
+    control.pause()
+    topics = {"topic_prompt": "harbours", "depth": 2, "degree": 3}
+    config = ConversationDatasetConfig(topics=topics, output_file=tmp_path / "out.jsonl")
+    run = Running(ConversationDataset(config), [SimulatedProvider("m")], control=control)
+    run.until(RunPaused)
+    assert stays(lambda: run.count(CallFinished))
+    assert not run.count(CallFinished)
+    control.stop()
+    run.join()
+    assert isinstance(run.error, RunStopped)
+    assert run.error.report.stop_cause is StopCause.INTERRUPTED
+    assert not run.count(CallFinished)
 
 
 # -- killed while it is paused

@@ -59,7 +59,7 @@ class Question:
         with self._display.paused():
             labelled(self._display.console, "alarm", f"{alarm.reason[0].upper()}{alarm.reason[1:]}.")
             labelled(
-                self._display.console, "", "No more rows are begun. If you say no, the run ends, and can be resumed."
+                self._display.console, "", "Nothing more is sent. If you say no, the run ends, and can be resumed."
             )
             return self._answer()
 

@@ -1,0 +1,71 @@
+"""`generate --view` in a terminal: the pages stay after the run, until Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from datafast.cli.main import cli
+from tests.support import ROOT
+
+CONFIG = """\
+kind: raw
+output_file: out.jsonl
+document_types: [note]
+topics: [tides, ropes]
+num_samples_per_prompt: 1
+providers: [{provider: simulated, faults: FAULTS}]
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="setsid --ctty, which gives a process its terminal, is of Linux")
+@pytest.mark.parametrize(("faults", "status"), [("{}", 0), ("{refused: 1.0}", 3)], ids=["good", "failed"])
+def test_the_pages_stay_until_ctrl_c_and_the_status_is_that_of_the_run(
+    tmp_path: Path, faults: str, status: int
+) -> None:
+    (tmp_path / "c.yaml").write_text(CONFIG.replace("FAULTS", faults), "utf-8")
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-m", "datafast", "generate", "c.yaml", "--view", "--no-open"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "200"}
+    process = subprocess.Popen(
+        ["setsid", "--ctty", *command], cwd=tmp_path, env=environment, stdin=theirs, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    shown, is_open, deadline = b"", True, time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            shown += os.read(ours, 65536)
+        except OSError:  # nobody has the other end open any more
+            break
+        if b"Ctrl-C ends the viewer." in shown and is_open:
+            is_open = False
+            address = re.search(rb"http://127\.0\.0\.1:\d+/\?token=[\w-]+", shown)
+            assert address is not None
+            page = open_with_cookie(address[0].decode())
+            assert 'data-own="yes"' in page
+            os.write(ours, b"\x03")
+    os.close(ours)
+    assert process.wait(20) == status, shown.decode(errors="replace")
+    assert not is_open
+    assert b"Traceback" not in shown
+    assert shown.rstrip().endswith(b"ended")
+
+
+def open_with_cookie(address: str) -> str:
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    text: str = opener.open(address, timeout=20).read().decode()
+    return text
+
+
+def test_without_view_there_is_nothing_to_open(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(CONFIG, "utf-8")
+    done = CliRunner().invoke(cli, ["generate", str(tmp_path / "c.yaml"), "--no-open"])
+    assert (done.exit_code, "--no-open goes with --view" in done.output) == (2, True)
