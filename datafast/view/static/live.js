@@ -185,16 +185,15 @@ function showProviders({ run, recorded }) {
     return;
   }
   const byCalls = run.unit === "calls";
-  head(table, ["Provider", byCalls ? "Calls" : "Rows", "A second", "Tokens/s", "In flight", isOwn ? "At most" : null, "Sent again", "Failed", "Latency", "Cost", ""]);
+  head(table, ["Provider", "In flight", isOwn ? "At most" : null, byCalls ? "Calls" : "Rows", "A second", "Tokens/s", "Sent again", "Failed", "Latency", "Cost", ""]);
   const body = table.tBodies[0];
   rows.forEach((one, place) => {
     let made = body.rows[place];
     if (!made || made.dataset.name !== one.name) {
       made?.remove();
       made = element("tr", { "data-name": one.name }, element("th", { scope: "row" }, one.name),
-        ...Array.from({ length: 4 }, () => element("td", { class: "number" })),
-        isOwn ? element("td", { class: "number" }, formOf(one.name)) : null,
-        ...Array.from({ length: 4 }, () => element("td", { class: "number" })), element("td", { class: "note" }));
+        element("td", { class: "number" }), isOwn ? element("td", { class: "number" }, formOf(one.name)) : null,
+        ...Array.from({ length: 7 }, () => element("td", { class: "number" })), element("td", { class: "note" }));
       body.insertBefore(made, body.rows[place] ?? null);
     }
     const cells = [...made.cells].filter((cell) => cell.tagName === "TD" && !cell.querySelector("form"));
@@ -202,10 +201,10 @@ function showProviders({ run, recorded }) {
     const now = byCalls ? one.calls_per_s : one.rows_per_s;
     const mean = byCalls ? one.mean_calls_per_s : one.mean_rows_per_s;
     const again = Object.values(one.retries).reduce((sum, count) => sum + count, 0);
-    fill(cells[0], number(byCalls ? one.calls : one.rows));
-    fill(cells[1], isOver ? `${rate(mean)} on average` : `${rate(now)}`, isOver ? null : element("span", { class: "soft" }, ` (${rate(mean)})`));
-    fill(cells[2], number(isOver ? one.mean_tokens_per_s : one.tokens_per_s));
-    fill(cells[3], number(one.limits?.in_flight ?? 0), one.limits?.waiting ? element("span", { class: "soft" }, ` + ${number(one.limits.waiting)} waiting`) : null);
+    fill(cells[0], number(one.limits?.in_flight ?? 0), one.limits?.waiting ? element("span", { class: "soft" }, ` + ${number(one.limits.waiting)} waiting`) : null);
+    fill(cells[1], number(byCalls ? one.calls : one.rows));
+    fill(cells[2], isOver ? `${rate(mean)} on average` : `${rate(now)}`, isOver ? null : element("span", { class: "soft" }, ` (${rate(mean)})`));
+    fill(cells[3], number(isOver ? one.mean_tokens_per_s : one.tokens_per_s));
     fill(cells[4], again ? `${number(again)}${one.waited_s >= 1 ? ` (${duration(one.waited_s)})` : ""}` : "0");
     cells[4].title = Object.entries(one.retries).map(([reason, count]) => `${number(count)} ${reason}`).join(", ");
     fill(cells[5], number(one.failed));
