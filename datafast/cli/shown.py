@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from datafast.cli.display.question import interruptible
 from datafast.engine.control import RunControl
 from datafast.engine.events import Event, EventCallback
 from datafast.engine.live import LiveRun
@@ -80,6 +81,7 @@ class ShownRun:
             return
         self._say("The pages stay. Ctrl-C ends the viewer.")
         try:
-            self._server.wait()
+            with interruptible():
+                self._server.wait()
         except KeyboardInterrupt:
             self._say("ended")

@@ -9,6 +9,7 @@ file only its end is read.
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 import threading
 import time
 from collections import deque
@@ -149,7 +150,7 @@ class Recorded:
         try:
             with output.reader() as ledger:
                 found = _recorded(ledger, output, running=running)
-        except DatafastError as error:
+        except (DatafastError, sqlite3.Error) as error:
             return RecordedFigures(state=State.UNKNOWN, changed_at=self._changed_at(), problem=str(error))
         return replace(found, changed_at=self._changed_at(), rows=newest_rows(output))
 
