@@ -141,6 +141,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "batches": "datafast.cli.commands.batches:command",
         "failures": "datafast.cli.commands.failures:command",
         "dropped": "datafast.cli.commands.dropped:command",
+        "reviews": "datafast.cli.commands.reviews:command",
         "explain": "datafast.cli.commands.explain:command",
         "pack": "datafast.cli.commands.pack:command",
         "replay": "datafast.cli.commands.replay:command",

@@ -79,6 +79,7 @@ KINDS = [
     "conversation",
     "shared",
     "generic_pipeline",
+    "reviewed",
 ]
 
 
@@ -187,6 +188,8 @@ def run(kind: str, folder: Path, provider: SimulatedProvider, *, first: bool = F
             regenerate=2 if kind in ("replaced", "recompared") else 0,
             run=RUN,
         ).generate([provider])
+    if kind == "reviewed":
+        return run_reviewed(folder, provider, first=first)
     if kind in ("returned", "filled", "judged"):
         return run_with_stage(kind, folder, provider, first=first)
     if kind == "retry":
@@ -197,6 +200,22 @@ def run(kind: str, folder: Path, provider: SimulatedProvider, *, first: bool = F
     )
     names = ["a", "b", "c"] if first else ["b", "c", "d"] if kind == "moved" else ["a", "b", "c"]
     return raw(folder, topics=names, run={**RUN, **settings}).generate([provider])
+
+
+def run_reviewed(folder: Path, provider: Any, *, first: bool) -> Any:
+    """Of rows that stages keep one is edited, one rejected with a note; one that they drop is accepted."""
+    stages = [{"stage": "keep_if", "expression": "uuid[0] in '02468ace'"}]
+    dataset = raw(folder, topics=3, num_samples_per_prompt=3, quality=stages, regenerate=1, run=RUN)
+    if not first:
+        return dataset.generate([provider])
+    dataset = raw(folder, topics=3, num_samples_per_prompt=3, quality=stages, run=RUN).generate([provider])
+    reviews = dataset.reviews(reviewer="ann")
+    seen = sorted(reviews.rows(dropped=True), key=lambda one: one.state.key.row)
+    kept = [one.row for one in seen if not one.dropped_by]
+    reviews.edit(kept[0], text="A text of mine.")
+    reviews.reject(kept[1], "dull", note="Name the place.")
+    reviews.accept(next(one.row for one in seen if one.dropped_by))
+    return dataset
 
 
 def run_with_stage(kind: str, folder: Path, provider: Any, *, first: bool) -> Any:
@@ -236,6 +255,7 @@ def before(kind: str, folder: Path, log: Path) -> None:
         "filled",
         "judged",
         "retry",
+        "reviewed",
     ):
         run(kind, folder, CountingProvider("m", log=log, reply=one_of_two if kind == "retry" else None), first=True)
 

@@ -20,6 +20,7 @@ from datafast._util.user_path import is_file
 from datafast.datasets.digests import sources_now
 from datafast.engine.manifest import versions_here
 from datafast.engine.recorded_providers import RecordedProvider, recorded_routes
+from datafast.engine.reviewing import Overruling, overruling
 from datafast.errors import ConfigError, OutputError, OutputWriteError
 from datafast.executors.local import LocalExecutor
 from datafast.quality.base import allow_commands
@@ -149,7 +150,9 @@ def _rebuilt(told: Mapping[str, Any], paths: OutputPaths, dataset: Made, folder:
                 f"The config and the sources of {paths.rows} ask for something else than when its rows were made"
                 f"{_other_version(told)}. Restore them as they were."
             )
-        job = _quiet(job, copy, decides=not reader.changed.is_empty or reader.filtered.has_generations)
+        decides = not reader.changed.is_empty or reader.filtered.has_generations
+        job = replace(job, reviews=_heard(reader, paths, dataset) if decides else None)
+        job = _quiet(job, copy, decides=decides)
     LocalExecutor().run(job)
     found = rebuild(copy.ledger, copy.rows, output, told["output"]["sha256"])
     if isinstance(found, Unlike):
@@ -169,6 +172,20 @@ def _refuse_other_state(told: Mapping[str, Any], reader: LedgerReader, paths: Ou
             f"The ledger of {paths.rows} is not as it was when {paths.manifest.name} was written: a run goes on, was killed, or the files "
             f"are not of the same output. Run the config again: that costs nothing where nothing is missing, and writes the manifest anew."
         )
+
+
+def _heard(reader: LedgerReader, paths: OutputPaths, dataset: Made) -> Overruling | None:
+    """The decisions of reviewers that the rows were last decided by; None where there were none."""
+    noted = reader.meta("reviewed")
+    if not noted:
+        return None
+    found = overruling(paths.reviews, dataset.config.reasoning, dataset.config.disagreement)
+    heard = None if found is None else found.as_of(str(noted))
+    if heard is None:
+        raise OutputError(
+            f"{paths.reviews} has not the decisions of reviewers by which rows were changed or made again. Put it back as it was."
+        )
+    return heard
 
 
 def _quiet(job: Job, copy: OutputPaths, *, decides: bool) -> Job:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from datafast._util.user_path import is_file
 from datafast.amounts import counted, money
 from datafast.engine.deciding import Decider
-from datafast.engine.stages import Asks, settings_of
+from datafast.engine.stages import Asks, told_apart
 from datafast.errors import OutputError
-from datafast.store.deciding import reversals
+from datafast.store.deciding import only_reviewed, reversals
 from datafast.store.lock import is_running
 from datafast.store.matching import former_of, has_places_of
 from datafast.store.reader import LedgerReader
@@ -53,6 +53,7 @@ class Change:
         calls_missing: the calls that stages make about them first; until these are made, such rows stay as they are.
         stages_return: those that come back into it, likewise; `stages_change`: those that stay in it with another text.
         reasoning: what `reasoning` in the config was and what it is now; None if that has not changed.
+        other_reviews, other_stages: what has changed by which rows are decided about again: what reviewers have decided, the stages.
         other_targets: whether rows are decided about again because other rows than before are beyond their targets.
         other_fields: whether rows are made again because they have other fields than those that the stages look at now.
     """
@@ -76,6 +77,8 @@ class Change:
     other_targets: bool = False
     stages_change: int | None = 0
     calls_missing: int = 0
+    other_reviews: bool = False
+    other_stages: bool = True
 
     @property
     def removes_paid_rows(self) -> bool:
@@ -124,8 +127,7 @@ class Change:
         return told
 
     def _decided(self) -> str:
-        what = "The targets, or the stages under quality," if self.other_targets else "The stages under quality"
-        told = f"{what} have changed and decide about {counted(self.decided_again, 'row')} again"
+        told = f"{self._what_decides()} have changed and decide about {counted(self.decided_again, 'row')} again"
         if self.calls_missing:
             told = f"{told}, with {counted(self.calls_missing, 'call')} that were never made. Without them"
         else:
@@ -138,6 +140,15 @@ class Change:
             return f"{told}: {counted(drop, 'row')} {leave} the file, and {back:,} {come} back."
         have = "has" if changed == 1 else "have"
         return f"{told}: {counted(drop, 'row')} {leave} the file, {back:,} {come} back, and {changed:,} {have} another text."
+
+    def _what_decides(self) -> str:
+        found = [
+            *(["the targets"] if self.other_targets else []),
+            *(["the stages under quality"] if self.other_stages or self.other_targets else []),
+            *(["the decisions of reviewers"] if self.other_reviews else []),
+        ]
+        told = f"{', '.join(found[:-1])}, or {found[-1]}," if len(found) > 1 else found[0]
+        return f"{told[0].upper()}{told[1:]}"
 
     def _counts(self) -> list[str]:
         back, leaving = self.rows_returning, self.rows_leaving
@@ -171,8 +182,7 @@ def is_changed(job: Job) -> bool:
 
 
 def _are_remade(reader: LedgerReader, job: Job) -> bool:
-    stages = settings_of(job.row_stages, regenerate=job.regenerate)
-    return are_remade(reader, fields=job.fields, reasoning=job.reasoning.place, stages=stages)
+    return are_remade(reader, fields=job.fields, reasoning=job.reasoning.place, stages=job.stage_settings)
 
 
 def change_of(reader: LedgerReader, left: Remaining, job: Job) -> Change | None:
@@ -189,6 +199,7 @@ def change_of(reader: LedgerReader, left: Remaining, job: Job) -> Change | None:
     reasoning = reasoning_of_rows(reader), job.reasoning.place
     is_remade = rows_kept > 0 and _are_remade(reader, job)
     decided, reversed_, decider = _decided_again(reader, job, counts, found.located)
+    before, now = told_apart(reader.stages), told_apart(decider.settings)
     left.asks += decider.examples()
     if not (differs or kept_before or is_remade or decided):
         return None
@@ -215,6 +226,8 @@ def change_of(reader: LedgerReader, left: Remaining, job: Job) -> Change | None:
         stages_return=None if reversed_ is None else reversed_.returned,
         stages_change=None if reversed_ is None else reversed_.changed,
         calls_missing=decider.missing_calls.total(),
+        other_reviews=before[1] != now[1],
+        other_stages=before[0] != now[0] or before[1] == now[1],
     )
 
 
@@ -237,7 +250,8 @@ def _decided_again(
         position = None if located is None else located.position_of(item)
         return (-1, 0) if position is None else (position, job.plan[position].num_rows)
 
-    deciding = decider.anew(each=each, former_walks=reader.walk_names, calls_of=reader.calls.of)
+    only = only_reviewed(reader, decider) if each else None
+    deciding = decider.anew(each=each, former_walks=reader.walk_names, calls_of=reader.calls.of, only=only)
     try:
         found = reversals(job.paths.rows, reader, deciding, None if located is None else place_in_plan)
     except Abandoned:

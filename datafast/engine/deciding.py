@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+import orjson
 from pydantic import BaseModel, ValidationError
 
 from datafast._util.notify import warn_user
@@ -15,12 +16,13 @@ from datafast.amounts import counted
 from datafast.engine.reasoning import line_as, row_of
 from datafast.engine.recorded_answers import RecordedAnswers, RowAsked, Unasked
 from datafast.engine.reviewing import REVIEW, EditRefusedError
-from datafast.engine.stages import AnyStage, Decided, asks, said_of_stage, settings_of, verdict_of
+from datafast.engine.stages import AnyStage, Decided, asks, said_of_stage, settings_of, told_apart, verdict_of
 from datafast.engine.targets import SURPLUS
 from datafast.engine.walking import WalkInOrder
 from datafast.errors import CallFailed
 from datafast.logger_config import logger
-from datafast.store.verdicts import BEHIND, Abandoned, Dropped, RecordedRow, Said
+from datafast.store.review_records import key_of
+from datafast.store.verdicts import BEHIND, Abandoned, Dropped, Key, RecordedRow, Said
 
 if TYPE_CHECKING:
     from datafast.engine.calls.call import Call
@@ -55,15 +57,14 @@ class Decider:
     """
 
     def __init__(self, job: Job, stop: StopSignal | None = None, *, most_s: float | None = None) -> None:
-        self.settings = settings_of(
-            job.row_stages, regenerate=job.regenerate, reviews="" if job.reviews is None else job.reviews.mark
-        )
+        self.settings = job.stage_settings
         compared: list[AnyStage] = [*job.walk_stages, *([] if job.targets is None else [job.targets])]
         self.walks = settings_of(compared)
         self.walk_names = frozenset(one.name for one in compared)
         self.most_replaced = job.regenerate
         self.for_good = frozenset({SURPLUS})
         self.num_rows = job.plan.num_rows
+        self.reviewed = "" if job.reviews is None else job.reviews.read
         self.looked_at = self.expected = 0
         self.beyond: dict[int, int] | None = {} if job.targets is None else None
         self._unasked: dict[int, dict[int, int]] = {}
@@ -80,8 +81,21 @@ class Decider:
         self._undecided = 0
         self._why = ""
 
+    def only_reviewed(self, stages: str, reviewed: str) -> Collection[str] | None:
+        """See `datafast.store.verdicts.Decides`."""
+        reviews = self._job.reviews
+        if reviews is None or told_apart(stages)[0] != told_apart(self.settings)[0]:
+            return None
+        return reviews.since(reviewed)
+
     def anew(
-        self, *, each: bool, former_walks: Collection[str], calls_of: CallsOf, tries_again: bool = False
+        self,
+        *,
+        each: bool,
+        former_walks: Collection[str],
+        calls_of: CallsOf,
+        tries_again: bool = False,
+        only: Collection[str] | None = None,
     ) -> _Verdicts:
         """See `datafast.store.verdicts.Decides`."""
         self.looked_at, self._since = 0, time.monotonic()
@@ -92,7 +106,7 @@ class Decider:
         is_asked = each and any(map(asks, self._job.row_stages))
         answers = RecordedAnswers(self._job, tries_again=tries_again) if is_asked else None
         walk_names = self.walk_names | set(former_walks)
-        return _Verdicts(self, self._job, walk_names, each=each, answers=answers, calls_of=calls_of)
+        return _Verdicts(self, self._job, walk_names, each=each, answers=answers, calls_of=calls_of, only=only)
 
     @property
     def unasked(self) -> Mapping[int, Mapping[int, int]]:
@@ -187,12 +201,15 @@ class _Verdicts:
         each: bool,
         answers: RecordedAnswers | None,
         calls_of: CallsOf,
+        only: Collection[str] | None,
     ) -> None:
         self.walks = bool(job.walk_stages) or job.targets is not None
         self._decider = decider
         self._plan = job.plan
         self._in_plan_order = job.in_plan_order
         self._each = each
+        self._only = only
+        self._named: tuple[Key | None, str] = None, ""
         self._stages = job.row_stages
         self._reviews = job.reviews
         self._walk_names = walk_names
@@ -226,7 +243,7 @@ class _Verdicts:
             if row.key[:2] == self._shown or row.generation > self._most_replaced:
                 said[place] = one.said._replace(drops=one.said.drops or BEHIND, is_unasked=False)
                 continue
-            if isinstance(unasked := asked.get(place), Unasked):
+            if isinstance(unasked := asked.get(place), Unasked) and one.said.is_unasked:
                 self._decider.note_unasked(row, unasked)
             if verdict is not None:
                 drops = verdict()
@@ -250,6 +267,8 @@ class _Verdicts:
         item = 0
         replies: dict[bytes, list[Recorded]] = {}
         for place, row in enumerate(rows):
+            if not self._is_anew(row):
+                continue
             if row.item != item:
                 item, replies = row.item, {}
                 for key, reply in self._calls_of(item):
@@ -264,14 +283,15 @@ class _Verdicts:
     def _of_each(self, row: RecordedRow, asked: Decided | Unasked | Exception | None) -> _Each:
         """What the stages say that look at a row alone, and the row as it is compared with others, if it is."""
         is_dropped = row.before is not None and row.before != BEHIND and row.before.stage not in self._walk_names
-        if is_dropped and not self._each:
+        is_anew = self._is_anew(row)
+        if is_dropped and not is_anew:
             return _Each(row.as_it_is)
-        if not self._each and not self.walks:
+        if not is_anew and not self.walks:
             return _Each(row.as_it_is._replace(drops=None))
-        if self._each and not self._stages and not self.walks and self._reviews is None:
+        if is_anew and not self._stages and not self.walks and self._reviews is None:
             return _Each(Said(None, row.original))
         try:
-            if not self._each:
+            if not is_anew:
                 kept = row.as_it_is._replace(drops=None)
                 return _Each(kept, row_of(row.line, self._reasoning, self._row_model), self._is_accepted(row))
             if isinstance(asked, Unasked):
@@ -295,16 +315,36 @@ class _Verdicts:
         drops = None if verdict.keeps else Dropped(decided.stage, verdict.reason, verdict.score)
         return Said(drops, line, decided.changed_by), decided
 
+    def _is_anew(self, row: RecordedRow) -> bool:
+        """Whether stages that look at one row decide about it in this pass."""
+        return self._each and (self._only is None or self._name(row) in self._only)
+
+    def _name(self, row: RecordedRow) -> str:
+        """How reviewers call a row."""
+        if self._named[0] != row.key:
+            self._named = row.key, key_of(orjson.loads(row.line))
+        return self._named[1]
+
+    def _is_reviewed(self, row: RecordedRow) -> bool:
+        return self._reviews is not None and self._name(row) in self._reviews
+
     def _is_accepted(self, row: RecordedRow) -> bool:
-        return self._reviews is not None and self._reviews.verdict_of(row.line) == "accepted"
+        reviews = self._reviews
+        return reviews is not None and self._is_reviewed(row) and reviews.verdict_of(row.line) == "accepted"
 
     def _as_it_is(self, row: RecordedRow, said: Said, *, is_dropped: bool) -> _Each:
         """A row about which nothing can be decided now; it is still compared with others, if it can be read."""
         is_accepted = False
-        if self._reviews is not None:
-            said = said._replace(drops=self._reviews.over_dropped(said.drops, row.line))
+        if self._reviews is not None and self._is_reviewed(row):
+            drops = self._reviews.over_dropped(said.drops, row.line)
+            is_rejected = (
+                drops is not None and drops.stage == REVIEW
+            )  # so that nothing is paid for what models say about it
+            said = said._replace(drops=drops, is_unasked=said.is_unasked and not is_rejected)
             is_accepted = self._is_accepted(row)
             is_dropped = said.drops is not None and (is_dropped or said.drops.stage == REVIEW)
+        elif said.drops is not None and said.drops.stage == REVIEW:  # nobody says so any more
+            said, is_dropped = said._replace(drops=None), False
         if is_dropped or not self.walks:
             return _Each(said)
         try:

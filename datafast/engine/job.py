@@ -19,7 +19,7 @@ from datafast.engine.reasoning import DROP, ReasoningPlace
 from datafast.engine.reviewing import Overruling
 from datafast.engine.routes import Route, providers_of
 from datafast.engine.settings import RunConfig
-from datafast.engine.stages import AnyStage, Asks, Decides, Walks, asks
+from datafast.engine.stages import AnyStage, Asks, Decides, Walks, asks, settings_of
 from datafast.engine.targets import Targets
 from datafast.errors import CallFailed
 from datafast.plan.items import Plan, WorkItem
@@ -115,6 +115,12 @@ class Job:
     def walk_stages(self) -> list[Walks]:
         """Those that compare rows with the ones before them."""
         return [stage for stage in self.stages if isinstance(stage, Walks)]
+
+    @cached_property
+    def stage_settings(self) -> str:
+        """What verdicts about rows depend on that look at one row: settings of stages, and decisions of reviewers."""
+        mark = "" if self.reviews is None else self.reviews.mark
+        return settings_of(self.row_stages, regenerate=self.regenerate, reviews=mark)
 
     def writers_of(self, item: WorkItem) -> list[str]:
         """Who may write the rows of an item, as `provider/model_id`."""

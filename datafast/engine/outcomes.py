@@ -19,7 +19,7 @@ from datafast.engine.stages import STAGE_ERROR, said_of_stage
 from datafast.engine.stop import ItemPending
 from datafast.errors import CallFailed, OutputError
 from datafast.logger_config import logger
-from datafast.plan.items import Context, WorkItem, row_uuid
+from datafast.plan.items import Context, WorkItem
 from datafast.store.changed import ChangedRow
 from datafast.store.records import FailureRow, FilteredRow, Remade
 
@@ -95,7 +95,7 @@ class Outcomes:
 
     async def _replaced(self, item: WorkItem, record: ItemRecord, share: Share, outcome: Outcome) -> Outcome | None:
         """An outcome in which rows that stages have dropped are made again."""
-        new = {row.number: Remade(1, row.reason, row.stage) for row in outcome.filtered}
+        new = {row.number: Remade(1, row.reason, row.stage, row.row) for row in outcome.filtered}
         dropped = {**(record.dropped or {}), **new}
         contexts: list[Context] | None = None
         while left := {number: told for number, told in dropped.items() if told.times <= self._job.regenerate}:
@@ -107,7 +107,7 @@ class Outcomes:
                 return None
             for number in wanted:
                 del dropped[number]
-            dropped |= {row.number: Remade(row.generation + 1, row.reason, row.stage) for row in made.filtered}
+            dropped |= {row.number: Remade(row.generation + 1, row.reason, row.stage, row.row) for row in made.filtered}
             outcome = Outcome(
                 lines={**outcome.lines, **made.lines},
                 error=outcome.error or made.error,
@@ -131,17 +131,17 @@ class Outcomes:
         for context in known:
             if context.generation == generation and not set(numbers).isdisjoint(context.rows):
                 return context
-        notes = [self._note(record, number, left[number]) for number in numbers]
+        notes = [self._note(left[number]) for number in numbers]
         reasons = tuple(left[number].reason for number in numbers)
         context = Context(generation, tuple(numbers), reasons, tuple(notes) if any(notes) else ())
         self._store.freeze(record, context)
         known.append(context)
         return context
 
-    def _note(self, record: ItemRecord, number: int, told: Remade) -> str:
+    def _note(self, told: Remade) -> str:
         """What a reviewer who has rejected a row said of it."""
         reviews = self._job.reviews
-        return "" if reviews is None or told.stage != REVIEW else reviews.told_of(row_uuid(record.key, number))
+        return "" if reviews is None or told.stage != REVIEW else reviews.told_of(told.line)
 
     async def _remade(
         self, item: WorkItem, record: ItemRecord, share: Share, context: Context, wanted: Collection[int]

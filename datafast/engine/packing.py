@@ -51,7 +51,7 @@ _README = """\
 
     {name}                 the rows, one JSON object a line
     {name}.ledger          every reply that they are made of, as it came (SQLite)
-{manifest}
+{manifest}{reviews}
 Unpack the files into one folder. Then
 
     pip install datafast
@@ -133,6 +133,8 @@ def _copied(paths: OutputPaths, copy: OutputPaths, *, is_last: bool) -> bool:
         _make_portable(ledger, paths.rows)
     for record in paths.split_records:
         _copy(record, copy.rows.with_name(record.name), record.stat().st_size)
+    if paths.reviews.is_file():
+        _copy(paths.reviews, copy.reviews, paths.reviews.stat().st_size)
     for grown, copied in zip(_grown(paths), _grown(copy), strict=True):
         if grown.rows.is_file():
             _copy(grown.rows, copied.rows, grown.rows.stat().st_size)
@@ -203,6 +205,7 @@ def _packed(copy: OutputPaths, archive: Path, variables: Mapping[str, Mapping[st
         name=name,
         rows=counts.written + counts.removed,
         manifest="" if found is None else f"    {name}{MANIFEST}   how they were made, and their SHA-256\n",
+        reviews=f"    {name}.reviews         what people have decided about them\n" if copy.reviews.is_file() else "",
         replay=""
         if found is None
         else f"    datafast replay {name}{MANIFEST}   makes the rows again from the replies, without any call\n",
@@ -225,7 +228,7 @@ def _members(copy: OutputPaths) -> list[Path]:
             with closing(Ledger(output.ledger)) as ledger:
                 ledger.compact()
     files = [path for output in outputs for path in (output.rows, output.ledger)]
-    return [path for path in (*files, copy.manifest, *copy.split_records) if path.is_file()]
+    return [path for path in (*files, copy.manifest, *copy.split_records, copy.reviews) if path.is_file()]
 
 
 def _chunks(source: IO[bytes]) -> Iterator[bytes]:

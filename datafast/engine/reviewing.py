@@ -14,19 +14,18 @@ from typing import TYPE_CHECKING
 import orjson
 from pydantic import ValidationError
 
+from datafast._util.digest import hashed
 from datafast.engine.reasoning import Place, line_as
 from datafast.engine.stages import KEEP, Decided, StageRaised, drop
 from datafast.store.review_file import ReviewFile
-from datafast.store.review_records import RowKey
+from datafast.store.review_records import ReviewRecord, RowKey
 from datafast.store.review_state import Decisions, Disagreement, ReviewState, Verdict
 from datafast.store.verdicts import Dropped
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
     from typing import Any
-
-    from pydantic import BaseModel
 
 __all__ = ["REVIEW", "EditRefusedError", "Overruling", "overruling"]
 
@@ -54,12 +53,35 @@ class Overruling:
 
     Attributes:
         mark: changes when what follows from the decisions may.
+        read: which decisions these are: how many, and a digest of their ids.
     """
 
-    def __init__(self, decisions: Decisions, place: Place) -> None:
-        self._decisions = decisions
+    def __init__(self, records: Sequence[ReviewRecord], place: Place, disagreement: Disagreement) -> None:
+        self._records = records
+        self._decisions = Decisions(records, disagreement)
         self._place = place
-        self.mark = decisions.mark
+        self._disagreement: Disagreement = disagreement
+        self.mark = self._decisions.mark
+        self.read = _told(records)
+
+    def __contains__(self, row: str) -> bool:
+        """Whether anybody has decided anything about the row of this uuid."""
+        return row in self._decisions
+
+    def as_of(self, read: str) -> Overruling | None:
+        """The same with the decisions alone that had been read when this was noted; None if these are not its first ones."""
+        number = _number(read)
+        before = self._records[:number]
+        if number > len(self._records) or (number and _told(before) != read):
+            return None
+        return self if number == len(self._records) else Overruling(before, self._place, self._disagreement)
+
+    def since(self, read: str) -> Collection[str] | None:
+        """The rows about which anything was decided since this was noted; None where it cannot be told."""
+        number = _number(read)
+        if number > len(self._records) or (number and _told(self._records[:number]) != read):
+            return None
+        return {record.row for record in self._records[number:]}
 
     def over(self, decided: Decided, original: bytes) -> Decided:
         """What is said about a row, once reviewers are heard.
@@ -70,7 +92,7 @@ class Overruling:
         Raises:
             EditRefusedError: it cannot be edited as somebody has.
         """
-        if not self._has(decided.row):
+        if (uuid := getattr(decided.row, "uuid", None)) and str(uuid) not in self._decisions:
             return decided
         line = line_as(decided.row, original, self._place) if decided.changed else original
         state = self._state(line)
@@ -98,19 +120,12 @@ class Overruling:
         """What reviewers say about a row that has this line."""
         return self._state(line).verdict
 
-    def told_of(self, row: str) -> str:
-        """What the reviewer who has rejected a row last said of it: the reason, and the notes about the same text."""
-        standing = self._decisions.standing_of(row)
-        rejections = [one for one in standing if one.action == "reject"]
-        if not rejections:
-            return ""
-        last = rejections[-1]
-        notes = [one.text for one in standing if one.action == "note" and one.digest == last.digest]
-        return "; ".join(dict.fromkeys(text.strip() for text in (last.reason, *notes) if text.strip()))
-
-    def _has(self, row: BaseModel) -> bool:
-        uuid = getattr(row, "uuid", None)
-        return not isinstance(uuid, str) or uuid in self._decisions
+    def told_of(self, line: bytes) -> str:
+        """What reviewers said of a row that they have rejected: the reasons, and the notes about the same text."""
+        state = self._state(line)
+        reasons = [one.reason for one in state.by_reviewer.values() if one.action == "reject"]
+        notes = [one.text for one in state.notes if one.digest == state.becomes]
+        return "; ".join(dict.fromkeys(filter(None, (*reasons, *notes))))
 
     def _state(self, line: bytes) -> ReviewState:
         return self._decisions.of(RowKey.of(orjson.loads(line)))
@@ -138,4 +153,12 @@ def overruling(path: Path, place: Place, disagreement: Disagreement) -> Overruli
     file = ReviewFile(path)
     if not file.refresh():
         return None
-    return Overruling(Decisions(file.records, disagreement), place)
+    return Overruling(file.records, place, disagreement)
+
+
+def _told(records: Sequence[ReviewRecord]) -> str:
+    return f"{len(records)} {hashed(' '.join(record.id for record in records).encode()).hex()}"
+
+
+def _number(read: str) -> int:
+    return int(read.partition(" ")[0] or 0)

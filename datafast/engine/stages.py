@@ -38,6 +38,7 @@ __all__ = [
     "drop",
     "said_of_stage",
     "settings_of",
+    "told_apart",
     "verdict_of",
 ]
 
@@ -280,6 +281,14 @@ def settings_of(stages: Sequence[AnyStage], *, regenerate: int = 0, reviews: str
     more = [{name: value} for name, value in (("regenerate", regenerate), ("reviews", reviews)) if value]
     told = [*map(_settings_of, stages), *(orjson.dumps(one).decode() for one in more)]
     return f"[{','.join(filter(None, told))}]"
+
+
+def told_apart(settings: str) -> tuple[Any, str]:
+    """Settings as `settings_of` gives them: those of the stages, and the mark of what reviewers have decided."""
+    told = orjson.loads(settings)
+    listed = told if isinstance(told, list) else [told]
+    marks = [one["reviews"] for one in listed if isinstance(one, dict) and set(one) == {"reviews"}]
+    return [one for one in listed if not (isinstance(one, dict) and set(one) == {"reviews"})], "".join(marks)
 
 
 def _settings_of(stage: AnyStage) -> str:

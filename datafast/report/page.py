@@ -28,6 +28,8 @@ __all__ = ["Page", "html_page"]
 
 _CELL = 300
 _HEIGHT = 720
+_NO_BASE = "; base-uri &#39;none&#39;"
+_OWN_BASE = '<base href="about:srcdoc">'
 
 
 class Page(str):
@@ -36,7 +38,9 @@ class Page(str):
     __slots__ = ()
 
     def _repr_html_(self) -> str:
-        return f'<iframe sandbox srcdoc="{html.escape(self)}" style="width: 100%; height: {_HEIGHT}px; border: 0"></iframe>'
+        # In a frame, links to places of the page would lead to the notebook's address.
+        page = self.replace(_NO_BASE, "", 1).replace("<head>", f"<head>{_OWN_BASE}", 1)
+        return f'<iframe sandbox srcdoc="{html.escape(page)}" style="width: 100%; height: {_HEIGHT}px; border: 0"></iframe>'
 
 
 def html_page(report: Report) -> Page:

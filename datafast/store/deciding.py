@@ -10,7 +10,7 @@ Cost: see `recorded_rows` and `reversing`.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Collection, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -22,7 +22,7 @@ from datafast.store.recorded_rows import recorded_rows
 from datafast.store.reversing import Changes, Texts, apply, note, spool_in
 from datafast.store.verdicts import Decides, Deciding, PlaceIn, RecordedRow, Reversed
 
-__all__ = ["decide_where_changed", "reversals", "settle"]
+__all__ = ["decide_where_changed", "only_reviewed", "reversals", "settle"]
 
 _ROWS_AT_ONCE = 512
 _BYTES_AT_ONCE = 8 * 1024 * 1024
@@ -69,8 +69,10 @@ def settle(rows: Path, ledger: Ledger, decides: Decides) -> Reversed | None:
 def _decide(rows: Path, ledger: Ledger, decides: Decides, *, each: bool, tries_again: bool = False) -> Reversed:
     names = ledger.walk_names
     meta = {"walks": decides.walks, "unsettled": ""}
+    only = only_reviewed(ledger, decides) if each and not tries_again else None
     if each:
         meta["stages"] = decides.settings
+        meta["reviewed"] = decides.reviewed
     if decides.walk_names - names:
         meta["walk_names"] = orjson.dumps(sorted(decides.walk_names | names)).decode()
     if not ledger.has_rows:
@@ -79,7 +81,7 @@ def _decide(rows: Path, ledger: Ledger, decides: Decides, *, each: bool, tries_a
         return Reversed()
     with ledger.transaction():
         ledger.filtered.give_places(last=ledger.max_id("appends"), end=ledger.appends.committed_size())
-    deciding = decides.anew(each=each, former_walks=names, calls_of=ledger.calls.of, tries_again=tries_again)
+    deciding = decides.anew(each=each, former_walks=names, calls_of=ledger.calls.of, tries_again=tries_again, only=only)
     counts = ledger.counts()
     deciding.expect(counts.written + counts.filtered)
     rows = behind_link(rows)
@@ -91,6 +93,13 @@ def _decide(rows: Path, ledger: Ledger, decides: Decides, *, each: bool, tries_a
             meta["unasked"] = str(changes.counts.unasked or "")
         apply(rows, ledger, changes, meta, decides)
     return changes.counts
+
+
+def only_reviewed(ledger: Ledger, decides: Decides) -> Collection[str] | None:
+    """The uuids of the rows that alone may be decided about otherwise; None for all of them."""
+    if ledger.meta("undecided") or ledger.meta("unasked"):
+        return None
+    return decides.only_reviewed(ledger.stages, ledger.meta("reviewed") or "")
 
 
 def reversals(rows: Path, ledger: Ledger, deciding: Deciding, place_in: PlaceIn | None = None) -> Reversed:

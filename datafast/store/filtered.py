@@ -96,13 +96,14 @@ class FilteredTable:
         """By item and number: rows of whose dropped generations none counts. One of another generation may be in the file."""
         marks = ",".join("?" * len(item_ids))
         query = (
-            "SELECT item, number, count(*), min(hidden), max(generation), reason, stage FROM filtered "  # noqa: S608 - question marks
+            "SELECT item, number, count(*), sum(hidden) = count(*), max(generation), reason, stage, "  # noqa: S608 - question marks
+            "CASE stage WHEN 'review' THEN row ELSE '' END FROM filtered "
             f"WHERE item IN ({marks}) GROUP BY item, number"
         )
         found: dict[int, dict[int, Remade]] = {}
-        for item, number, rows, is_hidden, _, reason, stage in self._db.execute(query, item_ids):
+        for item, number, rows, is_hidden, _, reason, stage, line in self._db.execute(query, item_ids):
             if is_hidden:
-                found.setdefault(item, {})[number] = Remade(rows, reason, stage)
+                found.setdefault(item, {})[number] = Remade(rows, reason, stage, line or b"")
         return found
 
     # -- places

@@ -54,11 +54,13 @@ class ItemState(IntEnum):
 
 
 class Remade(NamedTuple):
-    """A row that is to be made again: how often it was made, and why and by which stage it was dropped last."""
+    """A row that is to be made again: how often it was made, and why and by which stage it was dropped last; where reviewers have dropped
+    it, also its line."""
 
     times: int
     reason: str
     stage: str
+    line: bytes = b""
 
 
 @dataclass(slots=True)

@@ -57,7 +57,8 @@ def digest_of(row: Mapping[str, Any]) -> str:
 
 def key_of(row: Mapping[str, Any]) -> str:
     """The name of a row: its uuid, or the digest of what it says where it has none."""
-    return RowKey.of(row).row
+    uuid = row.get("uuid")
+    return uuid if isinstance(uuid, str) and uuid else f"{_BY_DIGEST}{digest_of(row)}"
 
 
 class RowKey(NamedTuple):
@@ -68,9 +69,7 @@ class RowKey(NamedTuple):
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> RowKey:
-        said = digest_of(row)
-        uuid = row.get("uuid")
-        return cls(uuid if isinstance(uuid, str) and uuid else f"{_BY_DIGEST}{said}", said)
+        return cls(key_of(row), digest_of(row))
 
 
 def _canonical(value: Any) -> bytes:

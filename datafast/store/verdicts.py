@@ -117,6 +117,7 @@ class Decides(Protocol):
             targets, as bit masks by the ids of their items; None if there are targets and there was no pass yet.
         unasked: of the last pass, the rows about which models have to be asked first, as bit masks by the ids of their items and by
             generation.
+        reviewed: which decisions of reviewers are heard, as it is noted; empty where there are none.
         asked_in_vain: those of these items about which models were asked, and gave no usable answer.
     """
 
@@ -126,6 +127,7 @@ class Decides(Protocol):
     most_replaced: int
     for_good: frozenset[str]
     num_rows: int
+    reviewed: str
 
     @property
     def beyond(self) -> Mapping[int, int] | None: ...
@@ -134,13 +136,28 @@ class Decides(Protocol):
     @property
     def asked_in_vain(self) -> Collection[int]: ...
 
+    def only_reviewed(self, stages: str, reviewed: str) -> Collection[str] | None:
+        """The uuids of the rows that alone may be decided about otherwise, where nothing is new but decisions of reviewers; None for all
+        rows.
+
+        Args:
+            stages, reviewed: the settings, and the decisions that were heard, when rows were last decided about.
+        """
+
     def anew(
-        self, *, each: bool, former_walks: Collection[str], calls_of: CallsOf, tries_again: bool = False
+        self,
+        *,
+        each: bool,
+        former_walks: Collection[str],
+        calls_of: CallsOf,
+        tries_again: bool = False,
+        only: Collection[str] | None = None,
     ) -> Deciding:
         """A pass of verdicts.
 
         Args:
             each: whether the stages that look at one row decide anew; else what they have decided stands.
+            only: if they do: about the rows of these uuids alone; None for all.
             former_walks: the names of stages by which rows were ever compared. What these have decided never stands.
             calls_of: gives what models have answered.
             tries_again: whether models are to be asked again that gave no usable answer.

@@ -15,6 +15,7 @@ import orjson
 
 from datafast.plain import plain_text
 from datafast.view.facets import field_id
+from datafast.view.search import folded
 
 __all__ = ["LETTERS", "MOST_COLUMNS", "Column", "columns_of", "preview", "value_at"]
 
@@ -28,6 +29,7 @@ _SHORT = 40  # characters that a short text has at most, on average
 _SHOWN = 7  # columns that are shown unless others are wanted
 _ITEMS = 20
 _AT_ONCE = 4 * LETTERS
+_IN_SIGHT, _BEFORE = 60, 30
 _ORDER: Mapping[Kind, int] = {"talk": 0, "text": 0, "short": 1, "number": 2, "nested": 3}
 _NAMES_OF_ROWS = frozenset({"uuid", "id", "_id"})
 
@@ -133,23 +135,36 @@ def value_at(row: Mapping[str, Any], path: Sequence[str]) -> Any:
     return value
 
 
-def preview(value: Any) -> str | None:
-    """A value on one line; None if there is none. Never looks at much more than it shows."""
+def preview(value: Any, find: str = "") -> str | None:
+    """A value on one line; None if there is none.
+
+    Args:
+        find: a text that is shown, if the value holds it, wherever it stands in it.
+    """
     if value is None:
         return None
     text = _in_words(value)
-    shown = plain_text(" ".join(text[:_AT_ONCE].split()))
-    return shown if len(shown) <= LETTERS and len(text) <= _AT_ONCE else f"{shown[: LETTERS - 1]}…"
+    start = _start(text, find) if find else 0
+    shown = plain_text(" ".join(text[start : start + _AT_ONCE].split()))
+    if start:
+        shown = f"…{shown}"
+    return shown if len(shown) <= LETTERS and len(text) <= start + _AT_ONCE else f"{shown[: LETTERS - 1]}…"
+
+
+def _start(text: str, find: str) -> int:
+    """Where a text is shown from, so that what it was searched for is in sight."""
+    at = folded(text).find(folded(find))
+    return at - _BEFORE if at > _IN_SIGHT else 0
 
 
 def _in_words(value: Any) -> str:
     if isinstance(value, str):
         return value
-    if isinstance(value, list) and value and all(map(_is_turn, value[:_ITEMS])):
+    if _kind(value) == "talk":
         return " ⏎ ".join(f"{turn.get('role', turn.get('from'))}: {_said(turn)}" for turn in value[:_ITEMS])
     if isinstance(value, list | dict):
         return _json(value)
-    return orjson.dumps(value).decode()
+    return f"{value:.6g}" if isinstance(value, float) else orjson.dumps(value).decode()
 
 
 def _said(turn: Mapping[str, Any]) -> str:

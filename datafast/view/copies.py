@@ -18,7 +18,7 @@ import orjson
 from datafast._util.scratch import Scratch
 from datafast.errors import DatafastError
 from datafast.sources import open_source
-from datafast.store.failures import FailedItems, PlanOf, values_of
+from datafast.store.failures import FailedItems, values_of
 from datafast.store.reader import LedgerReader
 from datafast.view.index import Counted, RowIndex
 
@@ -138,15 +138,16 @@ def dropped_rows(ledger: Path, state: Callable[[], object]) -> CopiedRows:
     return CopiedRows(rows, state)
 
 
-def failed_rows(ledger: Path, state: Callable[[], object], plan_of: PlanOf | None) -> CopiedRows:
+def failed_rows(ledger: Path, state: Callable[[], object], dataset: Callable[[], Any]) -> CopiedRows:
     """The items that have failed, each with the reason.
 
     Args:
-        plan_of: gives the plan from which their values are known.
+        dataset: that made them, from whose plan their values are known; it may give None.
     """
 
     def rows() -> Iterator[dict[str, Any]]:
-        found = FailedItems(ledger) if plan_of is None else FailedItems(ledger, values_of(plan_of, ledger))
+        made_by = dataset()
+        found = FailedItems(ledger) if made_by is None else FailedItems(ledger, values_of(made_by.whole_plan, ledger))
         return (item.to_dict() for item in found)
 
     return CopiedRows(rows, state)

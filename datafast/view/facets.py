@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from datafast.statistics.rows import as_row
 from datafast.view.index import Lines
 
-__all__ = ["LETTERS", "MOST_VALUES", "NO_VALUE", "Facet", "Facets", "ValueCount", "field_id"]
+__all__ = ["LETTERS", "MOST_VALUES", "NO_VALUE", "Facet", "Facets", "ValueCount", "field_id", "field_path"]
 
 Mask = NDArray[np.bool_]
 _Codes = NDArray[np.uint8] | NDArray[np.uint16]
@@ -50,6 +50,20 @@ class ValueCount(NamedTuple):
 def field_id(*path: str) -> str:
     """The name of a field: the names that lead to it with dots between them, and a backslash before a dot that belongs to one."""
     return ".".join(name.replace("\\", "\\\\").replace(".", "\\.") for name in path)
+
+
+def field_path(name: str) -> tuple[str, ...]:
+    """The names that lead to a field, from what `field_id` made of them."""
+    parts, is_escaped = [""], False
+    for letter in name:
+        if is_escaped or letter not in "\\.":
+            parts[-1] += letter
+            is_escaped = False
+        elif letter == ".":
+            parts.append("")
+        else:
+            is_escaped = True
+    return tuple(parts)
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from datafast._util.user_path import is_file, is_folder
 from datafast.datasets.loaded import dataset_of
@@ -21,11 +21,14 @@ from datafast.errors import ConfigError, OutputError
 from datafast.sources.finding import ending_of
 from datafast.store.paths import OutputPaths
 from datafast.store.reader import LedgerReader
-from datafast.view.copies import source_rows
+from datafast.view.copies import dropped_rows, failed_rows, source_rows
 from datafast.view.index import RowIndex
 from datafast.view.recorded import Recorded
+from datafast.view.tables import Table
 
-__all__ = ["FileState", "Output", "Outputs"]
+__all__ = ["FileState", "Output", "Outputs", "Part"]
+
+Part: TypeAlias = Literal["rows", "dropped", "failed"]
 
 _ENDINGS = {".jsonl", ".ndjson", ".csv", ".tsv", ".tab", ".parquet", ".arrow", ".feather"}
 _LIST = re.compile(rb"\s*\[\s*\{")  # the rows of a JSON file
@@ -65,6 +68,7 @@ class Output:
         self.id = f"{_NOT_IN_IDS.sub('-', path.name)[:60]}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:12]}"
         self._lock = threading.Lock()
         self._known: tuple[FileState, Any] | None = None
+        self._tables: dict[Part, Table] = {}
 
     @property
     def has_ledger(self) -> bool:
@@ -118,13 +122,27 @@ class Output:
 
     @cached_property
     def rows(self) -> RowIndex:
-        """Its rows by their numbers, counted from 0. Of a file that is not JSONL they are copied."""
+        """Its rows by their numbers, counted from 0 (addresses and readers count from 1). Of a file that is not JSONL they are copied."""
         return RowIndex(self.path) if self.is_jsonl else source_rows(self.path)
 
     @cached_property
     def recorded(self) -> Recorded:
         """How its runs stand, as far as it is recorded."""
         return Recorded(self)
+
+    def table(self, part: Part = "rows") -> Table:
+        """The table of its rows, or of those that its ledger has besides: dropped rows, failed items."""
+        with self._lock:
+            if part not in self._tables:
+                self._tables[part] = Table(self._part(part))
+            return self._tables[part]
+
+    def _part(self, part: Part) -> RowIndex:
+        if part == "rows":
+            return self.rows
+        if part == "dropped":
+            return dropped_rows(self.paths.ledger, lambda: self.state)
+        return failed_rows(self.paths.ledger, lambda: self.state, lambda: self.dataset)
 
     def __repr__(self) -> str:
         return f"<Output {self.id}: {self.path}>"

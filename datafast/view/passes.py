@@ -63,6 +63,7 @@ class Pass(Generic[T]):
         taker: takes them. Nothing else may call its `take`.
         is_enough: whether it wants no more rows.
         at_end: called in the thread when all rows were taken, with what tells whether it is to stop.
+        pause_s: seconds that it rests when it is done, before it takes the rows that have come.
 
     Attributes:
         error: why the file cannot be read; None while it can.
@@ -75,6 +76,7 @@ class Pass(Generic[T]):
         *,
         is_enough: Callable[[], bool] = lambda: False,
         at_end: Callable[[Callable[[], bool]], None] = lambda stopped: None,
+        pause_s: float = 0.0,
     ) -> None:
         self.taker = taker
         self.error: str | None = None
@@ -82,6 +84,8 @@ class Pass(Generic[T]):
         self._generation = index.generation
         self._is_enough = is_enough
         self._at_end = at_end
+        self._pause_s = pause_s
+        self._rests_until = 0.0
         self._ended_at = -1  # the size of the file when all rows were taken
         self._stop = Event()
         self._lock = Lock()
@@ -101,11 +105,11 @@ class Pass(Generic[T]):
         """Starts, or goes on after a stop or where the file has grown. Costs nothing if there is nothing to do."""
         with self._lock:
             is_running = self._thread is not None and self._thread.is_alive() and not self._stop.is_set()
-            if is_running or self.is_done or self._index.generation != self._generation:
+            is_resting = time.monotonic() < self._rests_until
+            if is_running or is_resting or self.is_done or self._index.generation != self._generation:
                 return
             self._stop = Event()
-            before, self._thread = self._thread, Thread(target=self._run, args=(self._stop, self._thread), daemon=True)
-            del before
+            self._thread = Thread(target=self._run, args=(self._stop, self._thread), daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
@@ -134,6 +138,7 @@ class Pass(Generic[T]):
                 self._at_end(stopped)
             if not stopped():
                 self._ended_at = size
+                self._rests_until = time.monotonic() + self._pause_s
 
     def _through(self, stopped: Callable[[], bool]) -> int:
         """Takes rows to the end of the file; gives its size."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Rows", "selected"]
+__all__ = ["Rows", "place_of", "selected"]
 
 Rows = NDArray[np.uint32]
 
@@ -42,3 +42,14 @@ def selected(
         return np.flatnonzero(wanted).astype(np.uint32)
     order = order[order < rows]
     return order[wanted[order]]
+
+
+def place_of(row: int, numbers: Rows | None, *, is_sorted: bool) -> int | None:
+    """Where a row stands among those that are shown. Where they come in the order of the file, that of the next one, if it is not shown
+    itself; it may be behind the last one."""
+    if numbers is None:
+        return row
+    if not is_sorted:
+        return int(np.searchsorted(numbers, row))
+    found = np.flatnonzero(numbers == row)
+    return int(found[0]) if len(found) else None

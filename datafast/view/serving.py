@@ -73,6 +73,7 @@ class ViewerServer:
             self._thread.join(0.5)  # a wait without an end cannot be interrupted on Windows
 
     def stop(self) -> None:
+        self.viewer.ending.set()
         self._server.should_exit = True
         self._thread.join(_ENDS_S + 5)
 

@@ -1,8 +1,8 @@
 """Rows in the order of a column: numbers, the lengths of texts, or texts.
 
-One pass takes the values, and then they are put in order. Rows without one come last, in either direction, and rows with the same one in
-the order of the file. Memory: some twenty bytes a row, for numbers and lengths. Texts are ordered by SQLite in a temporary file, by their
-first 200 characters, in which large and small letters are the same.
+One pass takes the values, and then they are put in order. Rows without one come last, in either direction; rows with the same one come in
+the order of the file, or where the order is descending in its reverse. Memory: some twenty bytes a row, for numbers and lengths. Texts are
+ordered by SQLite in a temporary file, by their first 200 characters, in which large and small letters are the same.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from datafast._util.scratch import Scratch
 from datafast.statistics.rows import as_row
 from datafast.view.index import Lines
 from datafast.view.search import folded
+from datafast.view.selection import Rows
 
 __all__ = ["By", "Sorting", "length_of"]
 
@@ -41,12 +41,15 @@ class Sorting:
     Attributes:
         rows: that were taken.
         end: the byte at which the next row begins.
+        ordered: of these rows the order is known.
     """
 
     def __init__(self, path: tuple[str, ...], by: By) -> None:
         self.path = path
         self.rows = 0
         self.end = 0
+        self.ordered = 0
+        self._order: tuple[Rows, int] = np.zeros(0, np.uint32), 0
         self._keys: _Numbers | _Texts = _Texts() if by == "text" else _Numbers(_number if by == "number" else length_of)
 
     def take(self, lines: Lines) -> None:
@@ -62,9 +65,16 @@ class Sorting:
             value = value.get(name) if isinstance(value, dict) else None
         return value
 
-    def order(self, *, descending: bool, stopped: Callable[[], bool] = lambda: False) -> NDArray[np.uint32] | None:
-        """The numbers of the rows in order; None if it was stopped."""
-        return self._keys.order(self.rows, descending, stopped)
+    def put_in_order(self, stopped: Callable[[], bool] = lambda: False) -> None:
+        """Puts the rows in order that were taken; does nothing if it is stopped."""
+        rows = self.rows
+        if (found := self._keys.order(stopped)) is not None:
+            self._order, self.ordered = found, rows
+
+    def order(self, *, descending: bool) -> Rows:
+        """The numbers of the rows in order, as of the last time that they were put in order."""
+        order, known = self._order
+        return np.concatenate((order[:known][::-1], order[known:])) if descending else order
 
 
 def _number(value: Any) -> float:
@@ -89,11 +99,10 @@ class _Numbers:
     def take(self, first: int, values: list[Any]) -> None:
         self._found.extend(map(self._key, values))
 
-    def order(self, rows: int, descending: bool, stopped: Callable[[], bool]) -> NDArray[np.uint32] | None:
+    def order(self, stopped: Callable[[], bool]) -> tuple[Rows, int] | None:
         keys = np.array(self._found, np.float64)
-        np.negative(keys, out=keys, where=descending)
-        # Those that are not numbers are last in any case.
-        return np.argsort(keys, kind="stable").astype(np.uint32)
+        # Those that are not numbers are last.
+        return np.argsort(keys, kind="stable").astype(np.uint32), len(keys) - int(np.count_nonzero(np.isnan(keys)))
 
 
 class _Texts:
@@ -111,18 +120,17 @@ class _Texts:
         self._db.executemany("INSERT INTO texts VALUES (?, ?)", enumerate(map(_text, values), first))
         self._db.execute("COMMIT")
 
-    def order(self, rows: int, descending: bool, stopped: Callable[[], bool]) -> NDArray[np.uint32] | None:
+    def order(self, stopped: Callable[[], bool]) -> tuple[Rows, int] | None:
         self._db.set_progress_handler(lambda: int(stopped()), _BETWEEN_LOOKS)
-        direction = "DESC" if descending else "ASC"
-        query = f"SELECT row FROM texts ORDER BY text {direction} NULLS LAST, row"  # noqa: S608 - our own words
         found = array("I")
         try:
-            found.extend(row for (row,) in self._db.execute(query))
+            (known,) = self._db.execute("SELECT count(text) FROM texts").fetchone()
+            found.extend(row for (row,) in self._db.execute("SELECT row FROM texts ORDER BY text NULLS LAST, row"))
         except sqlite3.OperationalError:
             if not stopped():
                 raise
             return None
-        return np.array(found, np.uint32)
+        return np.array(found, np.uint32), known
 
 
 def _text(value: Any) -> str | None:

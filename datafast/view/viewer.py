@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,7 @@ class Viewer:
 
     Attributes:
         summaries: of its outputs.
+        ending: is set when its server ends: streams end then.
         pages: that it has, in the order of the navigation. `app.viewer_app` sets them.
         watchers: pages that are being told how the run goes.
     """
@@ -70,6 +72,7 @@ class Viewer:
         self.run = run
         self.watchers = 0
         self.permits = frozenset(permits)
+        self.ending = threading.Event()
         self.summaries = Summaries()
         self.pages: Sequence[Page] = ()
         self._templates = Environment(

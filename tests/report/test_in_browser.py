@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from datafast.datasets.reporting import report_of
-from datafast.report import html_page
+from datafast.report import Page, html_page
 from tests.browser import LOOKS, Browsing, Look, assert_accessible, expect
 from tests.report.test_page import check, hostile_file
 
@@ -60,3 +60,16 @@ def test_everything_is_reached_by_keyboard(open_page: Browsing, hostile: Path) -
     table = page.locator("details [role=region]").first
     expect(table).to_be_focused()
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+
+
+def test_below_a_cell_of_a_notebook_links_lead_to_places_of_the_page(
+    open_page: Browsing, hostile: Path, tmp_path: Path
+) -> None:
+    shown = Page(hostile.read_text(encoding="utf-8"))._repr_html_()
+    (tmp_path / "notebook.html").write_text(f"<!DOCTYPE html><title>Notebook</title>{shown}", encoding="utf-8")
+    page = open_page(tmp_path / "notebook.html")
+    report = page.frames[1]
+    report.get_by_role("link", name="Scores").click()
+    expect(report.locator("#scores")).to_be_in_viewport()
+    assert report.url == "about:srcdoc#scores"
+    assert open_page.requests == [(tmp_path / "notebook.html").as_uri()]

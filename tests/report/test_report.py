@@ -15,6 +15,7 @@ from datafast.datasets.reporting import report_of
 from datafast.errors import ConfigError
 from datafast.llms import SimulatedProvider
 from datafast.report import Report, SampleRow, html_page, markdown_page
+from datafast.report.models import TimeSlot, UseInSlot
 from datafast.schema.config import JudgementDatasetConfig, RawDatasetConfig
 from datafast.store.paths import OutputPaths
 
@@ -239,3 +240,22 @@ def test_the_rows_of_the_most_similar_pair_have_their_prompts_too() -> None:
     shown = {sample.number: sample for sample in report.samples if "most similar pair" in sample.why}
     assert tuple(sorted(shown)) == report.similar.numbers
     assert all(sample.provenance is not None and sample.provenance.calls for sample in shown.values())
+
+
+def test_calls_over_time_are_drawn_for_each_provider() -> None:
+    dataset = raw().generate([SimulatedProvider("a"), SimulatedProvider("b")])
+    report = report_of(dataset.paths, dataset)
+    use = {"calls": 3, "retries": 1, "input_tokens": 40, "output_tokens": 2, "cost_usd": 0.5, "latency_s": 1.25}
+    slots = [
+        TimeSlot(
+            begins=f"2026-01-0{day}T10:00:00+00:00",
+            by_provider={name: UseInSlot(**{**use, "calls": day}) for name in names},
+        )
+        for day, names in ((1, ("one", "two")), (2, ("two",)), (3, ()))
+    ]
+    page = html_page(report.model_copy(update={"over_time": slots, "slot_s": 86_400}))
+    for what in ("Replies", "Tokens", "Cost", "Requests sent again", "Latency"):
+        assert f"{what} over time</text>" in page
+    assert "01-02 10:00, two: 42 tokens" in page
+    assert "two 3 replies in all; one 1 replies in all" in page
+    assert "01-01 10:00, one: 1.25 s" in page

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+from zipfile import ZipFile
 
 import pytest
+from pydantic import BaseModel
 
+import datafast
 from datafast.datasets import RawDataset
-from datafast.errors import DatafastWarning
+from datafast.errors import DatafastWarning, OutputError
 from datafast.llms import SimulatedProvider
+from datafast.plan.items import WorkItem
+from datafast.quality.base import KEEP, Stage, Verdict
 from datafast.store.reader import LedgerReader
 from tests.support import CountingProvider, assert_balanced, raw, requests_in
 
@@ -215,3 +220,80 @@ def test_an_edit_that_rows_may_not_have_leaves_the_row_and_is_told(tmp_path: Pat
     ):
         run(tmp_path)
     assert lines(tmp_path) == before
+
+
+def test_only_rows_that_were_decided_about_are_looked_at_again(tmp_path: Path) -> None:
+    class Seen(Stage):
+        stage: Literal["seen"] = "seen"
+
+        def decide(self, row: BaseModel, item: WorkItem) -> Verdict:
+            seen.append(row.uuid)  # type: ignore[attr-defined]
+            return KEEP
+
+    seen: list[str] = []
+    dataset = run(tmp_path, quality=[Seen()])
+    rows = list(dataset.data_rows)
+    reviews = dataset.reviews()
+    for number, acts in enumerate((reviews.reject, reviews.accept)):
+        seen.clear()
+        acts(rows[number])
+        run(tmp_path, quality=[Seen()])
+        assert seen == [rows[number].uuid]
+    seen.clear()
+    reviews.undo()
+    reviews.undo()
+    run(tmp_path, quality=[Seen()])
+    assert sorted(seen) == sorted(row.uuid for row in rows[:2])
+    reviews.path.unlink()
+    dataset.reviews().accept(rows[3])
+    seen.clear()
+    run(tmp_path, quality=[Seen()])
+    assert len(seen) == 5, "the decisions are not those of before and some more"
+
+
+def test_without_the_file_nothing_was_decided(tmp_path: Path) -> None:
+    dataset = run(tmp_path)
+    before = lines(tmp_path)
+    dataset.reviews().reject(dataset.data_rows[0], "dull")
+    dataset.reviews().edit(dataset.data_rows[1], text="mine")
+    run(tmp_path)
+    assert lines(tmp_path) != before
+    dataset.reviews().path.unlink()
+    run(tmp_path)
+    assert lines(tmp_path) == before
+
+
+def test_what_reviewers_have_changed_is_replayed_and_packed(tmp_path: Path) -> None:
+    dataset = run(tmp_path, regenerate=1)
+    rows = list(dataset.data_rows)
+    reviews = dataset.reviews()
+    reviews.edit(rows[0], text="A text of mine.")
+    reviews.reject(rows[1], "dull")
+    run(tmp_path, regenerate=1)
+    reviews.reject(rows[2], "after the run")  # which the rows do not show yet
+    after = lines(tmp_path)
+    assert dataset.replay(tmp_path / "again.jsonl").size == len(after)
+    assert (tmp_path / "again.jsonl").read_bytes() == after
+    dataset.pack(tmp_path / "all.zip")
+    with ZipFile(tmp_path / "all.zip") as archive:
+        archive.extractall(tmp_path / "there")
+    there = datafast.load(tmp_path / "there" / "out.jsonl")
+    assert there.reviews().progress().by_reviewer == reviews.progress().by_reviewer
+    reviews.path.unlink()
+    with pytest.raises(OutputError, match="has not the decisions of reviewers"):
+        dataset.replay(tmp_path / "more.jsonl")
+
+
+def test_judges_are_not_asked_about_a_rejected_row(tmp_path: Path) -> None:
+    judge = {"stage": "judge", "providers": [CountingProvider("judge", log=tmp_path / "requests")]}
+    dataset = run(tmp_path)
+    dataset.reviews().reject(dataset.data_rows[0], "dull")
+    dataset.reviews().accept(dataset.data_rows[1])
+    with pytest.warns(DatafastWarning, match="4 calls of stages are missing"):
+        told = run(tmp_path, quality=[judge], generate={"decide_only": True}).report
+    assert told is not None
+    assert told.filtered_by_stage == {"review": {"dull": 1}}
+    told = run(tmp_path, quality=[judge]).report
+    assert told is not None
+    assert told.filtered_by_stage["review"] == {"dull": 1}
+    assert len([one for one in requests_in(tmp_path / "requests") if one[0] == "simulated/judge"]) == 4

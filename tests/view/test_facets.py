@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datafast.view import facets as module
-from datafast.view.facets import NO_VALUE, Facet, Facets, field_id
+from datafast.view.facets import NO_VALUE, Facet, Facets, field_id, field_path
 from datafast.view.index import Lines
 
 SHORT = st.one_of(st.none(), st.sampled_from(["en", "fr", "", "a.b"]), st.integers(0, 3), st.booleans())
@@ -135,7 +135,10 @@ def test_the_pass_ends_where_it_would_take_too_much_memory(monkeypatch: pytest.M
     assert taken(*[{"a": 1}] * 11).is_full
 
 
-def test_fields_are_named_without_doubt() -> None:
+@given(path=st.lists(st.text("a.\\x", max_size=4), min_size=1, max_size=3).map(tuple))
+def test_fields_are_named_without_doubt(path: tuple[str, ...]) -> None:
+    assert field_path(field_id(*path)) == path
+
+
+def test_the_name_of_a_field_is_readable() -> None:
     assert field_id("metadata", "topic") == "metadata.topic"
-    assert field_id("metadata.topic") == "metadata\\.topic"
-    assert field_id("a\\", "b") != field_id("a\\.b")

@@ -34,9 +34,10 @@ def order(values: list[Any], by: By, *, descending: bool = False) -> list[int]:
         at += len(data)
         sorting.take(Lines(first, data, at))
     assert (sorting.rows, sorting.end) == (len(values), at)
-    found = sorting.order(descending=descending)
-    assert found is not None
-    return found.tolist()
+    assert (sorting.ordered, sorting.order(descending=descending).tolist()) == (0, [])
+    sorting.put_in_order()
+    assert sorting.ordered == len(values)
+    return sorting.order(descending=descending).tolist()
 
 
 def as_number(value: Any) -> float | None:
@@ -69,7 +70,7 @@ def test_any_values_come_in_order(by: By, descending: bool, values: list[Any]) -
     assert found[: len(known)] == known  # rows without a value are last
     for before, after in pairwise(known):
         if keys[before] == keys[after]:
-            assert before < after
+            assert (before > after) == descending
         else:
             assert (keys[before] > keys[after]) == descending
     assert found[len(known) :] == sorted(found[len(known) :])
@@ -82,13 +83,16 @@ def test_what_has_no_number_comes_last() -> None:
 def test_lines_that_are_not_rows_come_last() -> None:
     sorting = Sorting(("n",), "number")
     sorting.take(Lines(0, b'broken\n{"n": 2}\n[]\n{"n": 1}\n', 32))
-    found = sorting.order(descending=False)
-    assert found is not None
-    assert found.tolist() == [3, 1, 0, 2]
+    sorting.put_in_order()
+    assert sorting.order(descending=False).tolist() == [3, 1, 0, 2]
+    assert sorting.order(descending=True).tolist() == [1, 3, 0, 2]
 
 
 def test_an_order_of_texts_can_be_stopped() -> None:
     sorting = Sorting(("n",), "text")
     data = b"".join(b'{"n": "%d"}\n' % number for number in range(30_000))
     sorting.take(Lines(0, data, len(data)))
-    assert sorting.order(descending=False, stopped=lambda: True) is None
+    sorting.put_in_order(lambda: True)
+    assert sorting.ordered == 0
+    sorting.put_in_order()
+    assert sorting.ordered == 30_000

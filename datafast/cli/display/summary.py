@@ -68,7 +68,12 @@ def show_report(
     if report.dropped_again or report.returned or report.changed_again:
         others = f", {report.returned:,} came back, and {report.changed_again:,} have another text"
         both = others if report.changed_again else f", and {report.returned:,} came back"
-        lines.append(("decided", f"anew, by other stages: {counted(report.dropped_again, 'row')} left the file{both}"))
+        lines.append(
+            (
+                "decided",
+                f"anew, by other stages or reviewers: {counted(report.dropped_again, 'row')} left the file{both}",
+            )
+        )
     if report.dropped_at_end or report.returned_at_end:
         what = "with each other and with the targets" if report.targets else "with each other"
         left = counted(report.dropped_at_end, "row")

@@ -1,0 +1,171 @@
+"""Two texts side by side, without telling who wrote them: which is better? And what has come of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import orjson
+from anyio.to_thread import run_sync
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from datafast.errors import ConfigError
+from datafast.store.review_records import RowKey
+from datafast.view.desk import desk_of, reach, said_of
+from datafast.view.outputs import Output
+from datafast.view.pages.review import body_of
+from datafast.view.pairs import Candidate, Candidates, candidates_of, in_order, is_turned, shown
+from datafast.view.posts import Post
+from datafast.view.rendering import Texts, row_html
+from datafast.view.viewer import Page, Viewer
+
+__all__ = ["PAGE"]
+
+_BETTER = {"left": 0, "right": 1, "tie": None}
+
+
+class _Queue:
+    """The pairs of one output."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._lock = threading.Lock()
+        self._known: tuple[Any, Candidates] | None = None
+
+    @property
+    def candidates(self) -> Candidates:
+        state = self._output.state
+        with self._lock:
+            if self._known is None or self._known[0] != state:
+                self._known = state, candidates_of(self._output)
+            return self._known[1]
+
+    def rows(self, pair: Candidate) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
+        """Both rows as they are now, with edits; None where one of them is gone."""
+        found = [self._row(number) for number, _ in pair]
+        return None if found[0] is None or found[1] is None else (found[0], found[1])
+
+    def _row(self, number: int) -> Mapping[str, Any] | None:
+        reach(self._output.rows, number)
+        line = self._output.rows.line(number)
+        if line is None or line.data is None:
+            return None
+        row: Mapping[str, Any] = orjson.loads(line.data)
+        return row
+
+    def waiting(self, reviewer: str) -> list[Candidate]:
+        """The pairs that a reviewer has not compared, in the order of this reviewer."""
+        reviews = desk_of(self._output).reviews
+        done = {
+            frozenset((side.row, side.field) for side in one.pair.sides)
+            for one in reviews.decisions.preferences
+            if one.pair is not None and one.reviewer == reviewer
+        }
+        found = in_order(self.candidates.pairs, reviewer)
+        return found if not done else [pair for pair in found if self._names(pair) not in done]
+
+    def _names(self, pair: Candidate) -> frozenset[tuple[str, str | None]]:
+        rows = self.rows(pair)
+        return (
+            frozenset()
+            if rows is None
+            else frozenset((RowKey.of(row).row, side[1]) for row, side in zip(rows, pair, strict=True))
+        )
+
+
+@lru_cache(maxsize=64)
+def _queue_of(output: Output) -> _Queue:
+    return _Queue(output)
+
+
+def _page(request: Request) -> Response:
+    viewer: Viewer = request.app.state.viewer
+    output = viewer.output(request)
+    desk = desk_of(output)
+    return viewer.render(request, PAGE, output=output, reviewer=desk.reviewer, may_decide="review" in viewer.permits)
+
+
+def _next(request: Request) -> Response:
+    viewer: Viewer = request.app.state.viewer
+    output = viewer.output(request)
+    queue, reviewer = _queue_of(output), request.query_params.get("reviewer", "") or desk_of(output).reviewer
+    waiting = queue.waiting(reviewer)
+    candidates = queue.candidates
+    told: dict[str, Any] = {
+        "left": len(waiting),
+        "pairs": len(candidates.pairs),
+        "rows": candidates.rows,
+        "are_all": candidates.are_all,
+    }
+    skipped = set(request.query_params.getlist("skip"))
+    pair = next((one for one in waiting if one.name not in skipped), waiting[0] if waiting else None)
+    rows = None if pair is None else queue.rows(pair)
+    if pair is not None and rows is not None:
+        told["pair"] = _shown(pair, rows, is_turned(pair, reviewer))
+    return JSONResponse(told)
+
+
+def _shown(pair: Candidate, rows: tuple[Mapping[str, Any], Mapping[str, Any]], turned: bool) -> dict[str, Any]:
+    said = shown(rows, (pair.one[1], pair.other[1]))
+    sides = [row_html(side, Texts()) for side in said.sides]
+    return {
+        "name": pair.name,
+        "rows": [RowKey.of(row).row for row in rows],
+        "common": row_html(said.common, Texts()) if said.common else "",
+        "sides": sides[::-1] if turned else sides,
+    }
+
+
+async def _prefer(request: Request) -> Response:
+    viewer: Viewer = request.app.state.viewer
+    output = viewer.output(request)
+    told = await body_of(request)
+    return JSONResponse(await run_sync(_preferred, output, told))
+
+
+def _preferred(output: Output, told: Mapping[str, Any]) -> dict[str, Any]:
+    queue, desk = _queue_of(output), desk_of(output)
+    reviewer = str(told.get("reviewer") or desk.reviewer)
+    pair = next((one for one in queue.candidates.pairs if one.name == told.get("pair")), None)
+    rows = None if pair is None else queue.rows(pair)
+    if pair is None or rows is None or [RowKey.of(row).row for row in rows] != told.get("rows"):
+        raise ConfigError("pair: The file has changed, and this pair is gone. Nothing was saved; load the page again.")
+    if told.get("better") not in _BETTER:
+        raise ConfigError(f"better: Give one of {', '.join(_BETTER)}.")
+    better, first = _BETTER[told["better"]], int(is_turned(pair, reviewer))
+    sides = [row if field is None else (row, field) for row, (_, field) in zip(rows, pair, strict=True)]
+    record = desk.reviews.prefer(
+        sides[0],
+        sides[1],
+        None if better is None else better ^ first,
+        shown_first=first,
+        reviewer=reviewer,
+    )
+    return {"record": said_of(record)}
+
+
+def _results(request: Request) -> Response:
+    viewer: Viewer = request.app.state.viewer
+    output = viewer.output(request)
+    return JSONResponse(desk_of(output).reviews.pairs().model_dump(mode="json"))
+
+
+def _link(output: Output, viewer: Viewer) -> str | None:
+    return f"/o/{output.id}/pairs" if "review" in viewer.permits else None
+
+
+PAGE = Page(
+    name="pairs",
+    title="Pairs",
+    routes=[
+        Route("/o/{output}/pairs", _page),
+        Route("/api/o/{output}/pairs/next", _next),
+        Route("/api/o/{output}/pairs/results", _results),
+        Post("/api/o/{output}/pairs/prefer", _prefer, permission="review"),
+    ],
+    link=_link,
+)
