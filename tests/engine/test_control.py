@@ -93,18 +93,23 @@ def test_recorded_rows_are_not_written_while_it_is_paused(tmp_path: Path) -> Non
 
 
 def test_a_pause_is_no_stall(tmp_path: Path) -> None:
-    broken = threading.Event()
+    broken, faults_left = threading.Event(), iter(range(1))
     broken.set()
 
     def reply(request: Request) -> Any:
-        return ProviderError("The server is down.", kind=ErrorKind.SERVER, status=503) if broken.is_set() else None
+        if (
+            broken.is_set() or next(faults_left, None) is not None
+        ):  # one more after the pause, which a stall would end with
+            return ProviderError("The server is down.", kind=ErrorKind.SERVER, status=503)
+        return None
 
-    settings = {"max_concurrency": 2, "max_stall_s": 0.4, "retry_delay_s": 0.05, "max_retry_delay_s": 0.05}
+    settings = {"max_concurrency": 2, "max_stall_s": 1.0, "retry_delay_s": 0.05, "max_retry_delay_s": 0.05}
     run = Running(raw(tmp_path, topics=8, run=settings), [counting(tmp_path, reply=reply, latency_s=0.0)])
     run.until(ProviderPaused)
     run.control.pause()
     run.until(RunPaused)
-    time.sleep(0.8)
+    run.until_landed()
+    time.sleep(1.2)
     broken.clear()
     run.control.resume()
     report = run.ended()
