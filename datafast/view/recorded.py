@@ -236,7 +236,7 @@ def _state(*, running: bool, cut_off: bool, cause: str, stopped: bool, pending: 
 
 def newest_rows(output: Output) -> tuple[tuple[tuple[str, str], ...], ...]:
     """The first fields of the newest rows, the last one first; none where the file is not JSON lines. Values are cut."""
-    if not output.is_jsonl:
+    if not (output.is_jsonl or output.has_ledger):
         return ()
     try:
         with output.path.open("rb") as file:

@@ -1,7 +1,8 @@
-"""`generate --view` in a terminal: the pages stay after the run, until Ctrl-C."""
+"""`generate --view`: in a terminal the pages stay after the run, until Ctrl-C; a stop in the browser is one of the run."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -57,6 +58,33 @@ def test_the_pages_stay_until_ctrl_c_and_the_status_is_that_of_the_run(
     assert not is_open
     assert b"Traceback" not in shown
     assert shown.rstrip().endswith(b"ended")
+
+
+def test_a_stop_in_the_browser_is_one_in_the_terminal(tmp_path: Path) -> None:
+    topics = ", ".join(f"t{number}" for number in range(500))
+    config = CONFIG.replace("tides, ropes", topics).replace("faults: FAULTS", "latency_s: 0.1")
+    (tmp_path / "c.yaml").write_text(config, "utf-8")
+    with subprocess.Popen(
+        [sys.executable, "-m", "datafast", "generate", "c.yaml", "--view", "--no-open", "--json"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        address = next(line.split()[1] for line in process.stderr if line.startswith("viewing"))
+        opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        opener.open(address, timeout=20).close()
+        base = address.partition("/?")[0]
+        while not json.load(opener.open(f"{base}/api/live", timeout=20))["run"]["written"]:
+            time.sleep(0.05)
+        headers = {"Content-Type": "application/json", "Origin": base}
+        opener.open(urllib.request.Request(f"{base}/api/live/stop", b"{}", headers), timeout=20).close()
+        told, _ = process.communicate(timeout=60)
+    report = json.loads(told)
+    assert (process.returncode, report["stop_cause"]) == (130, "interrupted")
+    assert 0 < report["written"] < 500
 
 
 def open_with_cookie(address: str) -> str:
