@@ -12,17 +12,19 @@ from datafast.report.headline import sections_of
 from datafast.report.making import SHOWN, make_report
 from datafast.report.markdown import markdown_page
 from datafast.report.models import Call, Message, Provenance, Report, SampleRow
-from datafast.report.page import Page, html_page
+from datafast.report.page import Contents, Page, contents_of, html_page
 from datafast.report.shown import shown_text
 
 __all__ = [
     "SHOWN",
     "Call",
+    "Contents",
     "Message",
     "Page",
     "Provenance",
     "Report",
     "SampleRow",
+    "contents_of",
     "html_page",
     "make_report",
     "markdown_page",

@@ -74,17 +74,15 @@ def make_report(
         watch=looked.watch,
     )
     with ExitStack() as stack:
-        has_ledger = rows is None and paths.ledger.is_file()
-        ledger = stack.enter_context(LedgerReader(paths.ledger)) if has_ledger else None
+        ledger = stack.enter_context(LedgerReader(paths.ledger)) if rows is None and paths.ledger.is_file() else None
 
         def first(number: int) -> Reading:
             if ledger is not None:
                 return Reading.of(paths.rows, ledger, most=number)
             return Reading.of_file(paths.rows, None if rows is None else rows())
 
-        groups, compared = looked.groups().largest(), looked.compared
-        pool = random.Random(f"{seed} pairs").sample(range(compared), min(compared, MOST_PAIRED))
-        seen = _Seen(first, looked.fields)
+        groups, seen = looked.groups().largest(), _Seen(first, looked.fields)
+        pool = _pool(looked.compared, seed)
         found = duplicates_of(groups[:_GROUPS], pool, seen.texts)
         pair = [] if found.similar is None else [seen.row(number - 1) for number in found.similar.numbers]
         slots, slot_s = ([], 0.0) if ledger is None else _over_time(ledger)
@@ -98,9 +96,14 @@ def make_report(
             num_duplicate_groups=len(groups),
             similar=found.similar,
             scores=looked.scores.told(),
-            samples=_samples(looked.shown(pair), told if has_ledger else None),
+            samples=_samples(looked.shown(pair), None if ledger is None else told),
             notes=list(_notes(looked, len(pool), found)),
         )
+
+
+def _pool(compared: int, seed: int) -> list[int]:
+    """The numbers of rows in which the most similar pair is looked for."""
+    return random.Random(f"{seed} pairs").sample(range(compared), min(compared, MOST_PAIRED))
 
 
 class _Seen:

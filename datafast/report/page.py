@@ -12,6 +12,7 @@ import hashlib
 import html
 from functools import cache
 from importlib.resources import files
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, Template
 from markupsafe import Markup
@@ -22,9 +23,8 @@ from datafast.figures import Figure
 from datafast.plain import plain_text
 from datafast.report.headline import sections_of, sentence, tiles
 from datafast.report.models import Call, Report
-from datafast.report.parts import Section
 
-__all__ = ["Page", "html_page"]
+__all__ = ["Contents", "Page", "contents_of", "html_page"]
 
 _CELL = 300
 _HEIGHT = 720
@@ -45,15 +45,13 @@ class Page(str):
 
 def html_page(report: Report) -> Page:
     """The page of a report."""
-    sections = sections_of(report)
-    style = _style(sections)
+    shown = contents_of(report)
+    style = _file("page.css") + shown.style
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    page = _template().render(
+    page = _template("page").render(
         report=report,
-        sections=sections,
-        sentence=sentence(report),
-        tiles=list(tiles(report)),
-        notes=list(dict.fromkeys([*report.statistics.notes, *report.notes])),
+        head=shown.head,
+        sections=shown.sections,
         style=Markup(style),  # noqa: S704 - our own, without a value of the rows
         policy=f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
         version=VERSION,
@@ -61,18 +59,44 @@ def html_page(report: Report) -> Page:
     return Page(page)
 
 
-def _style(sections: list[Section]) -> str:
-    """The style sheet of the page and of all its figures, in one."""
-    own = (files(__package__ or "") / "page.css").read_text("utf-8")
+class Contents(NamedTuple):
+    """What a page shows of a report, for one that has a head and a title of its own.
+
+    Attributes:
+        head: what it is in a sentence, its numbers, and links to the sections.
+        sections: all else.
+        style: the style sheet of both and of the figures. It takes the colours of `page.css`, which are variables.
+    """
+
+    head: Markup
+    sections: Markup
+    style: str
+
+
+def contents_of(report: Report) -> Contents:
+    """What a page shows of a report."""
+    sections = sections_of(report)
     drawn = (chart.figure.style for section in sections for chart in section.charts if chart.figure is not None)
-    return own + "".join(dict.fromkeys(drawn))
+    values = {
+        "report": report,
+        "sections": sections,
+        "sentence": sentence(report),
+        "tiles": list(tiles(report)),
+        "notes": list(dict.fromkeys([*report.statistics.notes, *report.notes])),
+    }
+    parts: Any = _template("contents").make_module(values)
+    return Contents(parts.head(), parts.all_sections(), _file("contents.css") + "".join(dict.fromkeys(drawn)))
+
+
+def _file(name: str) -> str:
+    return (files(__package__ or "") / name).read_text("utf-8")
 
 
 @cache
-def _template() -> Template:
+def _template(name: str) -> Template:
     environment = Environment(autoescape=True, trim_blocks=True, finalize=_plain)
     environment.filters |= {"cell": _cut, "counted": counted, "drawn": _drawn, "heading": _heading}
-    return environment.from_string((files(__package__ or "") / "page.html.jinja").read_text("utf-8"))
+    return environment.from_string(_file(f"{name}.html.jinja"))
 
 
 def _plain(value: object) -> object:

@@ -132,16 +132,16 @@ def coverage_of(
 
     every = range(len(plan))
     chosen = every if len(plan) <= most_items else sorted(random.Random(f"{seed} coverage").sample(every, most_items))
-    axes, rows, prompts = _Axes(_providers(plan, ledger)), [], np.zeros(len(chosen), dtype=np.int64)
+    axes = _Axes(_providers(plan, ledger))
+    outcomes = np.zeros((len(_OUTCOMES), len(chosen)), dtype=np.int64)
+    prompts = np.zeros(len(chosen), dtype=np.int64)
     known: dict[tuple[int, tuple[tuple[str, str], ...]], int] = {}
     for number, position in enumerate(chosen):
         item = plan[position]
         axes.add(item)
-        rows.append(item.num_rows)
+        outcomes[0, number] = item.num_rows
         told = item.variant.template_index, tuple(sorted(item.shown_values.items()))
         prompts[number] = known.setdefault(told, len(known))
-    outcomes = np.zeros((len(_OUTCOMES), len(chosen)), dtype=np.int64)
-    outcomes[0] = rows
     if ledger is not None:
         _fill_in(outcomes, ledger, _Places(plan, chosen, ledger))
     outcomes[4] = outcomes[0] - outcomes[1:4].sum(axis=0)

@@ -24,6 +24,7 @@ from datafast.statistics.entries import MOST_VALUES, Entries, FailedRows, MadeRo
 from datafast.statistics.fields import About
 from datafast.statistics.groups import Groups
 from datafast.statistics.looked_at import LookedAt
+from datafast.statistics.models import Grouping
 from datafast.statistics.placeholder_effect import EFFECT_TEXTS, effects_in
 from datafast.statistics.result import Statistics
 from datafast.statistics.rows import Reading, as_row
@@ -78,14 +79,11 @@ def measure(
         OutputError: the ledger cannot be read.
     """
     with ExitStack() as stack:
-        has_ledger = rows is None and paths.ledger.is_file()
-        ledger = stack.enter_context(LedgerReader(paths.ledger)) if has_ledger else None
+        ledger = stack.enter_context(LedgerReader(paths.ledger)) if rows is None and paths.ledger.is_file() else None
         reading = Reading.of_file(paths.rows, rows) if ledger is None else Reading.of(paths.rows, ledger)
         notes: list[str] = []
         plan = _plan(ledger, plan_of, notes)
         find = (lambda item: None) if plan is None else finder(plan)
-        if notes:
-            plan_of = None  # there is no plan any more
         failed, failed_at = _failed(ledger, find)
         entries = Entries(
             _made(reading, ledger),
@@ -100,21 +98,14 @@ def measure(
         calls = None if ledger is None else Calls(ledger, seed)
         looked_at = LookedAt(entries.sampled, _prompts(ledger, entries, find))
         groups = Groups(entries, calls, failed_at, looked_at, _removed(ledger))
-        of_replies = [grouping for grouping in (groups.by_provider(), groups.by_role()) if grouping is not None]
-        # A model's name says nothing that its provider does not, where it is the only one that wrote a row.
-        says_more = ledger is None or len(of_replies) > 1
-        fields = [
-            (n, one) for n, one in enumerate(entries.fields) if says_more or one.name != "model_id" or one.name in by
-        ]
         coverage: Coverage | None = None
         if ledger is not None and plan is not None:
             coverage = coverage_of(plan, ledger, strength=strength, seed=seed)
-        fields.sort(key=lambda numbered: _ORDER.index(numbered[1].kind))
         return Statistics(
             file=str(paths.rows),
             **_of_ledger(ledger, paths),
             total=groups.total(),
-            by=[*of_replies, *(groups.by_field(number, field) for number, field in fields)],
+            by=list(_groupings(groups, entries, wanted=by, has_ledger=ledger is not None)),
             effects=effects_in(entries, find=lambda ids: _in_plan(ledger, ids, find), most=effect_texts, seed=seed),
             coverage=coverage,
             combinations=list(crossed_in(entries)) if coverage is None else [],
@@ -123,6 +114,21 @@ def measure(
             seed=seed,
             notes=[*notes, *_of_journal(ledger, paths), *_notes(reading, entries, calls, sample)],
         )
+
+
+def _groupings(groups: Groups, entries: Entries, *, wanted: Sequence[str], has_ledger: bool) -> Iterator[Grouping]:
+    """The groups by what replies have, then those by what rows have."""
+    of_replies = [grouping for grouping in (groups.by_provider(), groups.by_role()) if grouping is not None]
+    yield from of_replies
+    # A model's name says nothing that its provider does not, where it is the only one that wrote a row.
+    says_more = not has_ledger or len(of_replies) > 1
+    fields = [
+        (number, field)
+        for number, field in enumerate(entries.fields)
+        if says_more or field.name != "model_id" or field.name in wanted
+    ]
+    for number, field in sorted(fields, key=lambda numbered: _ORDER.index(numbered[1].kind)):
+        yield groups.by_field(number, field)
 
 
 def _made(reading: Reading, ledger: LedgerReader | None) -> Iterator[MadeRow]:

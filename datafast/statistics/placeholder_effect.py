@@ -171,13 +171,8 @@ def effects_of(observed: Iterable[Observed], *, seed: int = 0) -> list[Placehold
 def _effect(name: str, texts: Sequence[Observed], words: _Words, seed: int) -> PlaceholderEffect | None:
     import numpy as np
 
-    groups_of: dict[str, set[Hashable]] = {}
-    for one in texts:
-        if name in one.values:
-            groups_of.setdefault(one.values[name], set()).add(one.group)
     rows_of = Counter(one.values[name] for one in texts if name in one.values)
-    usable = [value for value, _ in sorted(rows_of.items(), key=lambda pair: (-pair[1], pair[0]))]
-    usable = [value for value in usable if len(groups_of[value]) >= _FOLDS][:_MOST_VALUES]
+    usable = _usable(name, texts, rows_of)
     if len(usable) < 2:
         return None
     number = {value: place for place, value in enumerate(usable)}
@@ -203,6 +198,16 @@ def _effect(name: str, texts: Sequence[Observed], words: _Words, seed: int) -> P
         p_value=(1 + sum(one >= accuracy for one in by_chance)) / (1 + len(by_chance)),
         accuracy_without_words=float(without[0].mean()),
     )
+
+
+def _usable(name: str, texts: Sequence[Observed], rows_of: Mapping[str, int]) -> list[str]:
+    """The values that are in enough groups, the most frequent first."""
+    groups_of: dict[str, set[Hashable]] = {}
+    for one in texts:
+        if name in one.values:
+            groups_of.setdefault(one.values[name], set()).add(one.group)
+    ranked = sorted(rows_of, key=lambda value: (-rows_of[value], value))
+    return [value for value in ranked if len(groups_of[value]) >= _FOLDS][:_MOST_VALUES]
 
 
 def _numbered(groups: Sequence[Hashable]) -> Array:

@@ -166,27 +166,16 @@ def judge_pairs(pairs: Pairs, how: Judging) -> Verdicts:
     rate = judged.until_clear()
     low, high = rate.interval
     clear = not low <= 0.5 <= high
-    values = [_value(row) for row in judged.rows]
-    with LedgerReader(judged.paths.ledger) as reader:
-        totals = reader.calls.totals()
+    stopped: Any = "winner" if clear else "max_pairs" if len(chosen) == how.max_pairs else "no_more_pairs"
     return Verdicts(
         win_rate=rate.mean,
         low=low,
         high=high,
-        pairs=len(values),
-        wins_a=values.count(0.0),
-        wins_b=values.count(1.0),
-        ties=values.count(0.5),
-        unsteady=sum(not row["steady"] for row in judged.rows),
         same=same,
-        failed=judged.failed,
         matched=pairs.match,
-        stopped="winner" if clear else "max_pairs" if len(chosen) == how.max_pairs else "no_more_pairs",
-        judges=judged.labels,
-        calls=totals.calls,
-        cost_usd=totals.cost_usd,
+        stopped=stopped,
         file=str(how.file),
-        partial=judged.partial,
+        **judged.told(),
     )
 
 
@@ -254,6 +243,24 @@ class _Judged:
             shape=[_prompt(Pair("", "", ""), "", "", fields)],
             seed=how.run.seed,
         )
+
+    def told(self) -> dict[str, Any]:
+        """The fields of the verdicts so far that do not depend on how sure they are."""
+        values = [_value(row) for row in self.rows]
+        with LedgerReader(self.paths.ledger) as reader:
+            totals = reader.calls.totals()
+        return {
+            "pairs": len(values),
+            "wins_a": values.count(0.0),
+            "wins_b": values.count(1.0),
+            "ties": values.count(0.5),
+            "unsteady": sum(not row["steady"] for row in self.rows),
+            "failed": self.failed,
+            "judges": self.labels,
+            "calls": totals.calls,
+            "cost_usd": totals.cost_usd,
+            "partial": self.partial,
+        }
 
     def until_clear(self) -> WinRate:
         """Has one round of pairs judged after the other, until the interval leaves out 0.5 or all are judged."""

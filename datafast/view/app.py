@@ -11,13 +11,33 @@ from starlette.staticfiles import StaticFiles
 
 from datafast.errors import DatafastError
 from datafast.view.guard import Guard
-from datafast.view.pages import config, live, outputs, pairs, review, row, rows
+from datafast.view.pages import (
+    config,
+    live,
+    outputs,
+    pairs,
+    report,
+    review,
+    row,
+    rows,
+    side,
+)
 from datafast.view.posts import Post
 from datafast.view.viewer import STATIC, Page, Viewer
 
 __all__ = ["PAGES", "error_page", "viewer_app"]
 
-PAGES: tuple[Page, ...] = (outputs.PAGE, rows.PAGE, row.PAGE, live.PAGE, review.PAGE, pairs.PAGE, config.PAGE)
+PAGES: tuple[Page, ...] = (
+    outputs.PAGE,
+    rows.PAGE,
+    row.PAGE,
+    side.PAGE,
+    live.PAGE,
+    report.PAGE,
+    review.PAGE,
+    pairs.PAGE,
+    config.PAGE,
+)
 """All pages, in the order of the navigation."""
 
 _TITLES = {

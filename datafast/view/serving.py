@@ -75,6 +75,7 @@ class ViewerServer:
     def stop(self) -> None:
         self.viewer.ending.set()
         self._server.should_exit = True
+        self.viewer.close()
         self._thread.join(_ENDS_S + 5)
 
     def __enter__(self) -> Self:

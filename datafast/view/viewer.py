@@ -21,6 +21,7 @@ from datafast.plain import plain_text
 from datafast.view.outputs import Output, Outputs
 from datafast.view.posts import Permission
 from datafast.view.rendering import part_html
+from datafast.view.reports import Reports
 from datafast.view.summaries import Summaries
 
 __all__ = ["STATIC", "Page", "Viewer"]
@@ -61,7 +62,7 @@ class Viewer:
         run: the run of this process that it shows while it works; None for none.
 
     Attributes:
-        summaries: of its outputs.
+        summaries, reports: of its outputs.
         ending: is set when its server ends: streams end then.
         pages: that it has, in the order of the navigation. `app.viewer_app` sets them.
         watchers: pages that are being told how the run goes.
@@ -74,6 +75,7 @@ class Viewer:
         self.permits = frozenset(permits)
         self.ending = threading.Event()
         self.summaries = Summaries()
+        self.reports = Reports()
         self.pages: Sequence[Page] = ()
         self._templates = Environment(
             autoescape=True,
@@ -84,6 +86,10 @@ class Viewer:
             loader=FileSystemLoader(_TEMPLATES),
         )
         self._templates.globals["part"] = part_html
+
+    def close(self) -> None:
+        """Ends what is going on in the background."""
+        self.reports.close()
 
     def output(self, request: Request) -> Output:
         """The output that `{output}` in the path of a request names.

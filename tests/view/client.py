@@ -72,6 +72,10 @@ class Client:
             answer = connection.getresponse()
             return Answer(answer.status, {n.lower(): v for n, v in answer.getheaders()}, answer.read())
 
+    def address(self, path: str = "/") -> str:
+        """Of a page, as a browser opens it first."""
+        return f"http://{self.host}{path}{'&' if '?' in path else '?'}token={self.token}"
+
     def output(self, name: str) -> str:
         """The id of an output, by its name in the list."""
         found = {output.name: output.id for output in self.server.viewer.outputs.all()}

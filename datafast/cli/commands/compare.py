@@ -14,6 +14,7 @@ from click.core import ParameterSource
 from datafast.cli import options
 
 if TYPE_CHECKING:
+    from datafast.llms import LLMProvider
     from datafast.statistics import Comparison, Judging
 
 __all__ = ["command"]
@@ -134,19 +135,13 @@ def _judging(
     from datafast.config_files.loader import load_secrets
     from datafast.engine.settings import RunConfig
     from datafast.executors.local import LocalExecutor
-    from datafast.llms.simulated.provider import SimulatedProvider
-    from datafast.llms.spec import named_provider
     from datafast.statistics import Judging
 
     load_secrets(a, env_file)
-    providers = list(map(named_provider, judges))
-    if offline:
-        providers = [SimulatedProvider.standing_in_for(provider) for provider in providers]
+    providers = _providers(judges, offline=offline)
     executor = LocalExecutor()
     display = RunDisplay(in_flight=lambda: executor.in_flight_by_provider, verbose=verbose)
-    settings: dict[str, Any] = {"seed": seed}
-    if max_concurrency is not None:
-        settings["max_concurrency"] = max_concurrency
+    settings: dict[str, Any] = {} if max_concurrency is None else {"max_concurrency": max_concurrency}
     with watched(executor, display) as on_event:
         yield Judging(
             judges=providers,
@@ -155,10 +150,18 @@ def _judging(
             max_pairs=max_pairs,
             match=match,
             field=field,
-            run=RunConfig(**settings),
+            run=RunConfig(seed=seed, **settings),
             on_event=on_event,
             executor=executor,
         )
+
+
+def _providers(judges: tuple[str, ...], *, offline: bool) -> list[LLMProvider]:
+    from datafast.llms.simulated.provider import SimulatedProvider
+    from datafast.llms.spec import named_provider
+
+    providers = list(map(named_provider, judges))
+    return [SimulatedProvider.standing_in_for(provider) for provider in providers] if offline else providers
 
 
 def _show(found: Comparison, *, as_json: bool) -> None:

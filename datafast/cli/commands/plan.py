@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,40 +68,42 @@ def _show(summary: dict[str, Any], estimate: Estimate) -> None:
     from datafast.cli.display.lines import labelled, print_lines
 
     console = Console(highlight=False)
-
-    def line(name: str, count: int | str, what: str = "") -> None:
+    for name, count, what in _lines(summary):
         shown = f"{count:>8,}" if isinstance(count, int) else f"  {count}"
-        text = Text.assemble((f"{name:<{_LABEL}}", "bold"), shown, plain_text(f"   {what}" if what else ""))
-        print_lines(console, text, indent=_LABEL + (11 if isinstance(count, int) else 2))
-
-    line("kind", summary["kind"])
-    line("output file", summary["output_file"])
-    for dimension in summary["dimensions"]:
-        numbered = dimension["name"] == "row"  # its values are numbers, and say nothing
-        line(dimension["name"].replace("_", " "), dimension["count"], "" if numbered else _few(dimension))
-    for pairing in summary["paired"]:
-        line(pairing["name"].replace("_", " "), pairing["count"], f"{_MET[pairing['pair']]}: {_few(pairing)}")
-    line("prompts for each", summary["prompts_per_combination"], "combination: templates with their placeholder values")
-    for entry in summary["calls"]:
-        line("calls", entry["calls"], f"{entry['role']}: {entry['provider']}")
-    line("calls in all", summary["total_calls"])
-    line("rows per prompt", summary["rows_per_prompt"])
-    for entry in summary["rows_by_provider"]:
-        line("rows", entry["rows"], entry["provider"])
-    if summary["target"] is None:
-        line("rows in all", summary["rows"], _DEALT.get(summary["fan_out"], ""))
-    else:
-        line(
-            "rows drawn", summary["rows"], _DEALT.get(summary["fan_out"], "as many as are expected to be drawn in all")
-        )
-        line("rows accepted", summary["target"], "the target")
-    for text in summary["first"]:
-        line("first", text)
+        line = Text.assemble((f"{name:<{_LABEL}}", "bold"), shown, plain_text(f"   {what}" if what else ""))
+        print_lines(console, line, indent=_LABEL + (11 if isinstance(count, int) else 2))
     console.print()
     for name, text in estimate.lines():
         labelled(console, name, text, width=_LABEL + 2)
     for number, example in enumerate(summary["examples"], start=1):
         _show_example(console, number, example)
+
+
+def _lines(summary: dict[str, Any]) -> Iterator[tuple[str, int | str, str]]:
+    """What a config will ask, line by line: what it is about, a number or a text, and what more there is to say."""
+    yield "kind", summary["kind"], ""
+    yield "output file", summary["output_file"], ""
+    for dimension in summary["dimensions"]:
+        numbered = dimension["name"] == "row"  # its values are numbers, and say nothing
+        yield dimension["name"].replace("_", " "), dimension["count"], "" if numbered else _few(dimension)
+    for pairing in summary["paired"]:
+        yield pairing["name"].replace("_", " "), pairing["count"], f"{_MET[pairing['pair']]}: {_few(pairing)}"
+    prompts = summary["prompts_per_combination"]
+    yield "prompts for each", prompts, "combination: templates with their placeholder values"
+    for entry in summary["calls"]:
+        yield "calls", entry["calls"], f"{entry['role']}: {entry['provider']}"
+    yield "calls in all", summary["total_calls"], ""
+    yield "rows per prompt", summary["rows_per_prompt"], ""
+    for entry in summary["rows_by_provider"]:
+        yield "rows", entry["rows"], entry["provider"]
+    if summary["target"] is None:
+        yield "rows in all", summary["rows"], _DEALT.get(summary["fan_out"], "")
+    else:
+        dealt = _DEALT.get(summary["fan_out"], "as many as are expected to be drawn in all")
+        yield "rows drawn", summary["rows"], dealt
+        yield "rows accepted", summary["target"], "the target"
+    for text in summary["first"]:
+        yield "first", text, ""
 
 
 def _show_example(console: Console, number: int, example: dict[str, Any]) -> None:

@@ -117,8 +117,7 @@ function told(name, { run, recorded }) {
   if (recorded.batches) say(`${recorded.batches}.`);
   if (isOwn && run?.phase === "ended") {
     const output = root.dataset.output;
-    say(element("a", { href: `/o/${output}/rows` }, "Look at the rows"), " or make a page of charts with ",
-      element("code", {}, "datafast report"), ".");
+    say("Look at ", element("a", { href: `/o/${output}/rows` }, "the rows"), " or at ", element("a", { href: `/o/${output}/report` }, "the report"), ".");
   }
   return said;
 }

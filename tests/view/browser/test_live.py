@@ -130,7 +130,8 @@ def test_a_run_that_ends_by_itself_says_so_and_ends_its_pages(tmp_path: Path, st
     state(page, "running")
     assert run.ended() == 0, run.told
     state(page, "complete")
-    expect(page.get_by_role("link", name="Look at the rows")).to_be_visible()
+    for name in ("the rows", "the report"):
+        expect(page.locator("#told").get_by_role("link", name=name)).to_be_visible()
     expect(page.locator("#controls")).to_be_hidden()
 
 

@@ -1,0 +1,4 @@
+// Rows side by side.
+import { showTexts } from "./texts.js";
+
+showTexts(document);
