@@ -28,7 +28,7 @@ from datafast.engine.events import (
     RunStarted,
 )
 from datafast.engine.open_batches import BatchEvent, ended_in_words, progress_in_words, submitted_in_words
-from datafast.engine.steering import Steered, steered_in_words
+from datafast.engine.steered import Steered, steered_in_words
 from datafast.engine.stop import StopSignal
 from datafast.logger_config import is_configured, logger
 from datafast.types import StopCause

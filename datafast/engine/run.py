@@ -26,7 +26,7 @@ from datafast.engine.preparation import combined
 from datafast.engine.reporting import remarks, report_of, why_stopped
 from datafast.engine.rounds import Judged, judged, next_job
 from datafast.engine.shares import Share, deal, share_out
-from datafast.engine.steering import Steering
+from datafast.engine.steering import SteeredParts, Steering
 from datafast.engine.stop import StopSignal
 from datafast.engine.watching import Watch
 from datafast.engine.winding_up import settled
@@ -108,7 +108,15 @@ class _Run:
         self._distribute()
         checking = self._check_in_background()
         self._share_out()
-        self._steering.begin(self._parts, self._share_out)
+        self._steering.begin(
+            SteeredParts(
+                admission=self._admission,
+                shares=self._shares,
+                reorder=self._reorder,
+                cashier=self._sender.cashier,
+                share_out=self._share_out,
+            )
+        )
         if self._desk is not None:
             self._desk.start(self._resume)
             self._desk.look()
@@ -221,7 +229,9 @@ class _Run:
     def _share_out(self) -> None:
         self._working = [share for share in self._working if not share.ended]
         most_in_flight = self._admission.total
-        if len(self._working) > most_in_flight and all(share.width == 1 for share in self._working):
+        if len(self._working) > most_in_flight and all(
+            share.width == (share.chosen or 1) == 1 for share in self._working
+        ):
             return  # with more shares than slots, each goes on with one item
         share_out(self._working, most_in_flight)
         for share in self._working:

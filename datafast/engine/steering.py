@@ -10,26 +10,25 @@ Cost: a run that is not paused does nothing more for a request than one that can
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from datafast._util.fd_limit import room
 from datafast._util.notify import warn_user
-from datafast.amounts import duration
 from datafast.engine.events import ConcurrencyChanged, RunPaused, RunResumed
 from datafast.types import StopCause
 
 if TYPE_CHECKING:
-    from datafast.engine.assembly import Parts
+    from datafast.engine.calls.admission import Admission
+    from datafast.engine.calls.budget import Cashier
     from datafast.engine.calls.endpoint import Endpoint
     from datafast.engine.event_log import Emitter
+    from datafast.engine.reorder import ReorderBuffer
     from datafast.engine.shares import Share
     from datafast.engine.stop import StopSignal
 
-__all__ = ["LimitUsed", "ProviderLimits", "RunLimits", "Steered", "Steering", "steered_in_words"]
-
-Steered = RunPaused | RunResumed | ConcurrencyChanged
+__all__ = ["LimitUsed", "ProviderLimits", "RunLimits", "SteeredParts", "Steering"]
 
 _MINUTE_S = 60.0
 
@@ -79,6 +78,17 @@ class RunLimits:
     budget: tuple[LimitUsed, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SteeredParts:
+    """The parts of a run that are steered. `share_out` divides its concurrency anew, and lets others begin."""
+
+    admission: Admission
+    shares: Sequence[Share]
+    reorder: ReorderBuffer | None
+    cashier: Cashier
+    share_out: Callable[[], None]
+
+
 class Steering:
     """Pauses and resumes one run, over all its rounds. `begin` it with each opening of the output."""
 
@@ -88,14 +98,13 @@ class Steering:
         self._holds: dict[str | None, Callable[[], None]] = {}  # by the alarm that holds it; None for somebody
         self._since = 0.0
         self._wanted: dict[str, int] = {}
-        self._parts: Parts | None = None
+        self._parts: SteeredParts | None = None
         self._endpoints: dict[str, Endpoint] = {}
-        self._share_out: Callable[[], None] = lambda: None
         self._paused_s = 0.0
 
-    def begin(self, parts: Parts, share_out: Callable[[], None]) -> None:
-        """The providers are open. `share_out` divides the run's concurrency anew, and lets others begin."""
-        self._parts, self._share_out = parts, share_out
+    def begin(self, parts: SteeredParts) -> None:
+        """The providers are open."""
+        self._parts = parts
         self._endpoints = {one.label: one for share in parts.shares for one in share.endpoints}
         if self._stop.is_paused:
             parts.admission.shut()
@@ -169,7 +178,7 @@ class Steering:
         admission.total = max(total, possible)
         if self._parts.reorder is not None:
             self._parts.reorder.widen(admission.total)
-        self._share_out()
+        self._parts.share_out()
         self._emit(ConcurrencyChanged(provider=provider, concurrency=possible))
 
     # -- what is read, in any thread
@@ -193,7 +202,7 @@ class Steering:
         """What limits it now."""
         if self._parts is None:
             return RunLimits()
-        states = self._parts.sender.cashier.states
+        states = self._parts.cashier.states
         return RunLimits(
             providers=tuple(map(_limits_of, list(self._endpoints.values()))),
             budget=tuple(LimitUsed(name=name, used=used, limit=limit) for name, (used, limit) in states.items()),
@@ -243,15 +252,3 @@ def _limits_of(endpoint: Endpoint) -> ProviderLimits:
         is_down=endpoint.breaker.is_down,
         stopped=endpoint.stopped,
     )
-
-
-def steered_in_words(event: Steered) -> str:
-    """What was done to a run, in a sentence."""
-    match event:
-        case RunPaused():
-            return "The run is paused: nothing new begins. Requests in flight land and are kept."
-        case RunResumed():
-            return f"The run goes on after a pause of {duration(event.paused_s)}."
-        case ConcurrencyChanged():
-            requests = f"{event.concurrency:,} request{'' if event.concurrency == 1 else 's'}"
-            return f"{event.provider}: At most {requests} in flight from now on, as was asked for."

@@ -23,7 +23,6 @@ from datafast.store.paths import OutputPaths
 from datafast.store.reader import LedgerReader
 from datafast.view.copies import dropped_rows, failed_rows, source_rows
 from datafast.view.index import RowIndex
-from datafast.view.recorded import Recorded
 from datafast.view.tables import Table
 
 __all__ = ["FileState", "Output", "Outputs", "Part"]
@@ -124,11 +123,6 @@ class Output:
     def rows(self) -> RowIndex:
         """Its rows by their numbers, counted from 0 (addresses and readers count from 1). Of a file that is not JSONL they are copied."""
         return RowIndex(self.path) if self.is_jsonl else source_rows(self.path)
-
-    @cached_property
-    def recorded(self) -> Recorded:
-        """How its runs stand, as far as it is recorded."""
-        return Recorded(self)
 
     def table(self, part: Part = "rows") -> Table:
         """The table of its rows, or of those that its ledger has besides: dropped rows, failed items."""

@@ -28,10 +28,10 @@ from datafast.store.lock import is_running
 from datafast.store.records import by_category
 from datafast.store.resuming import resume_command
 from datafast.types import StopCause
+from datafast.view.outputs import Output
 
 if TYPE_CHECKING:
     from datafast.store.reader import LedgerReader
-    from datafast.view.outputs import Output
 
 __all__ = ["Recorded", "RecordedFigures", "State", "newest_rows"]
 

@@ -20,6 +20,7 @@ from datafast.engine.live import LiveRun
 from datafast.plain import plain_text
 from datafast.view.outputs import Output, Outputs
 from datafast.view.posts import Permission
+from datafast.view.recorded import Recorded
 from datafast.view.rendering import part_html
 from datafast.view.reports import Reports
 from datafast.view.summaries import Summaries
@@ -72,6 +73,7 @@ class Viewer:
         self.outputs = outputs
         self.run = run
         self.watchers = 0
+        self._recorded: dict[str, Recorded] = {}
         self.permits = frozenset(permits)
         self.ending = threading.Event()
         self.summaries = Summaries()
@@ -90,6 +92,10 @@ class Viewer:
     def close(self) -> None:
         """Ends what is going on in the background."""
         self.reports.close()
+
+    def recorded(self, output: Output) -> Recorded:
+        """How the runs of an output stand, as far as it is recorded."""
+        return self._recorded.setdefault(output.id, Recorded(output))
 
     def output(self, request: Request) -> Output:
         """The output that `{output}` in the path of a request names.

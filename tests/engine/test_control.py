@@ -296,6 +296,17 @@ def test_more_and_fewer_requests_in_flight_at_one_provider(tmp_path: Path) -> No
     assert run.ended().written == 800
 
 
+def test_one_of_more_providers_than_the_run_has_requests(tmp_path: Path) -> None:
+    crowds = [Crowd(f"m{number}") for number in range(6)]
+    run = Running(raw(tmp_path, topics=100, run={"max_concurrency": 3}), crowds)
+    run.until(CallFinished, 6)
+    run.control.set_concurrency("simulated/m2", 5)
+    run.until(ConcurrencyChanged)
+    wait_for(lambda: crowds[2].now == 5)
+    assert max(one.most for one in crowds if one is not crowds[2]) == 1
+    assert run.ended().written == 600
+
+
 def test_rows_in_order_keep_up_with_more_requests(tmp_path: Path) -> None:
     one = Crowd("one")
     run = Running(raw(tmp_path, topics=300, run={"max_concurrency": 1, "ordered": True}), [one])

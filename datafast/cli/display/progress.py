@@ -26,7 +26,7 @@ from datafast.cli.display.run_table import run_table
 from datafast.engine.events import BatchEnded, BatchSubmitted, Event
 from datafast.engine.open_batches import ended_in_words, submitted_in_words
 from datafast.engine.progress import Progress
-from datafast.engine.steering import Steered, steered_in_words
+from datafast.engine.steered import Steered, steered_in_words
 from datafast.logger_config import redirect_console
 
 __all__ = ["RunDisplay"]

@@ -23,7 +23,7 @@ from datafast.engine.live import LiveRun, Phase
 from datafast.errors import ConfigError
 from datafast.view.outputs import Output
 from datafast.view.posts import Post
-from datafast.view.recorded import State
+from datafast.view.recorded import Recorded, State
 from datafast.view.viewer import Page, Viewer
 
 __all__ = ["PAGE"]
@@ -66,27 +66,32 @@ def _recorded(request: Request) -> Response:
 # -- the state, whole or as it changes
 
 
-def _state(run: LiveRun | None, output: Output) -> dict[str, Any]:
+def _state(run: LiveRun | None, recorded: Recorded) -> dict[str, Any]:
     figures = None if run is None else run.figures()
-    return {"run": None if figures is None else figures.to_dict(), "recorded": output.recorded.figures().to_dict()}
+    return {"run": None if figures is None else figures.to_dict(), "recorded": recorded.figures().to_dict()}
 
 
 def _own_state(request: Request) -> Response:
-    return Response(orjson.dumps(_state(*_own(request))), media_type="application/json")
+    run, output = _own(request)
+    state = _state(run, _viewer(request).recorded(output))
+    return Response(orjson.dumps(state), media_type="application/json")
 
 
 def _recorded_state(request: Request) -> Response:
-    return Response(orjson.dumps(_state(None, _viewer(request).output(request))), media_type="application/json")
+    viewer = _viewer(request)
+    state = _state(None, viewer.recorded(viewer.output(request)))
+    return Response(orjson.dumps(state), media_type="application/json")
 
 
 async def _own_stream(request: Request) -> Response:
-    run, output = _own(request)
-    return EventSourceResponse(_watched(_viewer(request), _changes(run, output, _OWN_S)), ping=_PING_S)
+    viewer, (run, output) = _viewer(request), _own(request)
+    return EventSourceResponse(_watched(viewer, _changes(run, viewer.recorded(output), _OWN_S)), ping=_PING_S)
 
 
 async def _recorded_stream(request: Request) -> Response:
-    output = await run_in_threadpool(_viewer(request).output, request)
-    return EventSourceResponse(_changes(None, output, _OTHERS_S), ping=_PING_S)
+    viewer = _viewer(request)
+    output = await run_in_threadpool(viewer.output, request)
+    return EventSourceResponse(_changes(None, viewer.recorded(output), _OTHERS_S), ping=_PING_S)
 
 
 async def _watched(viewer: Viewer, changes: AsyncGenerator[dict[str, str], None]) -> AsyncIterator[dict[str, str]]:
@@ -100,11 +105,11 @@ async def _watched(viewer: Viewer, changes: AsyncGenerator[dict[str, str], None]
         viewer.watchers -= 1
 
 
-async def _changes(run: LiveRun | None, output: Output, every_s: float) -> AsyncGenerator[dict[str, str], None]:
+async def _changes(run: LiveRun | None, recorded: Recorded, every_s: float) -> AsyncGenerator[dict[str, str], None]:
     """The state whenever it has changed; of a run of this process until it is over."""
     sent, waited = b"", 0
     while True:
-        state = await run_in_threadpool(_state, run, output)
+        state = await run_in_threadpool(_state, run, recorded)
         is_over = run is not None and state["run"]["phase"] == Phase.ENDED
         if is_over and state["recorded"]["state"] == State.RUNNING and waited < _WAITS:
             waited += 1
