@@ -58,6 +58,14 @@ _GAPS = re.compile(
 )
 # Code may have gaps: a template is shown, a command explained.
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]+`", re.DOTALL)
+# Who quotes a placeholder, or writes about templates, means it.
+_QUOTED = re.compile(
+    r"\"[^\"\n]{0,160}\"|“[^”\n]{0,160}”|«[^»\n]{0,160}»|„[^“”\n]{0,160}[“”]|‘[^’\n]{3,80}’|「[^」\n]{0,80}」"
+)
+_OF_TEMPLATES = re.compile(
+    r"\b(?:templates?|placeholders?|mail merge|form letters?|vorlagen?|platzhalter\w*|serienbrief\w*|modèles? de lettre|plantillas?|marcador\w*|modell[oi] di lettera|segnaposto|substitu\w+|replac(?:es?|ed|ing)|ersetz\w+|remplac\w+|reemplaz\w+|sostitu\w+)\b",
+    re.IGNORECASE,
+)
 # Most texts have none of these, and need not be searched for what begins with them. In small letters, but for the placeholders.
 _OF_MARKS = ("<", "[")
 _OF_GAPS = ("[", "【", "<", "{", "XX", "TODO", "TBD")
@@ -173,12 +181,16 @@ def is_numbered(text: str) -> bool:
 
 
 def has_gap(text: str) -> bool:
-    """Whether a text has a placeholder, outside of code."""
+    """Whether a text has a placeholder that is to be filled: outside of code and of speech, and not as what the text is about."""
     known = has_any(text, _OF_GAPS)
     more = has_any(text, _OF_MORE_GAPS) or ("(" in text and has_any(text, _OF_BRACKETS))
     if not known and not more:
         return False
     bare = _CODE.sub("", text) if "`" in text else text
-    if (known and _GAPS.search(bare)) or (more and _MORE_GAPS.search(bare)):
-        return True
+    if _has_placeholder(bare, known, more):
+        return not _OF_TEMPLATES.search(bare) and _has_placeholder(_QUOTED.sub("", bare), known, more)
     return "______" in bare and bool(_BLANK.search(bare)) and not _EXERCISE.search(bare)
+
+
+def _has_placeholder(text: str, known: bool, more: bool) -> bool:
+    return bool((known and _GAPS.search(text)) or (more and _MORE_GAPS.search(text)))

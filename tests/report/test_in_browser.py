@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from datafast.datasets import RawDataset
 from datafast.datasets.reporting import report_of
+from datafast.llms import SimulatedProvider
 from datafast.report import Page, html_page
+from datafast.schema.config import RawDatasetConfig
 from tests.browser import LOOKS, Browsing, Look, assert_accessible, expect
 from tests.report.test_page import check, hostile_file
 
@@ -73,3 +76,24 @@ def test_below_a_cell_of_a_notebook_links_lead_to_places_of_the_page(
     expect(report.locator("#scores")).to_be_in_viewport()
     assert report.url == "about:srcdoc#scores"
     assert open_page.requests == [(tmp_path / "notebook.html").as_uri()]
+
+
+@pytest.mark.parametrize("look", [Look("desk", dark=False), Look("phone", dark=True)], ids=str)
+def test_everyone_can_use_the_page_of_an_output_with_all_of_it_open(
+    open_page: Browsing, tmp_path: Path, look: Look
+) -> None:
+    config = RawDatasetConfig(
+        document_types=["blog", "note"],
+        topics=["ice", "tides", "שלום עולם"],
+        languages={"en": "English", "fr": "French"},
+        output_file=tmp_path / "rows.jsonl",
+        quality=[{"stage": "length", "min_words": 45}],  # type: ignore[list-item]
+    )
+    dataset = RawDataset(config).generate([SimulatedProvider("a"), SimulatedProvider("b")])
+    (tmp_path / "page.html").write_text(dataset.report_html(), encoding="utf-8")
+    page = open_page(tmp_path / "page.html", **look.options)
+    page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
+    expect(page.get_by_text("Prompt and provenance").first).to_be_visible()
+    expect(page.get_by_role("heading", name="Cost and speed")).to_be_visible()
+    assert page.evaluate(TOO_WIDE) == []
+    assert_accessible(page)
