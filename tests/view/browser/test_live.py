@@ -116,6 +116,7 @@ def test_a_run_is_paused_killed_resumed_and_watched_to_its_end(tmp_path: Path, s
     other = open_page(view.address().replace("/?token", "/live?token"))
     state(other, "killed")
     expect(other.locator("#told")).to_contain_text("datafast generate c.yaml")
+    assert_accessible(other)
     goes_on = start("generate", "c.yaml")
     state(other, "running")
     assert goes_on.ended() == 0, goes_on.told
