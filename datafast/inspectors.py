@@ -1,7 +1,4 @@
-"""The inspectors of the first datafast: each prints rows of its dataset, as `dataset.inspect` does.
-
-They opened a page in the browser there; with many rows, `dataset.to_pandas()` in a notebook comes close.
-"""
+"""The inspectors of the first datafast: each opens the viewer on its dataset, as `dataset.inspect` does."""
 
 from __future__ import annotations
 

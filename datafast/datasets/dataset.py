@@ -494,11 +494,22 @@ class Dataset(Publishing, Generic[ConfigT, RowT]):
         rows = OutputRows.of(self.paths, self.written_model)
         return evaluate(rows, reference, metrics or DEFAULT_METRICS, prediction=said, model=model, seed=seed)
 
-    def inspect(self, random: bool = False, num_rows: int = 5) -> None:
-        """Prints rows of the output file: the first ones, or `random` ones."""
-        from datafast.export.views import print_rows
+    def inspect(self, random: bool = False, num_rows: int | None = None) -> None:
+        """Opens the viewer on the output file, or prints rows of it.
 
-        print_rows(self.paths, row_model=self.written_model, random=random, num_rows=num_rows)
+        In a script that runs in a terminal, it opens the browser and waits until Ctrl-C; in an interpreter it does not wait; a notebook
+        shows a link. In a pipe, in CI, and where there is no browser, it prints rows: the first five.
+
+        Args:
+            random: opens it on a row drawn at random, or prints such rows.
+            num_rows: prints so many rows, wherever it is called.
+
+        Raises:
+            ConfigError: there are no rows yet.
+        """
+        from datafast.datasets.inspecting import inspect
+
+        inspect(self.paths, self.written_model, random=random, num_rows=num_rows)
 
     def card_info(self, title: str = "") -> CardInfo:
         from datafast.datasets.card.info import card_info

@@ -73,12 +73,17 @@ class Contents(NamedTuple):
     style: str
 
 
-def contents_of(report: Report) -> Contents:
-    """What a page shows of a report."""
+def contents_of(report: Report, *, rows_at: str = "") -> Contents:
+    """What a page shows of a report.
+
+    Args:
+        rows_at: the address below which each row has a page, by its number; '' where they have none.
+    """
     sections = sections_of(report)
     drawn = (chart.figure.style for section in sections for chart in section.charts if chart.figure is not None)
     values = {
         "report": report,
+        "rows_at": rows_at,
         "sections": sections,
         "sentence": sentence(report),
         "tiles": list(tiles(report)),

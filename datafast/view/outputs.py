@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from datafast._util.user_path import is_file, is_folder
-from datafast.datasets.loaded import dataset_of
 from datafast.errors import ConfigError, OutputError
 from datafast.sources.finding import ending_of
 from datafast.store.paths import OutputPaths
@@ -99,6 +98,8 @@ class Output:
         """
         if not self.has_ledger:
             return None
+        from datafast.datasets.loaded import dataset_of  # a viewer starts faster without
+
         with self._lock:
             state = self.state
             if self._known is None or self._known[0] != state:

@@ -6,12 +6,12 @@ import asyncio
 import secrets
 import socket
 import threading
-import webbrowser
 from types import TracebackType
 from typing import Self
 
 import uvicorn
 
+from datafast._util.browser import open_browser
 from datafast.errors import ConfigError
 from datafast.view.app import viewer_app
 from datafast.view.viewer import Viewer
@@ -39,11 +39,11 @@ class ViewerServer:
     def __init__(self, viewer: Viewer, *, port: int = 0, first: str = "/") -> None:
         self.viewer = viewer
         self._first = first
-        token = secrets.token_urlsafe(32)
-        self._app = viewer_app(viewer, token=token)
+        self._token = secrets.token_urlsafe(32)
+        self._app = viewer_app(viewer, token=self._token)
         self._socket = _bound(port)
         self.port: int = self._socket.getsockname()[1]
-        self.address = self._address(token)
+        self.address = self.address_of(first)
         # Nothing of a request is logged: its address may have the token in it.
         config = uvicorn.Config(
             self._app,
@@ -60,12 +60,17 @@ class ViewerServer:
         self._thread = threading.Thread(target=self._run, name="datafast-view", daemon=True)
         self._thread.start()
 
-    def open_browser(self) -> bool:
-        """Opens it in the browser of this machine, and says whether there is one."""
-        return webbrowser.open(self._address(self._app.once()))
+    def address_of(self, page: str) -> str:
+        """The address of one of its pages, with the token."""
+        return _with_token(self.port, page, self._token)
 
-    def _address(self, token: str) -> str:
-        return f"http://{_LOOPBACK}:{self.port}{self._first}{'&' if '?' in self._first else '?'}token={token}"
+    def open_browser(self, page: str | None = None) -> bool:
+        """Opens it in the browser of this machine, and says whether there is one.
+
+        Args:
+            page: that it opens; by default that of the address.
+        """
+        return open_browser(_with_token(self.port, page or self._first, self._app.once()))
 
     def wait(self) -> None:
         """Returns when it has stopped, or with KeyboardInterrupt."""
@@ -91,6 +96,10 @@ class ViewerServer:
             asyncio.run(self._server.serve(sockets=[self._socket]))
         finally:
             self._socket.close()
+
+
+def _with_token(port: int, page: str, token: str) -> str:
+    return f"http://{_LOOPBACK}:{port}{page}{'&' if '?' in page else '?'}token={token}"
 
 
 def _bound(port: int) -> socket.socket:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,6 +51,8 @@ def test_a_report_is_made_in_the_background_and_stays(client: Client) -> None:
     assert "<script" not in page
     assert "<style" not in page
     assert " style=" not in page
+    (row, *_) = re.findall(rf'<a href="(/o/{output}/rows/\d+)">Row ', page)
+    assert client.get(row).status == 200
     style = client.get(f"/api/o/{output}/report.css")
     assert style.headers["content-type"].startswith("text/css")
     assert style.text.startswith(".report{")

@@ -24,7 +24,15 @@ def test_it_prints_its_address_and_serves_until_ctrl_c(tmp_path: Path) -> None:
     before = sorted(tmp_path.iterdir())
     command = [sys.executable, "-m", "datafast", "view", str(tmp_path), "--no-open"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    started = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        # A job in the background of a shell, where these tests may run, leaves it ignored to what it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     with started as process:
         assert process.stdout is not None
         address = process.stdout.readline().strip()
