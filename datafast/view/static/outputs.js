@@ -61,7 +61,8 @@ function stateCell(one) {
   return cell(
     one,
     "state",
-    element("span", { class: kind }, title),
+    // What has no ledger has no page of its runs.
+    ["rows", "damaged"].includes(one.state) ? element("span", { class: kind }, title) : element("a", { class: kind, href: `/o/${one.id}/live` }, title),
     one.told ? element("span", { class: "soft told" }, one.told) : null,
   );
 }
