@@ -16,7 +16,7 @@ from datafast._util.user_path import is_file, user_path
 from datafast.errors import ConfigError, OutputChangedError
 from datafast.reviews.export import export_decisions
 from datafast.reviews.pairs import departure_of, summary_of_pairs
-from datafast.reviews.rows import ReviewedRow, find_row, reviewed
+from datafast.reviews.rows import ReviewedRow, about_field, find_row, reviewed
 from datafast.reviews.summary import Departure, PairSummary, Progress, agreement_between, progress_of
 from datafast.store.paths import OutputPaths
 from datafast.store.review_file import ReviewFile
@@ -381,7 +381,7 @@ class Reviews:
         if field is not None and field not in found:
             raise ConfigError(f"field: The row has no {field!r}. {did_you_mean(field, list(found))}", key="field")
         key = RowKey.of(found)
-        model = found.get("model_id" if field is None else f"{field}_model_id")
+        model = found.get("model_id") if field is None else about_field(found, field, "model_id")
         return Side(key.row, self.decisions.of(key).becomes, field, model if isinstance(model, str) else None)
 
     def _who(self, reviewer: str | None) -> str:

@@ -8,8 +8,8 @@ from itertools import chain
 from typing import Any
 
 from datafast.errors import ConfigError
-from datafast.judging.scores import main_score, numbers_in
-from datafast.reviews.rows import ReviewedRow, dropped_rows, rows_in
+from datafast.judging.scores import SCORE, is_number, main_score, numbers_in
+from datafast.reviews.rows import ReviewedRow, about_field, dropped_rows, rows_in
 from datafast.reviews.summary import DepartingPair, DepartingRow, Departure, ModelWins, PairSummary
 from datafast.statistics.uncertainty import WinRate, cliffs_delta
 from datafast.store.paths import OutputPaths
@@ -81,8 +81,10 @@ def _judged(
 def _score_of(row: Mapping[str, Any] | None, side: Side) -> float | None:
     if row is None:
         return None
-    scores = dict(numbers_in(row))
-    return main_score(scores) if side.field is None else scores.get(f"{side.field}_score")
+    if side.field is None:
+        return main_score(dict(numbers_in(row)))
+    score = about_field(row, side.field, SCORE)
+    return float(score) if is_number(score) else None
 
 
 def _models(preferences: Iterable[ReviewRecord]) -> list[ModelWins]:

@@ -18,7 +18,7 @@ from datafast.store.reader import LedgerReader
 from datafast.store.review_records import RowKey
 from datafast.store.review_state import Decisions, ReviewState
 
-__all__ = ["ReviewedRow", "dropped_rows", "find_row", "reviewed", "rows_in", "state_in"]
+__all__ = ["ReviewedRow", "about_field", "dropped_rows", "find_row", "reviewed", "rows_in", "state_in"]
 
 _LINES = {".jsonl", ".ndjson"}
 
@@ -94,6 +94,15 @@ def _parsed(line: bytes) -> Mapping[str, Any] | None:
     except orjson.JSONDecodeError:
         return None
     return row if isinstance(row, dict) else None
+
+
+def about_field(row: Mapping[str, Any], field: str, what: str) -> Any:
+    """What a row says about one of its fields under a name like it: `chosen_score` about `chosen_response`, or about `chosen`. None where
+    it says nothing."""
+    for name in (field, field.rpartition("_")[0]):
+        if name and f"{name}_{what}" in row:
+            return row[f"{name}_{what}"]
+    return None
 
 
 def reviewed(paths: OutputPaths, decisions: Decisions, *, dropped: bool) -> Iterator[ReviewedRow]:

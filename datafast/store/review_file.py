@@ -3,7 +3,7 @@
 Guarantee: when `add` has returned, its records are on the disk, also after a power cut. Several processes may write: each takes the lock of
 the file (`FILE.reviews-lock`) for the moment of writing, and first reads what others have added. A last line that the death of a process
 has cut short was never told to be saved, and goes when the file is next written to; readers leave it out.
-Cost: one append and one fsync for the records of an `add`. Memory: about 0.5 KB a record.
+Cost: one append and one fsync for the records of an `add`. Memory: about 1 KB a record.
 """
 
 from __future__ import annotations

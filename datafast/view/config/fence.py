@@ -29,6 +29,14 @@ _SYSTEM = (
     "/System",
 )
 _ALWAYS = ("/dev/null", "/dev/urandom", "/proc/cpuinfo", "/proc/meminfo", "/proc/self/status", "/proc/self/cgroup")
+_CODE = (
+    ".py",
+    ".pyc",
+    ".so",
+    ".pyd",
+    ".dylib",
+    ".dll",
+)  # of packages that are installed to be edited, which lie anywhere
 _NETWORK = (
     "socket.connect",
     "socket.getaddrinfo",
@@ -97,7 +105,7 @@ def _check_open(given: tuple[Any, ...], scratch: str, readable: Sequence[str], w
 
 
 def _check_read(name: str, readable: Sequence[str], where: str) -> None:
-    if name not in _ALWAYS and not _is_below(name, readable):
+    if name not in _ALWAYS and not name.endswith(_CODE) and not _is_below(name, readable):
         raise Fenced(
             1, f"A plan in the viewer reads files below {where} alone. `datafast plan` in a terminal reads others", name
         )

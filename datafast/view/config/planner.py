@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,12 @@ _KEPT = (
     "PYTHONHOME", "PYTHONPATH", "SYSTEMROOT", "TZ", "USERPROFILE", "VIRTUAL_ENV", "WINDIR", "XDG_CACHE_HOME",
 )  # fmt: skip
 """What it gets of the environment: no keys, and nothing that says where to send them."""
+_STARTED = (
+    # Neither the working directory nor a folder that is shown is a place for modules, whatever lies in it.
+    "import sys; sys.path[:] = [*(entry for entry in sys.path if entry), sys.argv.pop(1)]; "
+    "from datafast.view.config.worker import main; main()"
+)
+_PACKAGES = Path(__file__).parents[3]
 _TOO_MUCH = "This takes more time or memory than a plan in the viewer may have. `datafast plan` in a terminal takes what it needs."
 
 
@@ -48,7 +54,7 @@ class Planner:
         self._longest_s = longest_s
         self._process: _Process | None = None
         self._turn = threading.Lock()
-        self._newest: dict[str, object] = {}
+        self._newest: dict[str, _Question] = {}
 
     def ask(self, page: str, what: str, **given: Any) -> Iterator[dict[str, Any]]:
         """The parts of an answer; in any thread. A later question of the same page takes the place of one that is not answered yet.
@@ -57,49 +63,66 @@ class Planner:
             page: a name of the page's own choice.
             what: `plan`, `prompt` or `schema`; see `worker`.
         """
-        question = object()
+        question = _Question({"what": what, **given, "longest_s": self._longest_s})
         self._newest[page] = question
+        # In a thread of its own, because a server may leave an answer half taken when the browser has gone, and never close it.
+        threading.Thread(target=self._carry_out, args=(page, question), name="datafast-question", daemon=True).start()
+        try:
+            while (part := question.parts.get()) is not None:
+                yield part
+        finally:
+            question.is_wanted = False
+
+    def _carry_out(self, page: str, question: _Question) -> None:
+        def is_wanted() -> bool:
+            return question.is_wanted and self._newest.get(page) is question
+
         try:
             while not self._turn.acquire(timeout=_LOOKS_S):
-                if self._newest.get(page) is not question:
+                if not is_wanted():
                     return
             try:
-                yield from self._answer({"what": what, **given}, page, question)
+                self._answer(question, is_wanted)
             finally:
                 self._turn.release()
         finally:
+            question.parts.put(None)
             if self._newest.get(page) is question:
                 del self._newest[page]
 
-    def _answer(self, asked: dict[str, Any], page: str, question: object) -> Iterator[dict[str, Any]]:
-        if self._newest.get(page) is not question:
+    def _answer(self, question: _Question, is_wanted: Callable[[], bool]) -> None:
+        if not is_wanted():
             return
         if self._process is None or not self._process.is_alive:
             self._process = _Process(self._folders)
         begun = time.monotonic()
-        self._process.send({**asked, "longest_s": self._longest_s})
-        is_whole = False
-        try:
-            while time.monotonic() < begun + self._longest_s:
-                is_wanted = self._newest.get(page) is question
-                if not is_wanted and time.monotonic() > begun + _GRACE_S:
-                    return
-                try:
-                    said = self._process.parts.get(timeout=_LOOKS_S)
-                except queue.Empty:
-                    continue
-                if said is None:
-                    yield _failed(_TOO_MUCH)
-                    return
-                if is_whole := said["part"] == "end":
-                    return
-                if is_wanted:
-                    yield said
-            yield _failed(_TOO_MUCH)
-        finally:
-            if not is_whole:  # nobody wants the rest
-                self._process.end()
-                self._process = None
+        self._process.send(question.asked)
+        while time.monotonic() < begun + self._longest_s:
+            if not is_wanted() and time.monotonic() > begun + _GRACE_S:
+                break
+            try:
+                said = self._process.parts.get(timeout=_LOOKS_S)
+            except queue.Empty:
+                continue
+            if said is None:
+                break
+            if said["part"] == "end":
+                return
+            if is_wanted():
+                question.parts.put(said)
+        if is_wanted():
+            question.parts.put({"part": "failed", "message": _TOO_MUCH})
+        self._process.end()
+        self._process = None
+
+
+class _Question:
+    """A question, and the parts of its answer so far; None is the last."""
+
+    def __init__(self, asked: dict[str, Any]) -> None:
+        self.asked = asked
+        self.parts: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self.is_wanted = True
 
 
 class _Process:
@@ -115,7 +138,7 @@ class _Process:
         temporary = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), scratch)
         offline = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": scratch, "PYTHONUTF8": "1"}
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-B", "-m", "datafast.view.config.worker", *map(str, folders)],
+            [sys.executable, "-B", "-c", _STARTED, str(_PACKAGES), *map(str, folders)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -152,7 +175,3 @@ def _end(process: subprocess.Popen[bytes], scratch: str) -> None:
         with contextlib.suppress(OSError):
             process.stdin.close()
     shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _failed(message: str) -> dict[str, Any]:
-    return {"part": "failed", "message": message}

@@ -1,4 +1,4 @@
-"""The process that says what texts of configs mean: `python -B -m datafast.view.config.worker FOLDER...`, started by `planner`.
+"""The process that says what texts of configs mean, started by `planner` with the folders below which files may be read.
 
 It takes one JSON object a line on stdin and answers with some on stdout, the last one `{"part": "end"}`. It ends when stdin does.
 """
@@ -103,7 +103,3 @@ def _limit_time(seconds: float) -> None:
     """Ends this process after so many seconds, even within a pattern that takes for ever; 0 takes the limit away."""
     if hasattr(signal, "alarm"):  # which Windows does not have
         signal.alarm(math.ceil(seconds) + 1 if seconds else 0)
-
-
-if __name__ == "__main__":
-    main()

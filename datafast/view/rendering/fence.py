@@ -49,7 +49,7 @@ def _cleaner() -> nh3.Cleaner:
     attributes: dict[str, set[str]] = {name: set(ATTRIBUTES) for name in ELEMENTS}
     attributes |= {"a": {"href", "title"}, "span": {"title"}, "ol": {"start"}}
     directions: dict[str, Any] = {
-        name: {"dir": {"auto", "ltr"}} for name in _BLOCKS | {"span", "code", "a"} if name != "hr"
+        name: {"dir": {"auto", "ltr", "rtl"}} for name in _BLOCKS | {"span", "code", "a"} if name != "hr"
     }
     return nh3.Cleaner(
         tags=set(TAGS),

@@ -8,6 +8,7 @@ direction.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from functools import cache
 
@@ -116,7 +117,16 @@ class _Renderer(RendererHTML):
 
     def ordered_list_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         start = tokens[idx].attrs.get("start")
-        return '<ol dir="auto">\n' if start is None else f'<ol dir="auto" start="{int(start)}">\n'
+        number = "" if start is None else f' start="{int(start)}"'
+        return f'<ol dir="{_direction(tokens, idx)}"{number}>\n'
+
+    def _placed(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        """What has marks at its beginning: these stand where its first line begins."""
+        return f'<{tokens[idx].tag} dir="{_direction(tokens, idx)}">'
+
+    bullet_list_open = _placed
+    blockquote_open = _placed
+    list_item_open = _placed
 
     def table_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         return '<div class="table"><table>\n'
@@ -135,10 +145,14 @@ class _Renderer(RendererHTML):
         token = tokens[idx]
         return "" if token.hidden else f'<{token.tag} dir="auto">'
 
-    bullet_list_open = _directed
     paragraph_open = _directed
-    blockquote_open = _directed
-    list_item_open = _directed
+
+
+def _direction(tokens: Sequence[Token], idx: int) -> str:
+    """The direction of the first line in a block. Browsers find none where the blocks in it find their own."""
+    first = next((token.content for token in tokens[idx:] if token.type in ("inline", "fence", "code_block")), "")
+    strong = (direction for direction in map(unicodedata.bidirectional, first) if direction in ("L", "R", "AL"))
+    return "rtl" if next(strong, "L") in ("R", "AL") else "ltr"
 
 
 def _heading(level: int) -> str:

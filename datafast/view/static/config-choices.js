@@ -11,7 +11,7 @@ export class Choices {
     editor.area.addEventListener("keydown", (event) => this.key(event), { capture: true });
     editor.area.addEventListener("input", (event) => this.typed(event));
     editor.area.addEventListener("blur", () => setTimeout(() => this.close(), 150));
-    editor.area.addEventListener("scroll", () => this.close());
+    editor.area.addEventListener("scroll", () => this.isOpen && this.put());
     editor.area.addEventListener("pointerdown", () => this.close());
   }
 
@@ -67,14 +67,19 @@ export class Choices {
       ),
     );
     this.list.hidden = false;
+    this.put();
+    this.choose(isAsked ? 0 : -1);
+    this.say(`${this.found.length} suggestions. Arrow keys choose, Tab takes.`);
+  }
+
+  /** Puts the list below the cursor, or above it where there is more room. */
+  put() {
     const { row } = this.editor.cursor;
-    const spot = this.editor.spot(row, place.from);
+    const spot = this.editor.spot(row, this.at.from);
     const width = this.editor.area.clientWidth;
     this.list.style.left = `${Math.max(4, Math.min(spot.left, width - this.list.offsetWidth - 4))}px`;
     const isBelow = spot.top + this.list.offsetHeight < this.editor.area.clientHeight || spot.top < this.list.offsetHeight + 30;
     this.list.style.top = `${isBelow ? spot.top : spot.top - this.list.offsetHeight - this.editor.height - 4}px`;
-    this.choose(isAsked ? 0 : -1);
-    this.say(`${this.found.length} suggestions. Arrow keys choose, Tab takes.`);
   }
 
   close() {

@@ -73,17 +73,19 @@ export class Schema {
     return [...found.values()];
   }
 
-  /** The values that may stand at a place. */
+  /** The values that may stand at a place, each with what it means. */
   values(levels) {
     const found = new Map();
+    const add = (value, about) => value !== null && !found.has(String(value)) && found.set(String(value), { text: String(value), about });
+    const last = levels.at(-1);
+    const owners = last?.isList ? [] : this.mappingsAt([...levels.slice(0, -1), { ...last, beside: { ...last.beside, [last.name]: "" } }]);
+    // The value that tells alternatives apart means what the alternative means.
+    for (const owner of owners) if (owner.properties?.[last.name]?.const !== undefined) add(owner.properties[last.name].const, owner.description ?? "");
     for (const one of this.valuesAt(levels).flatMap((value) => this.flat(value))) {
       const listed = one.const !== undefined ? [one.const] : (one.enum ?? (one.type === "boolean" ? [true, false] : []));
-      for (const value of listed) if (value !== null) found.set(String(value), { text: String(value), about: "" });
-      for (const [name, its] of Object.entries(one.properties ?? {})) {
-        if (its.const !== undefined && one.required?.includes(name)) found.set(`{${name}: ${its.const}`, null);
-      }
+      for (const value of listed) add(value, "");
     }
-    return [...found.values()].filter(Boolean);
+    return [...found.values()];
   }
 
   /** What a field means, in its own words. */
@@ -91,6 +93,9 @@ export class Schema {
     const name = levels.at(-1)?.name;
     const found = this.valuesAt(levels);
     if (!name || !found.length) return null;
+    const kinds = found.filter((one) => one.const !== undefined);
+    if (kinds.length > 1) return { name, about: "It says which of these is meant.", is: this.shapes(found) };
+    if (kinds.length === 1) return { name, about: this.mappingsAt(levels)[0].description ?? "", is: this.shapes(found) };
     return { name, about: this.about(found[0]), is: this.shapes(found), default: found[0].default };
   }
 

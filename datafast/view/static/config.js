@@ -58,11 +58,15 @@ function restore() {
   );
 }
 
+function isChanged() {
+  return editor.text !== state.saved;
+}
+
+/** Keeps the text in this tab: when one stops typing, and when the page goes. */
 function keep() {
-  const isChanged = editor.text !== state.saved;
-  $("changed").hidden = !isChanged;
+  $("changed").hidden = !isChanged();
   try {
-    if (isChanged) sessionStorage.setItem(kept(), JSON.stringify({ text: editor.text, digest: state.digest }));
+    if (isChanged()) sessionStorage.setItem(kept(), JSON.stringify({ text: editor.text, digest: state.digest }));
     else sessionStorage.removeItem(kept());
   } catch {
     say("The browser has no room to keep your text. Save it, or download it, before you leave.");
@@ -70,9 +74,14 @@ function keep() {
 }
 
 function changed() {
-  keep();
+  $("changed").hidden = !isChanged();
+  planning?.abort();
+  busy(true);
   clearTimeout(pause);
-  pause = setTimeout(plan, PAUSE_MS);
+  pause = setTimeout(() => {
+    keep();
+    plan();
+  }, PAUSE_MS);
 }
 
 // -- problems and plan
@@ -90,13 +99,23 @@ async function* partsOf(answer) {
   }
 }
 
+/** Shows whether the plan is being made; for screen readers that is a state, and nothing to say at each pause. */
+function busy(isBusy) {
+  $("plan").setAttribute("aria-busy", String(isBusy));
+  $("planning").hidden = !isBusy;
+}
+
+/** Says what the plan is, once. */
+function tell(told) {
+  if ($("planned").textContent !== told) $("planned").textContent = told;
+}
+
 async function plan() {
   planning?.abort();
   const own = new AbortController();
   planning = own;
   const text = editor.text;
-  $("planned").textContent = "Planning …";
-  $("plan").setAttribute("aria-busy", "true");
+  busy(true);
   try {
     const answer = await fetch("/api/config/plan", {
       method: "POST",
@@ -112,13 +131,13 @@ async function plan() {
       isFailed ||= part.part === "failed" || (part.part === "problems" && part.problems.length > 0);
       take(part, text);
     }
-    if (!isFailed && planning === own) $("planned").textContent = "The plan is that of this text.";
+    if (!isFailed && planning === own) tell("The plan is that of this text.");
   } catch (error) {
     if (error.name === "AbortError") return;
     if (error instanceof TypeError) showGone(true);
-    $("planned").textContent = error instanceof TypeError ? "The viewer has stopped." : error.message;
+    tell(error instanceof TypeError ? "The viewer has stopped." : error.message);
   } finally {
-    if (planning === own) $("plan").setAttribute("aria-busy", "false");
+    if (planning === own && !own.signal.aborted) busy(false);
   }
 }
 
@@ -126,12 +145,12 @@ function take(part, text) {
   if (part.part === "problems") {
     showProblems(part);
     pane.isOld(part.problems.length > 0);
-    if (part.problems.length) $("planned").textContent = pane.text === null ? "The plan is shown when there are no problems." : "This is the plan from before the problems.";
+    if (part.problems.length) tell(pane.text === null ? "The plan is shown when there are no problems." : "This is the plan from before the problems.");
   } else if (part.part === "plan") pane.showPlan(part, text);
   else if (part.part === "estimate") pane.showEstimate(part);
   else if (part.part === "failed") {
     pane.isOld(true);
-    $("planned").textContent = part.message;
+    tell(part.message);
   }
 }
 
@@ -243,7 +262,10 @@ async function save(digest = state.digest) {
 
 function showConflict({ digest, difference }) {
   const kinds = { "+": "added", "-": "removed", "@": "soft" };
-  $("difference").replaceChildren(...difference.map((line) => element("div", { class: kinds[line[0]] ?? "" }, line || " ")));
+  const heads = 2; // which name the two texts
+  $("difference").replaceChildren(
+    ...difference.map((line, number) => element("div", { class: number < heads ? "soft" : (kinds[line[0]] ?? null) }, line || " ")),
+  );
   $("overwrite").onclick = () => save(digest);
   $("conflict").hidden = false;
   $("conflict-title").focus();
@@ -315,6 +337,7 @@ document.addEventListener("pointerdown", (event) => {
 });
 editor.area.addEventListener("input", () => loadSchema());
 
+addEventListener("pagehide", keep);
 showCommand();
 restore();
 clearTimeout(pause);

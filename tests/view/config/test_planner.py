@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from datafast.cli.main import cli
 from datafast.view.config.planner import Planner
-from tests.support import ROOT
+from tests.support import ROOT, snapshot
 
 SMALL = "kind: raw\ndocument_types: [note]\ntopics: [tides, ice]\noutput_file: rows.jsonl\nproviders: [simulated/m]\n"
 
@@ -76,6 +78,35 @@ def test_it_leaves_no_trace(planner: Planner, folder: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == before
 
 
+def test_what_a_run_would_change_is_told_beside_its_output(planner: Planner, folder: Path) -> None:
+    text = SMALL.replace("rows.jsonl", str(folder / "made.jsonl"))
+    (folder / "made.yaml").write_text(text)
+    assert CliRunner().invoke(cli, ["generate", str(folder / "made.yaml")]).exit_code == 0
+    before = snapshot(folder)
+    assert planned(planner, folder, text)["estimate"]["rows"] == 0
+    changed = planned(planner, folder, text.replace("ice", "fog") + "quality: [{stage: length, min_words: 100000}]\n")
+    assert changed["estimate"]["changes"][0] == "The config has changed: 5 rows stay, 5 leave."
+    assert any("leave the file" in told for told in changed["estimate"]["changes"])
+    assert snapshot(folder) == before
+
+
+def test_an_output_elsewhere_is_not_looked_at(planner: Planner, folder: Path) -> None:
+    elsewhere = folder.parent / "elsewhere.jsonl"
+    (folder / "far.yaml").write_text(SMALL.replace("rows.jsonl", str(elsewhere)))
+    assert CliRunner().invoke(cli, ["generate", str(folder / "far.yaml")]).exit_code == 0
+    parts = planned(planner, folder, (folder / "far.yaml").read_text())
+    assert "reads files below" in parts["failed"]["message"]
+    assert "plan" in planned(planner, folder, SMALL)
+
+
+def test_no_module_is_taken_from_the_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("orjson", "pydantic", "signal", "sitecustomize", "datafast"):
+        (tmp_path / f"{name}.py").write_text("open('ran', 'w')\n")
+    assert planned(Planner([tmp_path]), tmp_path, SMALL)["plan"]["rows"] == 10
+    assert not (tmp_path / "ran").exists()
+
+
 def test_a_text_that_takes_too_long_ends_with_its_process_and_the_next_is_answered(folder: Path) -> None:
     topics = "".join(f"  - topic {number}\n" for number in range(100_000))
     planner = Planner([folder], longest_s=2.5)
@@ -115,8 +146,7 @@ def test_pages_do_not_take_answers_from_each_other(planner: Planner, folder: Pat
 
 def test_an_answer_that_is_left_early_does_not_stand_in_the_way_of_the_next(planner: Planner, folder: Path) -> None:
     asked = planner.ask("page", "plan", text=SMALL, path=str(folder / "c.yaml"))
-    assert next(asked)["part"] == "problems"
-    asked.close()
+    assert next(asked)["part"] == "problems"  # and the rest is never asked for, as by a server whose browser has gone
     assert planned(planner, folder, SMALL)["plan"]["rows"] == 10
 
 

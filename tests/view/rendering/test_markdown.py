@@ -108,7 +108,10 @@ def test_formulas_in_code_are_code() -> None:
 
 
 def test_each_block_finds_its_direction() -> None:
-    assert markdown("שלום\n\n> مرحبا\n\n- hi").count('dir="auto"') == 5
+    assert markdown("שלום") == '<p dir="auto">שלום</p>\n'
+    assert '<blockquote dir="rtl"><p dir="auto">مرحبا</p>' in markdown("> مرحبا")
+    assert '<ul dir="rtl"><li dir="rtl">1. שלום</li>' in markdown("- 1\\. שלום").replace("\n", "")
+    assert '<ol dir="ltr" start="3"><li dir="ltr">hi</li>' in markdown("3. hi").replace("\n", "")
 
 
 def test_hidden_characters_are_codes_everywhere() -> None:
