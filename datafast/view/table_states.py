@@ -106,7 +106,7 @@ class TableStates:
 
 
 def _named(facet: Facet) -> dict[str, Any]:
-    return {"id": facet.id, "name": plain_text(".".join(facet.path))[:200], "isMany": facet.is_many}
+    return {"id": facet.id, "name": plain_text(".".join(facet.path))[:200], "isMany": not facet.is_telling}
 
 
 def _listed(table: Table, facet: Facet, among: Mask | None, wanted: Collection[str]) -> dict[str, Any]:

@@ -77,8 +77,7 @@ function fill(row, place) {
     row.replaceChildren(element("div", { role: "gridcell", class: "cell waits" }, "…"));
     return;
   }
-  const address = addressOf(found.number);
-  const link = address ? element("a", { href: address, tabindex: "-1" }, number(found.number)) : number(found.number);
+  const link = element("a", { href: addressOf(found), tabindex: "-1" }, number(found.number));
   const cells = [element("div", { role: "gridcell", class: "cell number" }, link)];
   if (found.told) cells.push(element("div", { role: "gridcell", class: "cell told", "aria-colspan": String(shownColumns().length) }, found.told));
   else {
@@ -107,14 +106,13 @@ function marked(text) {
   return [...parts, text.slice(from)];
 }
 
-const addressOf = (row) => ((params.get("part") ?? "rows") === "rows" ? `/o/${encodeURIComponent(output)}/rows/${row}` : null);
+const addressOf = (row) => `/o/${encodeURIComponent(output)}/rows/${encodeURIComponent(row.uuid ?? row.number)}`;
 
 function opened(place) {
   const found = pages.get(Math.floor(place / PAGE))?.[place % PAGE];
-  const address = found && addressOf(found.number);
-  if (!address) return;
+  if (!found) return;
   noteNow();
-  location.assign(address);
+  location.assign(addressOf(found));
 }
 
 let settling = 0;
