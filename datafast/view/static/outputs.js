@@ -49,6 +49,7 @@ function nameCell(one) {
     "th",
     { class: "name", scope: "row" },
     element("a", { href: `/o/${one.id}/rows` }, element("bdi", {}, one.name)),
+    one.is_simulated ? " " : null,
     one.is_simulated ? element("span", { class: "tag" }, "simulated") : null,
     one.folder ? element("bdi", { class: "soft folder" }, one.folder) : null,
     below ? element("bdi", { class: "soft below" }, below) : null,
