@@ -6,6 +6,7 @@ dropped rows the first `_DROPPED`.
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -164,8 +165,7 @@ class Desk:
         if action == "reject":
             return self._reviews.reject(row, _text(told, "reason"), note=_text(told, "note"), reviewer=who, seen=seen)
         if action == "edit":
-            fields = told.get("fields")
-            return self._reviews.edit(row, fields if isinstance(fields, dict) else {}, reviewer=who, seen=seen)
+            return self._reviews.edit(row, _edited(told), reviewer=who, seen=seen)
         if action == "label":
             return self._reviews.label(row, _text(told, "name"), told.get("value"), reviewer=who)
         if action == "note":
@@ -220,9 +220,32 @@ def _is_wanted(one: ReviewedRow, wanted: Wanted, reviewer: str) -> bool:
     return state.verdict == wanted
 
 
-def fields_of(one: ReviewedRow) -> list[tuple[str, Any]]:
-    """The fields of a row that can be edited, with their values as they are now."""
-    return [(name, value) for name, value in one.current.items() if name not in NOT_EDITED]
+def fields_of(one: ReviewedRow) -> list[tuple[str, str, bool]]:
+    """The fields of a row that can be edited, as one writes them: name, what it is now, and whether that is a text. Else it is JSON, made
+    here because a browser would round long numbers and write `1.0` as `1`."""
+    return [(name, *_as_written(value)) for name, value in one.current.items() if name not in NOT_EDITED]
+
+
+def _as_written(value: object) -> tuple[str, bool]:
+    return (value, True) if isinstance(value, str) else (json.dumps(value, ensure_ascii=False, indent=1), False)
+
+
+def _edited(told: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of an edit: `fields` as they are, and `written`, which are JSON."""
+    fields, written = told.get("fields") or {}, told.get("written") or {}
+    if not isinstance(fields, dict) or not isinstance(written, dict):
+        raise ConfigError("fields: Say which fields have which values. Load the page again.", key="fields")
+    found = dict(fields)
+    for name, text in written.items():
+        try:
+            found[name] = json.loads(text, parse_constant=_refused)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ConfigError(f"{name}: This is not JSON ({error}). A text stands in quotes.", key=name) from error
+    return found
+
+
+def _refused(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def said_of(record: ReviewRecord) -> dict[str, Any]:

@@ -19,11 +19,11 @@ import secrets
 import threading
 import traceback
 from collections.abc import Callable, Mapping
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -123,12 +123,9 @@ class Guard:
         return self._refuse(scope, 403, _UNKNOWN)
 
     def _is_known(self, headers: Headers) -> bool:
-        try:
-            cookies = SimpleCookie(headers.get("cookie", ""))
-        except CookieError:
-            return False
-        found = cookies.get(self._cookie)
-        return found is not None and _same(found.value, self._session)
+        # One at a time, as browsers tell them apart: other servers of this machine set cookies too, of whatever form.
+        found = cookie_parser("; ".join(headers.getlist("cookie"))).get(self._cookie)
+        return found is not None and _same(found, self._session)
 
     def _is_token(self, given: str) -> bool:
         if _same(given, self._token):

@@ -62,7 +62,8 @@ class TableStates:
             "rows": rows.count()._asdict(),
             "selected": selected.rows._asdict(),
             "isCopying": is_copying,
-            "problem": (rows.problem if isinstance(rows, CopiedRows) else None) or facets.error,
+            "problem": (rows.problem if isinstance(rows, CopiedRows) else None)
+            or next((through.error for through in waits if through.error), None),
             "facets": {
                 "share": _share(facets.share),
                 "rows": facets.taker.rows,

@@ -84,6 +84,14 @@ def test_nothing_is_told_to_who_does_not_know_the_token(stranger: Client, path: 
         assert stranger.get(path).status == 403
 
 
+@pytest.mark.parametrize("other", ['a={"b": [1, 2]}', "a b=c", "=", "_xsrf=2|9;path", "\x80=é"])
+def test_cookies_of_other_servers_of_this_machine_shut_nobody_out(client: Client, other: str) -> None:
+    own = client.cookie
+    for cookie in (f"{other}; {own}", f"{own}; {other}"):
+        client.cookie = cookie
+        assert client.get("/").status == 200
+
+
 def test_the_cookie_of_another_viewer_opens_nothing(folder: Path, client: Client) -> None:
     with viewing(folder, is_inside=False) as other:
         other.cookie = client.cookie

@@ -29,7 +29,7 @@ from tests.view.client import Client, viewing
 
 
 @contextlib.contextmanager
-def shown(folder: Path, *, topics: int = 200, latency_s: float = 0.02) -> Iterator[tuple[Client, Running]]:
+def shown(folder: Path, *, topics: int = 2000, latency_s: float = 0.02) -> Iterator[tuple[Client, Running]]:
     """A run of this process with a viewer that can control it."""
     control = RunControl()
     live = LiveRun(control)
@@ -224,12 +224,14 @@ def test_a_run_that_was_killed_is_not_called_running(tmp_path: Path) -> None:
 def test_a_run_that_goes_on_elsewhere_is_shown_as_it_grows(tmp_path: Path) -> None:
     with shown(tmp_path, topics=60) as (_, run):
         run.until(CallFinished, 5)
+        run.control.pause()
+        run.until(RunPaused)
         with viewing(tmp_path / "out.jsonl") as other:
             output = other.output("out.jsonl")
             assert figures(other, f"/api/o/{output}/live")["recorded"]["state"] == "running"
             with streaming(other, f"/api/o/{output}/live/stream") as states:
                 before = next(states)["recorded"]
-                run.control.set_concurrency("simulated/m", 20)
+                run.control.resume()
                 run.ended()
                 after = next(one["recorded"] for one in states if one["recorded"]["state"] == State.COMPLETE)
     assert before["written"] < after["written"] == 60

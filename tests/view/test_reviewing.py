@@ -72,7 +72,7 @@ def test_each_reviewer_goes_through_the_rows_that_are_open_to_them(client: Clien
 
 def test_edits_labels_and_notes_are_kept_and_shown(client: Client, rows_file: Path) -> None:
     shown = look(client, start=3)
-    assert shown["fields"] == [["text", "Text 3."], ["stars", 3]]
+    assert shown["fields"] == [["text", "Text 3.", True], ["stars", "3", False]]
     assert decide(client, shown, "edit", fields={"text": "Better.", "stars": 5}).status == 200
     assert decide(client, look(client, "all", 3), "label", wanted="all", name="tone", value="warm").status == 200
     assert decide(client, look(client, "all", 3), "note", wanted="all", text="Ask Bea.").status == 200
@@ -83,6 +83,19 @@ def test_edits_labels_and_notes_are_kept_and_shown(client: Client, rows_file: Pa
     assert [note["text"] for note in again["state"]["notes"]] == ["Ask Bea."]
     assert [state.current["text"] for state in datafast.load(rows_file).reviews().rows()][3] == "Better."
     assert json.loads(rows_file.read_text(encoding="utf-8").splitlines()[3]) == row(3)  # the file itself is a run's
+
+
+def test_an_edit_of_one_value_rounds_no_number_beside_it(tmp_path: Path) -> None:
+    held = {"id": 12345678901234567, "weight": 2.0, "topic": "ice"}
+    path = write(tmp_path / "rows.jsonl", [{"uuid": "u0", "facts": held}])
+    with viewing(path, "review") as client:
+        shown = look(client)
+        ((name, text, is_text),) = shown["fields"]
+        assert (name, is_text) == ("facts", False)
+        assert decide(client, shown, "edit", written={"facts": text.replace("ice", "tides")}).status == 200
+    (edited,) = datafast.load(path).reviews().rows()
+    assert edited.current["facts"] == {**held, "topic": "tides"}
+    assert isinstance(edited.current["facts"]["weight"], float)
 
 
 def test_undo_takes_back_what_this_reviewer_has_done_last(client: Client) -> None:
@@ -103,6 +116,10 @@ def test_undo_takes_back_what_this_reviewer_has_done_last(client: Client) -> Non
         ({"number": 99}, "There is no row 100 any more."),
         ({"number": "0"}, "Say which row is meant."),
         ({"action": "edit", "fields": {"uuid": "x"}}, "uuid: It says which row it is"),
+        ({"action": "edit", "written": {"stars": "4,"}}, "stars: This is not JSON"),
+        ({"action": "edit", "written": {"stars": "NaN"}}, "stars: This is not JSON"),
+        ({"action": "edit", "written": {"stars": "1" + "0" * 30}}, "Give a value that JSON can hold."),
+        ({"action": "edit", "fields": [1]}, "Say which fields have which values."),
         ({"action": "edit", "fields": {"txt": "x"}}, "txt: Rows have no such field."),
         ({"reviewer": ["ann"]}, "reviewer: A text is expected."),
         ({"action": "note", "text": " "}, "text: A note is empty."),

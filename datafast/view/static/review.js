@@ -9,6 +9,7 @@ const MOVES_ON = new Set(["accept", "reject", "edit"]);
 
 let now = null; // the row that is shown, as the viewer has told it
 let busy = false;
+let awaited = null; // the form that opens when what goes on has ended
 let rows = 0; // how many there are
 let step = 1; // the direction in which rows are gone through
 
@@ -79,7 +80,7 @@ function show(told) {
   by("nothing").hidden = true;
   by("place").textContent = `Row ${(told.number + 1).toLocaleString("en")} of ${told.exact ? "" : "about "}${told.rows.toLocaleString("en")}`;
   by("content").innerHTML = told.html; // made by the viewer, which escapes what rows hold and passes it through a filter
-  by("whole").href = `/o/${page.dataset.output}/rows/${told.dropped_by ? encodeURIComponent(told.row) : told.number}`;
+  by("whole").href = `/o/${page.dataset.output}/rows/${told.dropped_by ? encodeURIComponent(told.row) : told.number + 1}`;
   showState(told);
   showProgress(told);
   remember();
@@ -133,7 +134,7 @@ function move(direction) {
   return direction > 0 ? go(0, 1) : go(rows - 1, -1);
 }
 
-/** Does something, one thing at a time; what is wrong with it is said. */
+/** Does something, one thing at a time; what is wrong with it is said. A form that is asked for meanwhile opens at the end. */
 async function doing(task) {
   if (busy) return;
   busy = true;
@@ -150,6 +151,9 @@ async function doing(task) {
   } finally {
     busy = false;
     page.removeAttribute("aria-busy");
+    const form = awaited;
+    awaited = null;
+    if (form) perform(form);
   }
 }
 
@@ -163,32 +167,52 @@ async function decide(action, more = {}) {
   const place = `row ${(told.number + 1).toLocaleString("en")}`;
   const words = { accept: `Accepted ${place}.`, reject: `Rejected ${place}${more.reason ? `: ${more.reason}` : ""}.`, edit: `Edited ${place}.`, label: `Labelled ${place}.`, note: `Noted at ${place}.` };
   say(words[action]);
-  trail.push(told.number);
+  remembered(answer.record.id, told.number);
   if (MOVES_ON.has(action)) return move(1);
   now.state = answer.state;
   showState(now);
 }
 
-const trail = []; // the numbers of the rows that were decided about here, for undo
+/** Keeps where a decision was taken, in this tab and through a reload. */
+function remembered(id, number) {
+  try { sessionStorage.setItem(`datafast-at-${id}`, String(number)); } catch { /* a browser may forbid it */ }
+}
+
+/** The number of the row that a decision was about; null where it was not taken in this tab. */
+function placeOf(id) {
+  try {
+    const kept = sessionStorage.getItem(`datafast-at-${id}`);
+    return kept === null ? null : Number(kept);
+  } catch { return null; }
+}
 
 async function undo() {
   const answer = await postJson(`${api}/undo`, { reviewer: reviewer() });
   if (!answer.record) return say("There is nothing to undo.");
   const words = { accept: "Took back that you accepted", reject: "Took back that you rejected", edit: "Took back your edit of", label: "Took back your label of", note: "Took back your note at", prefer: "Took back your preference of" };
-  const number = trail.pop() ?? now?.number ?? 0;
-  say(`${words[answer.record.action]} row ${(number + 1).toLocaleString("en")}.`);
-  await go(number, 1);
+  const number = placeOf(answer.record.id);
+  say(`${words[answer.record.action]} row ${number === null ? answer.record.row : (number + 1).toLocaleString("en")}.`);
+  await go(number ?? now?.number ?? 0, 1);
 }
 
 // -- forms
 
 let saves = null;
+const DISCARD = "This is not saved. Press Escape once more to drop it.";
+const UNSAVED = "This is not saved. Save it first, or cancel.";
+
+/** Whether somebody has written in the form. */
+function isUnsaved() {
+  const inputs = by("form") && !by("form").hidden ? [...by("form-fields").querySelectorAll("input, textarea")] : [];
+  return inputs.some((input) => input.value !== input.dataset.given);
+}
 
 function openForm(title, fields, save) {
   saves = save;
   by("form-title").textContent = title;
   by("form-error").textContent = "";
   by("form-fields").replaceChildren(...fields);
+  for (const input of by("form-fields").querySelectorAll("input, textarea")) input.dataset.given = input.value;
   by("form").hidden = false;
   by("form").scrollIntoView({ block: "nearest" });
   by("form").querySelector("input, textarea")?.focus();
@@ -216,25 +240,16 @@ function rejecting() {
 }
 
 function editing() {
-  const inputs = now.fields.map(([name, value]) => {
-    const isText = typeof value === "string";
+  const inputs = now.fields.map(([name, value, isText]) => {
     const input = element("textarea", { class: isText ? "" : "value", dir: "auto", rows: isText ? Math.min(14, 1 + Math.ceil(value.length / 90)) : 2, spellcheck: isText });
-    input.value = isText ? value : JSON.stringify(value, null, 1);
-    return { name, value, isText, input, given: input.value };
+    input.value = value;
+    return { name, isText, input, given: input.value };
   });
   openForm("Edit", inputs.map(({ name, input, isText }) => field(name, input, isText ? "" : "JSON")), () => {
-    const fields = {};
-    for (const { name, isText, input, given } of inputs) {
-      if (input.value === given) continue;
-      try {
-        fields[name] = isText ? input.value : JSON.parse(input.value);
-      } catch (error) {
-        by("form-error").textContent = `${name}: This is not JSON (${error.message}).`;
-        input.focus();
-        return null;
-      }
-    }
-    return decide("edit", { fields });
+    // What is no text goes as it was written: a browser would round its numbers.
+    const changed = inputs.filter(({ input, given }) => input.value !== given);
+    const sent = (isText) => Object.fromEntries(changed.filter((one) => one.isText === isText).map(({ name, input }) => [name, input.value]));
+    return decide("edit", { fields: sent(true), written: sent(false) });
   });
 }
 
@@ -269,11 +284,26 @@ const does = {
 };
 const keys = { a: "accept", r: "reject", e: "edit", l: "label", n: "note", u: "undo", j: "next", k: "back", ArrowRight: "next", ArrowLeft: "back" };
 const NEEDS_ROW = new Set(["accept", "reject", "edit", "label", "note"]);
+const FORMS = new Set(["reject", "edit", "label", "note"]);
 const NEEDS_RIGHT = new Set([...NEEDS_ROW, "undo"]);
+
+/** Whether there is something in the form that would be lost; says so. */
+function keepsUnsaved() {
+  if (!isUnsaved()) return false;
+  by("form-error").textContent = UNSAVED;
+  by("form").querySelector("input, textarea").focus();
+  return true;
+}
 
 function perform(name) {
   if (NEEDS_RIGHT.has(name) && !decides) return;
-  if (NEEDS_ROW.has(name) && !now) return;
+  if (FORMS.has(name) && busy) {
+    awaited ??= name;
+    return;
+  }
+  // What is typed for a form that is about to open decides nothing.
+  if (awaited || (NEEDS_ROW.has(name) && !now)) return;
+  if (name !== "cancel" && keepsUnsaved()) return;
   say("");
   does[name]();
 }
@@ -281,13 +311,17 @@ function perform(name) {
 page.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (button?.dataset.does) perform(button.dataset.does);
-  else if (button?.dataset.reason !== undefined && now) doing(() => decide("reject", { reason: button.dataset.reason }));
+  else if (button?.dataset.reason !== undefined && now && !keepsUnsaved()) doing(() => decide("reject", { reason: button.dataset.reason }));
 });
 
 document.addEventListener("keydown", (event) => {
   const types = event.target.closest?.("input, textarea, select");
   if (event.key === "Escape") {
-    if (by("form") && !by("form").hidden) closeForm();
+    awaited = null;
+    if (by("form") && !by("form").hidden) {
+      if (isUnsaved() && by("form-error").textContent !== DISCARD) by("form-error").textContent = DISCARD;
+      else closeForm();
+    }
     else types?.blur();
     return;
   }
@@ -299,22 +333,33 @@ document.addEventListener("keydown", (event) => {
   if (types || event.ctrlKey || event.metaKey || event.altKey) return;
   if (keys[event.key]) {
     event.preventDefault();
-    perform(keys[event.key]);
-  } else if (/^[1-9]$/.test(event.key) && decides && now) {
+    // A key that is held goes through the rows, and decides about one.
+    if (!event.repeat || !NEEDS_RIGHT.has(keys[event.key])) perform(keys[event.key]);
+  } else if (/^[1-9]$/.test(event.key) && decides && now && !event.repeat && !awaited && !keepsUnsaved()) {
     const reason = now.reasons[Number(event.key) - 1];
     if (reason !== undefined) doing(() => decide("reject", { reason }));
   }
 });
 
+by("form")?.addEventListener("input", () => { by("form-error").textContent = ""; });
+addEventListener("beforeunload", (event) => { if (isUnsaved()) event.preventDefault(); });
 by("form")?.addEventListener("submit", (event) => {
   event.preventDefault();
   if (saves) doing(async () => saves());
 });
 by("head").addEventListener("submit", (event) => event.preventDefault());
-by("wanted").addEventListener("change", () => doing(() => go(0, 1)));
+let wanted = "";
+by("wanted").addEventListener("change", () => {
+  if (keepsUnsaved()) {
+    by("wanted").value = wanted;
+    return;
+  }
+  wanted = by("wanted").value;
+  doing(() => go(0, 1));
+});
 by("reviewer").addEventListener("change", () => {
   storage.set("reviewer", reviewer());
-  doing(() => go(now?.number ?? 0, 1));
+  if (!isUnsaved()) doing(() => go(now?.number ?? 0, 1));
 });
 
 // -- the beginning
@@ -323,4 +368,5 @@ const query = new URLSearchParams(location.search);
 by("reviewer").value = storage.get("reviewer") ?? page.dataset.reviewer;
 if ([...by("wanted").options].some((option) => option.value === query.get("rows"))) by("wanted").value = query.get("rows");
 else if (!decides) by("wanted").value = "all";
+wanted = by("wanted").value;
 doing(() => go(Math.max(0, Number(query.get("row") ?? 1) - 1 || 0), 1));

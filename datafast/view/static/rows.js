@@ -201,7 +201,8 @@ function setState(found) {
   if (isOther) for (const rows of pages.values()) rows.isOld = true;
   const wasGuess = before && !before.selected.exact && !isNarrowed();
   const wasAtEnd = wasGuess && grid.top > 0 && grid.top >= grid.furthest;
-  grid.setTotal(found.selected.rows);
+  if (grid.total !== found.selected.rows) grid.setTotal(found.selected.rows);
+  else grid.draw();
   if (!isPlaced && (found.selected.exact || found.selected.rows >= Number(params.get("row") ?? 1))) goToPlace();
   else if (wasAtEnd) grid.show(found.selected.rows - 1);
   tell(problem());
@@ -216,7 +217,7 @@ function goToPlace() {
 
 function problem() {
   const { search, facets: counted } = state;
-  if (state.problem) return `The file cannot be read: ${state.problem}`;
+  if (state.problem) return state.problem;
   if (search?.gaveUp) return "The search was given up, because the pattern takes too long in many rows. Write a simpler one.";
   if (search?.slow) return `${number(search.slow)} rows were not searched to the end, because the pattern takes too long in them.`;
   if (counted.isFull) return `There are too many rows to count values in all of them: the filter knows the first ${number(counted.rows)}.`;

@@ -92,7 +92,7 @@ def state(page: Any, words: str) -> None:
 
 def test_a_run_is_paused_killed_resumed_and_watched_to_its_end(tmp_path: Path, start: Any, open_page: Browsing) -> None:
     open_page.allow(LOST)
-    (tmp_path / "c.yaml").write_text(CONFIG.format(latency_s=0.4))
+    (tmp_path / "c.yaml").write_text(CONFIG.format(latency_s=0.7))
     run = start("generate", "c.yaml", "--view", "--no-open")
     page = open_page(run.address())
     state(page, "running")
@@ -125,7 +125,7 @@ def test_a_run_is_paused_killed_resumed_and_watched_to_its_end(tmp_path: Path, s
 
 
 def test_a_run_that_ends_by_itself_says_so_and_ends_its_pages(tmp_path: Path, start: Any, open_page: Browsing) -> None:
-    (tmp_path / "c.yaml").write_text(CONFIG.format(latency_s=0.25))
+    (tmp_path / "c.yaml").write_text(CONFIG.format(latency_s=0.5))
     run = start("generate", "c.yaml", "--view", "--no-open")
     page = open_page(run.address())
     state(page, "running")

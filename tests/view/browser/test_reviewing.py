@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 import datafast
+from datafast.view.desk import Desk
 from tests.browser import LOOKS, Browsing, Look, assert_accessible, expect
 from tests.view.client import Client, viewing
 from tests.view.hostile import write_hostile
@@ -94,6 +96,76 @@ def test_a_review_goes_on_where_it_was_after_a_reload(open_page: Browsing, clien
     expect(page.locator("#place")).to_have_text("Row 1 of 50")
     expect(page.locator("#reviewer")).to_have_value("bea")
     expect(page.locator("#marks")).to_have_text("accepted by bea")
+
+
+def test_the_page_of_the_row_that_is_reviewed_is_a_link_away(open_page: Browsing, client: Client) -> None:
+    page = opened(open_page, client, "review")
+    expect(page.locator("#place")).to_have_text("Row 1 of 50")
+    page.keyboard.press("j")
+    expect(page.locator("#place")).to_have_text("Row 2 of 50")
+    page.get_by_role("link", name="All about it").press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Row 2")
+    page.go_back()
+    expect(page.locator("#place")).to_have_text("Row 2 of 50")
+
+
+def test_undo_names_its_row_after_a_reload(open_page: Browsing, client: Client) -> None:
+    page = opened(open_page, client, "review")
+    for number in range(1, 4):
+        expect(page.locator("#place")).to_have_text(f"Row {number} of 50")
+        page.keyboard.press("a")
+    expect(page.locator("#place")).to_have_text("Row 4 of 50")
+    page.reload()
+    expect(page.locator("#place")).to_have_text("Row 4 of 50")
+    for number in (3, 2, 1):
+        page.keyboard.press("u")
+        expect(page.locator("#said")).to_have_text(f"Took back that you accepted row {number}.")
+        expect(page.locator("#place")).to_have_text(f"Row {number} of 50")
+
+
+def test_what_was_typed_is_not_lost_by_a_stray_key(open_page: Browsing, client: Client) -> None:
+    page = opened(open_page, client, "review")
+    page.locator("#place").wait_for()
+    page.keyboard.press("n")
+    text = page.get_by_role("textbox", name="Note")
+    text.fill("Long thoughts.")
+    page.keyboard.press("Escape")
+    expect(page.locator("#form-error")).to_have_text("This is not saved. Press Escape once more to drop it.")
+    for button in ("Accept", "Next", "Edit", "Undo"):
+        page.get_by_role("button", name=button).click()
+        expect(page.locator("#form-error")).to_have_text("This is not saved. Save it first, or cancel.")
+    page.locator("#wanted").select_option("all")
+    expect(page.locator("#wanted")).to_have_value("open")
+    expect(text).to_have_value("Long thoughts.")
+    expect(page.locator("#place")).to_have_text("Row 1 of 50")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    expect(page.locator("#form")).to_be_hidden()
+
+
+def test_what_is_typed_before_a_slow_viewer_opens_the_form_decides_nothing(
+    open_page: Browsing, client: Client, rows_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = opened(open_page, client, "review")
+    expect(page.locator("#place")).to_have_text("Row 1 of 50")
+    goes_on, look = threading.Event(), Desk.look
+
+    def slow(*args: Any, **more: Any) -> Any:
+        goes_on.wait(20)
+        return look(*args, **more)
+
+    monkeypatch.setattr(Desk, "look", slow)
+    page.keyboard.press("a")
+    for key in "rla":
+        page.keyboard.press(key)
+    goes_on.set()
+    expect(page.locator("#place")).to_have_text("Row 2 of 50")
+    expect(page.get_by_role("textbox", name="Reason")).to_be_focused()
+    page.keyboard.type("all the same")
+    page.keyboard.press("Enter")
+    expect(page.locator("#said")).to_have_text("Rejected row 2: all the same.")
+    progress = datafast.load(rows_file).reviews().progress()
+    assert (progress.accepted, progress.rejected) == (1, 1)
 
 
 @pytest.mark.parametrize("look", LOOKS, ids=str)
