@@ -67,7 +67,14 @@ def report(target: Path) -> None:
     screens.report(target)
 
 
-PICTURES: dict[str, Callable[[Path], None]] = {"plan": plan, "run": run, "report": report}
+def view(target: Path) -> None:
+    """Pages of the viewer."""
+    import screens
+
+    screens.view(target)
+
+
+PICTURES: dict[str, Callable[[Path], None]] = {"plan": plan, "run": run, "report": report, "view": view}
 
 
 def main(target: Path = IMAGES, *names: str) -> None:

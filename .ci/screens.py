@@ -9,8 +9,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -42,6 +44,46 @@ def report(target: Path) -> None:
     with output() as folder, browser() as chromium:
         datafast("report", "field_notes.jsonl", "-o", "report.html", folder=folder)
         both(chromium, (folder / "report.html").as_uri(), target / "report")
+
+
+def view(target: Path) -> None:
+    """Pages of the viewer: the rows of an output, one row of a conversation with tools, and a review."""
+    with output() as folder, browser() as chromium:
+        shutil.copy(ROOT / "examples" / "tools.yaml", folder)
+        datafast("generate", "tools.yaml", "--offline", folder=folder)
+        with viewer(folder, "--review") as address:
+            page = chromium.new_page()
+            page.goto(address)
+            outputs = {link.inner_text(): link.get_attribute("href") for link in page.get_by_role("link").all()}
+            home, cookies = page.url, page.context.cookies()
+            notes, talks = outputs["field_notes.jsonl"], outputs["library_conversations.jsonl"]
+            for name, path, ready in (
+                ("view-rows", notes, _some_topics),
+                ("view-row", f"{talks}/3", None),
+                ("view-review", f"{str(notes).removesuffix('/rows')}/review", None),
+            ):
+                both(chromium, urljoin(home, path), target / name, ready, cookies=cookies)
+
+
+def _some_topics(page: Page) -> None:
+    """Chooses two values of a facet."""
+    for topic in ("ice cores", "sundials"):
+        page.get_by_role("checkbox", name=topic).check()
+
+
+@contextlib.contextmanager
+def viewer(folder: Path, *options: str) -> Iterator[str]:
+    """The address of a viewer of the folder, whose user is called Ada."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "LOGNAME": "Ada"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "datafast", "view", ".", "--no-open", *options],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        yield str(process.stdout and process.stdout.readline()).strip()
+        process.terminate()
 
 
 @contextlib.contextmanager
@@ -80,20 +122,29 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
-def both(chromium: Browser, address: str, target: Path, ready: Callable[[Page], object] | None = None) -> None:
+def both(
+    chromium: Browser,
+    address: str,
+    target: Path,
+    ready: Callable[[Page], object] | None = None,
+    *,
+    cookies: Sequence[Any] = (),
+) -> None:
     """Takes a page in light and in dark.
 
     Args:
         target: the beginning of the files' names.
         ready: brings the page into the state that is wanted.
+        cookies: those of a page that was opened with the token.
     """
     for scheme in ("light", "dark"):
-        page = chromium.new_page(viewport={"width": _WIDTH, "height": _HEIGHT}, color_scheme=scheme)
+        context = chromium.new_context(viewport={"width": _WIDTH, "height": _HEIGHT}, color_scheme=scheme)
+        context.add_cookies([*cookies])
+        page = context.new_page()
         page.goto(address)
         if ready is not None:
             ready(page)
-        page.wait_for_timeout(300)
-        session = page.context.new_cdp_session(page)
-        shot = session.send("Page.captureScreenshot", {"format": "webp", "quality": _QUALITY})
+        page.wait_for_timeout(1000)
+        shot = context.new_cdp_session(page).send("Page.captureScreenshot", {"format": "webp", "quality": _QUALITY})
         target.with_name(f"{target.name}-{scheme}.webp").write_bytes(base64.b64decode(shot["data"]))
-        page.close()
+        context.close()

@@ -55,6 +55,7 @@ class Sizes:
     live_rows: int = 2_560  # made while stages decide
     statistics_rows: int = 1_000_000
     export_rows: int = 1_000_000
+    viewer_rows: int = 1_000_000
 
 
 FULL = Sizes()
@@ -76,6 +77,7 @@ QUICK = Sizes(
     live_rows=640,
     statistics_rows=50_000,
     export_rows=50_000,
+    viewer_rows=50_000,
 )
 
 _IN_FLIGHT = 64
@@ -685,6 +687,30 @@ def _export(sizes: Sizes) -> list[Line]:
     return lines
 
 
+def _viewer(sizes: Sizes) -> list[Line]:
+    rows, rounds = sizes.viewer_rows, range(min(sizes.repeats, 3))
+    of = f"{rows:,} rows of 100 words"
+    served = [_in_a_folder("viewer:served", rows=rows) for _ in rounds]
+    with tempfile.TemporaryDirectory(prefix="datafast-bench-") as folder:
+        passed = [run("viewer:passed", folder=folder, rows=rows) for _ in rounds]
+    read: dict[str, Any] = {"peer": [r["read"] for r in passed], "peer_is": "read", "unit": "MB/s", "digits": 0}
+    first, peaks = [r["first_s"] for r in served], [r["peak_mb"] for r in served]
+    what = {
+        "counted": "counted",
+        "searched": "searched for a text that none has",
+        "facets": "values counted for all facets",
+        "ordered": "taken to be ordered by the length of a column",
+    }
+    return [
+        Line(case="viewer", measured=f"first page of the table, {of}", unit="s", ours=first, limit=0.5),
+        Line(case="viewer", measured=f"peak RSS of the server, {of}", unit="MB", ours=peaks, limit=300, digits=0),
+        *(
+            Line(case="viewer", measured=f"MB a second of CPU, {of}, {told}", ours=[r[name] for r in passed], **read)
+            for name, told in what.items()
+        ),
+    ]
+
+
 _Result = dict[str, Any]
 
 CASES: Mapping[str, Callable[[Sizes], list[Line]]] = {
@@ -707,6 +733,7 @@ CASES: Mapping[str, Callable[[Sizes], list[Line]]] = {
     "statistics": _statistics,
     "report": _report,
     "export": _export,
+    "viewer": _viewer,
 }
 """By name, in the order of the table."""
 

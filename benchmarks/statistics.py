@@ -22,7 +22,7 @@ from datafast.store.paths import OutputPaths
 from datafast.store.records import Append, CallRow, ItemRecord, ItemState
 from datafast.types import Usage
 
-__all__ = ["measured", "reported"]
+__all__ = ["measured", "reported", "write_output"]
 
 _WORDS = 100
 _VOCABULARY = 20_000
@@ -33,7 +33,7 @@ _LANGUAGES = ("en", "fr", "de", "es", "it")
 def measured(folder: str, rows: int, ledger: bool) -> dict[str, float]:
     """CPU seconds and the peak in MB for the statistics of so many rows, each of an item of its own, bought with one call."""
     paths = OutputPaths.of(Path(folder) / "rows.jsonl")
-    _write(paths, rows, ledger=ledger)
+    write_output(paths, rows, ledger=ledger)
     spent = stopwatch()
     found = measure(paths)
     if found.total.rows != rows or found.total.calls != (rows if ledger else None):
@@ -44,7 +44,7 @@ def measured(folder: str, rows: int, ledger: bool) -> dict[str, float]:
 def reported(folder: str, rows: int, ledger: bool) -> dict[str, float]:
     """The same for the page of a report of such rows."""
     paths = OutputPaths.of(Path(folder) / "rows.jsonl")
-    _write(paths, rows, ledger=ledger)
+    write_output(paths, rows, ledger=ledger)
     spent = stopwatch()
     page = html_page(report_of(paths))
     if f"{rows:,} rows" not in page:
@@ -52,7 +52,7 @@ def reported(folder: str, rows: int, ledger: bool) -> dict[str, float]:
     return {"cpu_s": spent().cpu_s, "peak_mb": peak_mb()}
 
 
-def _write(paths: OutputPaths, rows: int, *, ledger: bool) -> None:
+def write_output(paths: OutputPaths, rows: int, *, ledger: bool) -> None:
     """An output as a run would have left it, by the ledger's own code: in seconds, where a run would take minutes."""
     made = _Output(rows)
     with paths.rows.open("wb") as file:

@@ -222,6 +222,7 @@ class RunReport:
     failed rows by provider and category. `usage_by_provider` are the calls, tokens and cost of each provider that was called.
     `targets` says how each stratum of `target_rows` stands.
     `cost_usd` is None if the price of a model that was called is not known.
+    `paused_s` of the seconds it was paused (`RunControl.pause`, an alarm).
     `stop_reason` says in words why the run ended early, and `stop_cause` what kind of reason it is. Both are None otherwise.
     """
 
@@ -256,6 +257,7 @@ class RunReport:
     calls_missing: int = 0
     usage_by_provider: dict[str, ProviderUsage] = field(default_factory=dict)
     targets: list[TargetCount] = field(default_factory=list)
+    paused_s: float = 0.0
 
     @property
     def given_up(self) -> list[TargetCount]:
@@ -281,6 +283,11 @@ class RunReport:
         again = f", {counted(self.retries, 'request')} sent again" if self.retries else ""
         replayed = f", {self.replayed:,} answered by recorded replies" if self.replayed else ""
         return f"{self.calls:,}{again}{replayed}"
+
+    def time_line(self) -> str:
+        """The seconds, and how many of them it was paused."""
+        paused = f", {self.paused_s:,.1f} s of it paused" if self.paused_s else ""
+        return f"{self.elapsed_s:,.1f} s{paused}"
 
     def usage_lines(self) -> list[str]:
         """Each provider and what was used of it, in a few words; nothing where there is only one."""
@@ -308,7 +315,7 @@ class RunReport:
             ("tokens", f"{self.input_tokens:,} in, {self.output_tokens:,} out"),
             ("cost", money(self.cost_usd)),
             *(("used", line) for line in self.usage_lines()),
-            ("time", f"{self.elapsed_s:,.1f} s"),
+            ("time", self.time_line()),
             ("file", f"{self.output_file}{' (these rows are simulated)' if self.simulated else ''}"),
             *(("set aside", path) for path in self.set_aside),
             ("stopped", self.stop_reason or ""),

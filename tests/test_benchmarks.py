@@ -48,6 +48,7 @@ TINY = Sizes(
     live_rows=20,
     statistics_rows=40,
     export_rows=40,
+    viewer_rows=60,
 )
 EXPECTED = {
     "zero-latency": ["CPU a row, 20 rows, 64 in flight", "rows a second"],
@@ -107,6 +108,19 @@ EXPECTED = {
         for figure in ("CPU", "peak RSS")
     ],
     "export": [f"{figure}, 40 rows as `{form}`" for form in FORMATS for figure in ("rows a second of CPU", "peak RSS")],
+    "viewer": [
+        "first page of the table, 60 rows of 100 words",
+        "peak RSS of the server, 60 rows of 100 words",
+        *(
+            f"MB a second of CPU, 60 rows of 100 words, {what}"
+            for what in (
+                "counted",
+                "searched for a text that none has",
+                "values counted for all facets",
+                "taken to be ordered by the length of a column",
+            )
+        ),
+    ],
 }
 
 

@@ -167,3 +167,10 @@ def test_a_conversation_without_tools_checks_no_schema() -> None:
     )
     loaded = modules_after(code)
     assert [name for name in [*FORMATS, *NEEDLESS] if name in loaded] == []
+
+
+def test_a_viewer_starts_without_what_makes_rows_and_reports() -> None:
+    loaded = modules_after("from datafast.view.serving import ViewerServer")
+    ours = {"datafast.datasets.dataset", "datafast.engine.run", "datafast.report", "datafast.export.card"}
+    others = {"datasets", "faker", "httpx", "huggingface_hub", "litellm", "pandas", "pyarrow"}
+    assert sorted(loaded & (ours | others)) == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,10 +10,9 @@ from datafast._util.user_path import is_file, is_folder
 from datafast.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
-    from datafast.store.ledger import Ledger
     from datafast.store.paths import OutputPaths
 
-__all__ = ["failures_command", "key_file_of", "output_command", "paths_of", "resume_command", "retry_command"]
+__all__ = ["failures_command", "key_file_of", "output_command", "paths_of", "retry_command"]
 
 
 def paths_of(file: Path, ledger: Path | None) -> OutputPaths:
@@ -53,17 +51,6 @@ def key_file_of(paths: OutputPaths) -> Path:
         return folder / words[words.index("--env-file") + 1]
     config = Path(words[2]) if len(words) > 2 else Path("config.yaml")
     return (folder / config).parent / "secrets.env"
-
-
-def resume_command(ledger: Ledger) -> str | None:
-    """The command that goes on with an output, also from another folder; None where a script made it."""
-    command, directory = ledger.meta("command") or None, ledger.meta("directory") or None
-    if command is None:
-        return None
-    with contextlib.suppress(OSError):  # a working directory that was deleted
-        if directory and Path(directory) != Path.cwd():
-            return f"cd {shlex.quote(directory)} && {command}"
-    return str(command)
 
 
 def retry_command(command: str | None, *, kind: str | None) -> str:

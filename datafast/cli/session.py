@@ -39,6 +39,7 @@ from datafast.store.paths import OutputPaths, UsedFile, refuse_shared
 from datafast.types import StopCause
 
 if TYPE_CHECKING:
+    from datafast.cli.shown import ShownRun
     from datafast.config_files.project import Project
     from datafast.datasets.base import Dataset
     from datafast.executors.base import Executor
@@ -69,6 +70,8 @@ class Settings:
     allow_commands: bool = False
     yes: bool = False
     events: Path | None = None
+    view: bool = False
+    no_open: bool = False
     env_file: Path | None = None
     verbose: bool = False
 
@@ -117,29 +120,45 @@ def carried_out(
     executor = LocalExecutor()
     dataset = project.dataset(executor)
     per_item = project.config.rows_per_item
-    display = RunDisplay(
-        in_flight=lambda: executor.in_flight_by_provider,
-        max_rows=settings.limit * per_item if settings.limit is not None else None,
-        verbose=settings.verbose,
-    )
+    max_rows = settings.limit * per_item if settings.limit is not None else None
+    display = RunDisplay(in_flight=lambda: executor.in_flight_by_provider, max_rows=max_rows, verbose=settings.verbose)
     if guided:
         _show_start(display, project, dataset, settings)
-    with contextlib.ExitStack() as stack:
-        events = stack.enter_context(EventFile(settings.events)) if settings.events is not None else None
-        on_event = stack.enter_context(watched(executor, display, events))
-        question = Question(display, is_answered=settings.yes)
-        report = _generate(project, dataset, settings, on_event, question)
-    if events is not None and events.error is not None:
-        display.say(f"error: {events.error}")
-    steps = _next_steps(report, settings, project.config.run.ledger)
+    with _shown(project, settings, display, max_rows) as shown:
+        with contextlib.ExitStack() as stack:
+            events = stack.enter_context(EventFile(settings.events)) if settings.events is not None else None
+            on_event = stack.enter_context(watched(executor, display, events))
+            question = Question(display, is_answered=settings.yes)
+            report = _generate(project, dataset, settings, on_event, question, shown)
+        if events is not None and events.error is not None:
+            display.say(f"error: {events.error}")
+        _show_end(report, display, settings, project.config.run.ledger, guided=guided)
+        if shown is not None and guided:
+            shown.stay()
+    return project, dataset, report
+
+
+def _shown(
+    project: Project, settings: Settings, display: RunDisplay, max_rows: int | None
+) -> contextlib.AbstractContextManager[ShownRun | None]:
+    """Shows the run in the browser, with `--view`."""
+    if not settings.view:
+        return contextlib.nullcontext()
+    from datafast.cli.shown import ShownRun
+
+    file, ledger = Path(project.config.output_file), project.config.run.ledger
+    return ShownRun(file, ledger, say=display.say, opens=not settings.no_open, max_rows=max_rows)
+
+
+def _show_end(report: RunReport, display: RunDisplay, settings: Settings, ledger: Path | None, *, guided: bool) -> None:
+    steps = _next_steps(report, settings, ledger)
     agreement: tuple[str, ...] = ()
     if guided:
         agreement = tuple(agreement_lines(told_agreement(Path(report.output_file))))
-        steps += _further_steps(report, settings, project.config.run.ledger)
+        steps += _further_steps(report, settings, ledger)
         if (row := _last_row(Path(report.output_file))) is not None:
             show_sample(display.console, row)
     show_report(display.console, report, new_rows=display.progress.new_rows, next_steps=steps, agreement=agreement)
-    return project, dataset, report
 
 
 def opened(settings: Settings) -> Project:
@@ -201,7 +220,12 @@ def exit_code(report: RunReport) -> int:
 
 
 def _generate(
-    project: Project, dataset: Dataset[Any, Any], settings: Settings, on_event: EventCallback, question: Question
+    project: Project,
+    dataset: Dataset[Any, Any],
+    settings: Settings,
+    on_event: EventCallback,
+    question: Question,
+    shown: ShownRun | None,
 ) -> RunReport:
     options: Any = {
         "fresh": settings.fresh,
@@ -218,6 +242,8 @@ def _generate(
     }
     if question.can_be_asked:
         options["on_alarm"] = question.goes_on
+    if shown is not None:
+        options |= {"control": shown.control, "on_event": shown.also(on_event)}
     if settings.max_concurrency is not None:
         options["max_concurrency"] = settings.max_concurrency
     try:

@@ -266,7 +266,7 @@ class Generation:
         executor = self._dataset.executor
         with self._shown() as on_event:
             for preparation in self._preparations():
-                self._prepared(preparation, executor.run(preparation.announced(on_event)), on_event)
+                self._prepared(preparation, executor.run(self._announced(preparation, on_event)), on_event)
             job = tell_change(self._own_job(on_event), self._options.get("on_change"))
             self._ended(executor.run(job))
 
@@ -276,7 +276,7 @@ class Generation:
         executor = self._dataset.executor
         with self._shown() as on_event:
             for preparation in self._preparations():
-                self._prepared(preparation, await executor.run_async(preparation.announced(on_event)), on_event)
+                self._prepared(preparation, await executor.run_async(self._announced(preparation, on_event)), on_event)
             job = await tell_change_async(self._own_job(on_event), self._options.get("on_change"))
             self._ended(await executor.run_async(job))
 
@@ -342,6 +342,9 @@ class Generation:
                 on_event(RunEnded(report=dataset.report))
             raise RunStopped(dataset.report) from error
 
+    def _announced(self, preparation: Preparation, on_event: EventCallback | None) -> Job:
+        return replace(preparation.announced(on_event), control=self._options.get("control"))
+
     def _own_job(self, on_event: EventCallback | None) -> Job:
         job = self.job(on_event)
         if self.fills_nothing:
@@ -380,6 +383,7 @@ class Generation:
             alarms=dataset.config.alarms,
             is_refusal=_is_refusal(dataset.config.alarms),
             on_alarm=options.get("on_alarm"),
+            control=options.get("control"),
             on_event=on_event,
             notes={
                 "command": "",

@@ -40,8 +40,8 @@ class AlarmsConfig(ConfigModel):
     """So many rows (or replies) are measured, always the last ones; none is judged by fewer."""
 
     action: Literal["warn", "pause", "stop"] = "stop"
-    """warn: say it once. pause: begin no more rows, and ask in a terminal whether to go on (in Python, `on_alarm`); where nobody can be
-    asked it is a stop. stop: end the run, which can be resumed."""
+    """warn: say it once. pause: send nothing more, and ask in a terminal whether to go on (in Python, `on_alarm`, or whoever has the run's
+    `control`); where nobody can be asked it is a stop. stop: end the run, which can be resumed."""
 
     @model_validator(mode="after")
     def _has_one(self) -> AlarmsConfig:

@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Parts", "assembled"]
 
-_WINDOW_PER_SLOT = 8  # with ordered rows: how far items may be ahead of the oldest one
-
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
@@ -52,7 +50,7 @@ class Parts:
 
     Attributes:
         job: the job as it is carried out; its concurrency may be lower than requested.
-        most_in_flight: the most requests in flight, over all providers.
+        admission: lets requests in, over all providers.
         desk: what takes calls into batches; None where there are none.
         reorder: None if rows are written as they come.
     """
@@ -60,7 +58,7 @@ class Parts:
     job: Job
     output: OpenOutput
     shares: Sequence[Share]
-    most_in_flight: int
+    admission: Admission
     sender: Sender
     caller: Caller
     stages: RowStages
@@ -155,13 +153,12 @@ def _parts(
         memory.recall(endpoint)
         endpoint.reply_limits.recall(sizes.get(endpoint.label, {}))
     caller = Caller(sender, memory=memory, settings=settings, emit=emit)
-    window = _WINDOW_PER_SLOT * admission.total
-    reorder = ReorderBuffer(shares, window=window, stop=stop) if settings.ordered else None
+    reorder = ReorderBuffer(shares, slots=admission.total, stop=stop) if settings.ordered else None
     return Parts(
         job=job,
         output=output,
         shares=shares,
-        most_in_flight=admission.total,
+        admission=admission,
         sender=sender,
         caller=caller,
         stages=stages,

@@ -28,6 +28,7 @@ from datafast.engine.events import (
     RunStarted,
 )
 from datafast.engine.open_batches import BatchEvent, ended_in_words, progress_in_words, submitted_in_words
+from datafast.engine.steered import Steered, steered_in_words
 from datafast.engine.stop import StopSignal
 from datafast.logger_config import is_configured, logger
 from datafast.types import StopCause
@@ -73,6 +74,8 @@ class EventLog:
             self._batch(event)
         elif isinstance(event, RowsDecided | RowsSettled):
             self._decided(event)
+        elif isinstance(event, Steered):
+            logger.info(steered_in_words(event))
         elif isinstance(event, AlarmRaised):
             if event.action != "warn":  # of which a warning tells
                 logger.warning(_sentence(event))
@@ -218,7 +221,7 @@ class EventLog:
 
 
 def _sentence(event: AlarmRaised) -> str:
-    then = "No more rows are begun until it is said whether to go on" if event.action == "pause" else "The run stops"
+    then = "Nothing more is sent until it is said whether to go on" if event.action == "pause" else "The run stops"
     return f"{event.reason[0].upper()}{event.reason[1:]}. {then}."
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "BatchSubmitted",
     "BudgetReached",
     "CallFinished",
+    "ConcurrencyChanged",
     "Event",
     "EventCallback",
     "ItemDone",
@@ -35,6 +36,8 @@ __all__ = [
     "RowsDecided",
     "RowsSettled",
     "RunEnded",
+    "RunPaused",
+    "RunResumed",
     "RunStarted",
     "event_to_dict",
 ]
@@ -132,6 +135,32 @@ class LimitChanged:
     type: ClassVar[str] = "limit_changed"
     provider: str
     limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConcurrencyChanged:
+    """Somebody has set the most requests in flight at a provider (`RunControl.set_concurrency`)."""
+
+    type: ClassVar[str] = "concurrency_changed"
+    provider: str
+    concurrency: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPaused:
+    """Nothing new begins, until `RunResumed` or the end of the run. What is in flight lands. `alarm` is the name of the alarm that has
+    paused the run; null where somebody has (`RunControl.pause`)."""
+
+    type: ClassVar[str] = "run_paused"
+    alarm: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResumed:
+    """The run goes on after a pause of so many seconds."""
+
+    type: ClassVar[str] = "run_resumed"
+    paused_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,7 +295,7 @@ class QualityFigures:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmRaised:
     """What became of the last `rows` rows (or replies) has set off the alarm of this name: their `share` is above the `limit`. The run
-    goes on (`warn`), begins no more rows until it is allowed to (`pause`), or ends (`stop`)."""
+    goes on (`warn`), is paused until it is allowed to go on (`pause`), or ends (`stop`)."""
 
     type: ClassVar[str] = "alarm"
     alarm: str
@@ -294,6 +323,9 @@ Event = (
     | ItemDone
     | ItemFailed
     | LimitChanged
+    | ConcurrencyChanged
+    | RunPaused
+    | RunResumed
     | BudgetReached
     | ProviderPaused
     | ProviderResumed

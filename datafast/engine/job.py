@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pydantic import BaseModel
 
 from datafast.engine.alarms import AlarmsConfig
+from datafast.engine.control import RunControl
 from datafast.engine.events import AlarmRaised, EventCallback
 from datafast.engine.generate import Generate
 from datafast.engine.reasoning import DROP, ReasoningPlace
@@ -56,6 +57,7 @@ class Job:
         alarms: when the run warns, pauses or stops by itself.
         is_refusal: whether a row reads as a refusal, for an alarm.
         on_alarm: is asked whether a run that an alarm has paused goes on.
+        control: what pauses, resumes and stops the run, and changes how many requests are in flight.
         targets: rows that are to be accepted; the plan then grows by rounds until they are there.
         in_plan_order: whether rows are compared with each other in the order of the plan; else in one that growing it leaves as it is.
         what: what is made, for the log, if it is not rows.
@@ -89,6 +91,7 @@ class Job:
     alarms: AlarmsConfig | None = None
     is_refusal: Callable[[BaseModel], bool] | None = None
     on_alarm: Callable[[AlarmRaised], bool] | None = None
+    control: RunControl | None = None
     on_event: EventCallback | None = None
     what: str | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)

@@ -10,6 +10,7 @@ from datafast.engine.events import AlarmRaised, EventCallback
 from datafast.errors import ConfigError
 
 if TYPE_CHECKING:
+    from datafast.engine.control import RunControl
     from datafast.engine.estimated import Estimate
     from datafast.llms.provider import LLMProvider
 
@@ -43,7 +44,9 @@ class RunOptions(TypedDict, total=False):
     nothing is sent, and the output stays as it is. Without it the change is logged."""
     on_alarm: Callable[[AlarmRaised], bool]
     """Is asked, in a thread of its own, whether a run goes on that an alarm has paused (`alarms: {action: pause}`). Without it the run
-    stops."""
+    stops, unless a `control` is given, which may resume it."""
+    control: RunControl
+    """Pauses, resumes and stops the run, and changes how many requests are in flight, from any thread (`datafast.engine.control`)."""
     on_event: EventCallback
     """Receives the events of the run (`datafast.engine.events`) on the run's own thread."""
     progress: bool

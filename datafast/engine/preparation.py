@@ -87,6 +87,7 @@ def combined(report: RunReport, before: Sequence[RunReport]) -> RunReport:
         cost_usd=cost,
         usage_by_provider=used,
         elapsed_s=report.elapsed_s + sum(other.elapsed_s for other in before),
+        paused_s=report.paused_s + sum(other.paused_s for other in before),
         dropped_again=report.dropped_again + sum(other.dropped_again for other in before),
         returned=report.returned + sum(other.returned for other in before),
         changed_again=report.changed_again + sum(other.changed_again for other in before),

@@ -26,11 +26,13 @@ from datafast.engine.events import (
     RoundStarted,
     RowsDecided,
     RowsSettled,
+    RunPaused,
+    RunResumed,
     RunStarted,
 )
 from datafast.engine.open_batches import BatchEvent, OpenBatches
 
-__all__ = ["Line", "Progress"]
+__all__ = ["Line", "Progress", "ProviderProgress", "Rates"]
 
 _RATE_WINDOW_S = 30.0
 _CATEGORIES = 3
@@ -55,7 +57,7 @@ class Line(NamedTuple):
 
 
 @dataclass
-class _Provider:
+class ProviderProgress:
     rows: int = 0
     calls: int = 0
     failed: int = 0
@@ -92,7 +94,7 @@ class _Sample(NamedTuple):
     by_provider: dict[str, _Counts]
 
 
-class _Rates(NamedTuple):
+class Rates(NamedTuple):
     """The same a second; 0 before the first ones came. `by_provider` are rows, calls and tokens a second."""
 
     rows: float
@@ -111,8 +113,10 @@ class Progress:
         target: rows that are to be accepted (`target_rows`); None if there are no targets.
         compares: whether rows are compared with each other before the run ends; `uncompared` are those that still have to be.
         preparing: what the run in front does, if there is one.
+        is_paused: whether nothing new begins.
         figures: what became of the last rows.
         batches: the batches that it waits for.
+        providers: the same for each provider, by its name.
         deciding: how far stages have decided about recorded rows, as long as they do.
     """
 
@@ -133,14 +137,16 @@ class Progress:
     cost_usd: float | None = 0.0
     simulated: bool = False
     preparing: str = ""
+    is_paused: bool = False
     deciding: str = ""
     failures: Counter[str] = field(default_factory=Counter)
     retries: Counter[str] = field(default_factory=Counter)
     figures: QualityFigures | None = None
     batches: OpenBatches = field(default_factory=OpenBatches)
-    _providers: dict[str, _Provider] = field(default_factory=dict)
+    providers: dict[str, ProviderProgress] = field(default_factory=dict)
     _unit: str = "rows"
     _samples: deque[_Sample] = field(default_factory=deque)
+    _begins_anew: bool = False
 
     def take(self, event: Event) -> None:
         """Counts an event."""
@@ -153,6 +159,9 @@ class Progress:
         elif isinstance(event, RowsSettled):
             self.written, self.filtered, self.deciding = event.written, event.filtered, ""
             self.uncompared = 0
+        elif isinstance(event, RunPaused | RunResumed):
+            self.is_paused = isinstance(event, RunPaused)
+            self._begins_anew = True  # the time of a pause would lower the rates
         else:
             self._count(event)
 
@@ -187,8 +196,8 @@ class Progress:
             for name in event.providers:
                 self._provider(name)
 
-    def _provider(self, name: str) -> _Provider:
-        return self._providers.setdefault(name, _Provider())
+    def _provider(self, name: str) -> ProviderProgress:
+        return self.providers.setdefault(name, ProviderProgress())
 
     def _take_call(self, event: CallFinished) -> None:
         provider, tokens = self._provider(event.provider), event.input_tokens + event.output_tokens
@@ -206,8 +215,8 @@ class Progress:
         self.uncompared += event.rows if self.compares else 0
         self.filtered += event.filtered
         self.new_filtered += event.filtered
-        if event.provider in self._providers:
-            self._providers[event.provider].rows += event.rows
+        if event.provider in self.providers:
+            self.providers[event.provider].rows += event.rows
         else:
             self._unit = "calls"  # several providers have a part in a row, so it is nobody's
 
@@ -230,9 +239,9 @@ class Progress:
         Args:
             in_flight: requests without an answer, by provider.
         """
-        rates, unit = self._rates(), _Counts._fields.index(self.unit)
+        rates, unit = self.rates(), _Counts._fields.index(self.unit)
         lines = []
-        for name, provider in list(self._providers.items()):
+        for name, provider in list(self.providers.items()):
             per_second = rates.by_provider.get(name, (0.0, 0.0, 0.0))
             lines.append(
                 Line(
@@ -251,7 +260,7 @@ class Progress:
             lines.append(
                 Line(
                     "total",
-                    f"{sum(provider.counts[unit] for provider in list(self._providers.values())):,}",
+                    f"{sum(provider.counts[unit] for provider in list(self.providers.values())):,}",
                     _rate(sum(per_second[unit] for per_second in rates.by_provider.values())),
                     f"{sum(in_flight.values()):,}",
                     f"{self.failures.total():,}",
@@ -267,7 +276,7 @@ class Progress:
         """How far the run has come and how long the rest will take."""
         done, total = min(self.written, self.total), self.total
         parts = [f"{done:,} of {total:,} {self._what}", share(done, total) if total else "", self._uncompared_words]
-        parts += [self.deciding] if self.deciding else [] if self.batches else [self._left(self._rates())]
+        parts += [self.deciding] if self.deciding else [] if self.batches else [self._left(self.rates())]
         return ", ".join(part for part in parts if part)
 
     def remarks(self) -> list[str]:
@@ -283,7 +292,7 @@ class Progress:
 
     def line(self, in_flight: int = 0) -> str:
         """How the run goes, in one line."""
-        rates = self._rates()
+        rates = self.rates()
         facts = [
             f"{self.filtered:,} filtered" if self.filtered else "",
             self.quality_words(),
@@ -341,15 +350,18 @@ class Progress:
         good = f", {share(self.new_rows, now)} of this run's rows good" if self.failures else ""
         return f"{self.failed:,} failed ({why}){good}"
 
-    def _rates(self) -> _Rates:
-        """What happened a second over the last half minute."""
+    def rates(self) -> Rates:
+        """What happened a second over the last half minute. Each call takes a sample, so one reader alone asks, a few times a second."""
+        if self._begins_anew:
+            self._begins_anew = False
+            self._samples.clear()
         now = self._sample()
         self._samples.append(now)
         while self._samples[0].at < now.at - _RATE_WINDOW_S:
             self._samples.popleft()
         then = self._samples[0]
         elapsed = now.at - then.at or 1.0  # of one and the same sample
-        return _Rates(
+        return Rates(
             (now.rows - then.rows) / elapsed,
             (now.ended - then.ended) / elapsed,
             (now.tokens - then.tokens) / elapsed,
@@ -362,13 +374,24 @@ class Progress:
             self.new_rows,
             self.new_rows + self.new_filtered + self.failures.total(),
             self.input_tokens + self.output_tokens,
-            {name: provider.counts for name, provider in list(self._providers.items())},
+            {name: provider.counts for name, provider in list(self.providers.items())},
         )
 
-    def _left(self, rates: _Rates) -> str:
+    def _left(self, rates: Rates) -> str:
+        if self.is_paused:
+            return "paused"
+        left_s = self.left_s(rates)
+        return f"about {duration(max(1.0, left_s))} left" if left_s else ""
+
+    @property
+    def left(self) -> int:
+        """Rows that are still to end; with a target, to be accepted."""
+        return max(0, self.total - self.written - (0 if self.target is not None else self.filtered + self.failed))
+
+    def left_s(self, rates: Rates) -> float | None:
+        """How long the rest will take at these rates; None where that is not known."""
         ended_per_s = rates.ended if self.target is None else rates.rows
-        left = self.total - self.written - (0 if self.target is not None else self.filtered + self.failed)
-        return f"about {duration(max(1.0, left / ended_per_s))} left" if ended_per_s and left > 0 else ""
+        return self.left / ended_per_s if ended_per_s and self.left else None
 
 
 def _per_second(then: _Counts | None, now: _Counts, elapsed: float) -> tuple[float, ...]:

@@ -17,6 +17,8 @@ from datafast.engine.stop import StopSignal
 
 __all__ = ["ReorderBuffer"]
 
+_WINDOW_PER_SLOT = 8  # how far items may be ahead of the oldest one
+
 
 class _State(Enum):
     WAITING = 0  # for room in the window
@@ -31,9 +33,9 @@ class ReorderBuffer:
     others wait for it.
     """
 
-    def __init__(self, shares: Sequence[Share], *, window: int, stop: StopSignal) -> None:
+    def __init__(self, shares: Sequence[Share], *, slots: int, stop: StopSignal) -> None:
         self._shares = shares
-        self._window = window
+        self._window = _WINDOW_PER_SLOT * slots
         self._stop = stop
         self._reached = dict.fromkeys(shares, -1)
         self._states: dict[int, _State | Callable[[], None]] = {}
@@ -57,6 +59,11 @@ class ReorderBuffer:
             await self._stop.park(sleepers)
             self._sleepers.pop(position, None)
         return True
+
+    def widen(self, slots: int) -> None:
+        """Lets items be further ahead of the oldest one, where so many requests are more than before."""
+        self._window = max(self._window, _WINDOW_PER_SLOT * slots)
+        self._admit()
 
     def finish(self, position: int, write: Callable[[], None]) -> None:
         """Says that an item is finished. `write` is called when everything before it is written."""

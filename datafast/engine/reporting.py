@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["remarks", "report_of", "why_stopped"]
 
 
-def report_of(parts: Parts, elapsed_s: float, standing: Sequence[Standing] = ()) -> RunReport:
-    """The report of a run that has ended after so many seconds, and how its targets stand."""
+def report_of(parts: Parts, elapsed_s: float, paused_s: float, standing: Sequence[Standing] = ()) -> RunReport:
+    """The report of a run that has ended after so many seconds, of which it was paused so many, and how its targets stand."""
     output, store, tally = parts.output, parts.output.store, parts.sender.tally
     counts = store.counts
     used = ProviderUsage()
@@ -48,6 +48,7 @@ def report_of(parts: Parts, elapsed_s: float, standing: Sequence[Standing] = ())
         output_tokens=used.output_tokens,
         cost_usd=used.cost_usd,
         elapsed_s=elapsed_s,
+        paused_s=paused_s,
         output_file=str(store.path),
         simulated=parts.job.simulated,
         stop_reason=stop_reason,

@@ -7,6 +7,7 @@ planned item: a share has at most four times its concurrency of items open, and 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ from datafast.engine.preparation import combined
 from datafast.engine.reporting import remarks, report_of, why_stopped
 from datafast.engine.rounds import Judged, judged, next_job
 from datafast.engine.shares import Share, deal, share_out
+from datafast.engine.steering import SteeredParts, Steering
 from datafast.engine.stop import StopSignal
 from datafast.engine.watching import Watch
 from datafast.engine.winding_up import settled
@@ -51,19 +53,21 @@ async def run_job(job: Job, stop: StopSignal) -> RunReport:
         Exception: the error of an event callback; everything is saved first.
     """
     emit = Emitter(job.on_event, stop, what=job.what)
-    watch = Watch(job, stop, emit)
+    steering = Steering(stop, emit)
+    watch = Watch(job, stop, emit, steering)
     reports: list[RunReport] = []
-    while True:
-        async with assembled(job, stop, emit) as parts:
-            run = _Run(parts, watch)
-            reports.append(await run.execute(is_first=not reports))
-            following = next_job(parts, run.judged)
-            if following is None:
-                report = combined(reports.pop(), reports)
-                await write_manifest(parts)
-                run.end(report)
-                return report
-            job = following
+    with job.control.steers(steering) if job.control is not None else contextlib.nullcontext():
+        while True:
+            async with assembled(job, stop, emit) as parts:
+                run = _Run(parts, watch, steering)
+                reports.append(await run.execute(is_first=not reports))
+                following = next_job(parts, run.judged)
+                if following is None:
+                    report = combined(reports.pop(), reports)
+                    await write_manifest(parts)
+                    run.end(report)
+                    return report
+                job = following
 
 
 class _Run:
@@ -73,7 +77,7 @@ class _Run:
         judged: how its targets stand at the end.
     """
 
-    def __init__(self, parts: Parts, watch: Watch) -> None:
+    def __init__(self, parts: Parts, watch: Watch, steering: Steering) -> None:
         self._parts = parts
         self._job = parts.job
         self._plan = parts.job.plan
@@ -81,7 +85,7 @@ class _Run:
         self._output = parts.output
         self._store = parts.output.store
         self._shares = parts.shares
-        self._most_in_flight = parts.most_in_flight
+        self._admission = parts.admission
         self._sender = parts.sender
         self._outcomes = Outcomes(parts)
         self._reorder = parts.reorder
@@ -89,6 +93,7 @@ class _Run:
         self._stop = parts.stop
         self._desk = parts.desk
         self._watch = watch
+        self._steering = steering
         watch.begin(parts)
         self._working = list(parts.shares)
         for share in self._shares:
@@ -98,11 +103,20 @@ class _Run:
 
     async def execute(self, *, is_first: bool) -> RunReport:
         """Works until everything is done, failed or unreachable, saves it and returns the report."""
-        started = time.monotonic()
+        started, paused_s = time.monotonic(), self._steering.paused_s
         self._announce(is_first=is_first)
         self._distribute()
         checking = self._check_in_background()
         self._share_out()
+        self._steering.begin(
+            SteeredParts(
+                admission=self._admission,
+                shares=self._shares,
+                reorder=self._reorder,
+                cashier=self._sender.cashier,
+                share_out=self._share_out,
+            )
+        )
         if self._desk is not None:
             self._desk.start(self._resume)
             self._desk.look()
@@ -132,7 +146,8 @@ class _Run:
                     filtered=counts.filtered,
                 )
             )
-        return report_of(self._parts, time.monotonic() - started, self.judged.standing)
+        elapsed_s, paused_s = time.monotonic() - started, self._steering.paused_s - paused_s
+        return report_of(self._parts, elapsed_s, paused_s, self.judged.standing)
 
     def end(self, report: RunReport) -> None:
         """Tells the report. Raises the error of an event callback, or why the output became unusable."""
@@ -170,7 +185,8 @@ class _Run:
     async def _work(self, share: Share) -> None:
         try:
             while not self._stop and share.working and share.workers - share.waiting <= share.width:
-                await self._watch.go_on()
+                if self._stop.is_paused:
+                    await self._stop.go_on()
                 position = None if self._stop else share.next_position()
                 if position is None:
                     return
@@ -212,9 +228,12 @@ class _Run:
 
     def _share_out(self) -> None:
         self._working = [share for share in self._working if not share.ended]
-        if len(self._working) > self._most_in_flight and all(share.width == 1 for share in self._working):
+        most_in_flight = self._admission.total
+        if len(self._working) > most_in_flight and all(
+            share.width == (share.chosen or 1) == 1 for share in self._working
+        ):
             return  # with more shares than slots, each goes on with one item
-        share_out(self._working, self._most_in_flight)
+        share_out(self._working, most_in_flight)
         for share in self._working:
             while not share.ended and share.workers - share.waiting < share.width:
                 self._add_worker(share)
@@ -328,6 +347,7 @@ class _Run:
     async def _close(self) -> None:
         try:
             settle = functools.partial(settled, decider=self._parts.decider, emit=self._emit)
-            await self._store.close(stop_reason=why_stopped(self._parts)[1] or "", settle=settle)
+            cause, reason = why_stopped(self._parts)
+            await self._store.close(stop_reason=reason or "", stop_cause=cause or "", settle=settle)
         except OutputWriteError as error:
             self._stop.now(StopCause.OUTPUT, str(error), error)

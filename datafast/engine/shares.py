@@ -31,6 +31,7 @@ class Share:
         routes: the first is asked; the next one if the first fails the item or has stopped.
         weight: its weight when items are split.
         width: items in work at once, without those that wait without a slot.
+        chosen: the width that somebody has set while the run goes on; None for its part of the run's concurrency.
         positions: the positions of its remaining items.
         again: positions of items that waited for a batch; they come before the others.
         held: whether no new item is begun, because others wait for room in the budget, or for what becomes of their provider.
@@ -40,6 +41,7 @@ class Share:
     routes: Sequence[Route[Endpoint]]
     weight: float = 1.0
     width: int = 0
+    chosen: int | None = None
     positions: Iterator[int] = field(default_factory=lambda: iter(()))
     on_wait: Callable[[int], None] = lambda change: None
     workers: int = 0
@@ -181,12 +183,12 @@ def pick_weighted(key: bytes, names: Sequence[str], weights: Sequence[float]) ->
 
 
 def share_out(shares: Sequence[Share], total: int) -> None:
-    """Divides the run's concurrency among shares, each up to its provider's own limit."""
-    working = sorted(shares, key=lambda share: share.cap or total)
+    """Divides the run's concurrency among shares, each up to its provider's own limit. Those with a chosen width have it first."""
+    working = sorted(shares, key=lambda share: (share.chosen is None, share.cap or total))
     free = total
     for number, share in enumerate(working):
         width = max(1, free // (len(working) - number))
-        share.width = min(width, share.cap or width)
+        share.width = share.chosen or min(width, share.cap or width)
         free = max(0, free - share.width)
         if share.only_endpoint is not None:
             share.only_endpoint.gate.set_limit(share.width)

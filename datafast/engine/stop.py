@@ -1,4 +1,4 @@
-"""Ending a run early without losing what is in flight."""
+"""Ending a run early, or holding it, without losing what is in flight."""
 
 from __future__ import annotations
 
@@ -26,6 +26,9 @@ class StopSignal:
     """Stops a run. Sleeping and waiting tasks wake up at once; requests in flight land.
 
     The run sets `in_flight`, which gives their number by provider.
+
+    Attributes:
+        is_paused: whether nothing new is to begin; `go_on` waits for it. `Steering` sets it.
     """
 
     def __init__(self) -> None:
@@ -33,7 +36,9 @@ class StopSignal:
         self.cause: StopCause | None = None
         self.error: BaseException | None = None
         self.in_flight: Callable[[], dict[str, int]] = dict
+        self.is_paused = False
         self._since = 0.0
+        self._held: list[asyncio.Future[int | None]] = []
         self._sleepers: set[asyncio.Future[Any]] = set()
 
     def __bool__(self) -> bool:
@@ -87,6 +92,20 @@ class StopSignal:
             return await sleeper
         finally:
             self._sleepers.discard(sleeper)
+
+    async def go_on(self) -> None:
+        """Waits while the run is paused, but not beyond its end."""
+        while self.is_paused and self.reason is None:
+            sleeper: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+            self._held.append(sleeper)
+            await self.hold(sleeper)
+
+    def let_go_on(self) -> None:
+        """Ends a pause."""
+        self.is_paused = False
+        held, self._held = self._held, []
+        for sleeper in held:
+            _end(sleeper)
 
     async def park(self, queue: deque[asyncio.Future[None]]) -> None:
         """Waits in a queue until somebody sets its future, or the run is stopped."""

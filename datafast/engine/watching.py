@@ -8,6 +8,7 @@ this run; the end of the run decides. They are looked at in a thread of their ow
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
 import time
 from collections import deque
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from datafast.engine.job import Job
     from datafast.engine.outcomes import Outcome
     from datafast.engine.stages import Walks
+    from datafast.engine.steering import Steering
     from datafast.engine.stop import StopSignal
     from datafast.store.records import FailureRow
 
@@ -75,14 +77,16 @@ class Watch:
         job: says what is watched, and who is asked.
     """
 
-    def __init__(self, job: Job, stop: StopSignal, emit: Emitter) -> None:
+    def __init__(self, job: Job, stop: StopSignal, emit: Emitter, steering: Steering) -> None:
         self._config = job.alarms
         self._limits = {} if job.alarms is None else job.alarms.limits
         self._is_refusal = job.is_refusal if "refusal_rate" in self._limits else None
         self._on_alarm = job.on_alarm
+        self._can_be_resumed = job.on_alarm is not None or job.control is not None
         self._has_rounds = job.targets is not None
         self._stop = stop
         self._emit = emit
+        self._steering = steering
         size = AlarmsConfig.model_fields["after"].default if job.alarms is None else job.alarms.after
         self._shares = {name: _Recent(size) for name in ALARMS}
         self._accepted = _Recent(size)
@@ -90,8 +94,6 @@ class Watch:
         self._comparing = _Comparing(live, self._compared) if live else None
         self._is_on = bool(self._limits or job.stages)
         self._raised: set[str] = set()
-        self._waiting: list[asyncio.Future[int | None]] = []
-        self._is_paused = False
         self._told_at = 0.0
         self._rows = 0
         self._is_open = False
@@ -109,13 +111,6 @@ class Watch:
         if self._comparing is not None:
             await self._comparing.close()
         self._tell()
-
-    async def go_on(self) -> None:
-        """Waits while the run is paused."""
-        while self._is_paused and not self._stop:
-            sleeper: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
-            self._waiting.append(sleeper)
-            await self._stop.hold(sleeper)
 
     def ended(self, outcome: Outcome, new: int, failure: FailureRow | None, *, replayed: bool) -> None:
         """An item has ended: `new` rows of it were written, others filtered, and what is missing has failed."""
@@ -173,7 +168,7 @@ class Watch:
     def _check(self) -> None:
         for name, limit in self._limits.items():
             recent = self._shares[name]
-            if recent.exceeds(limit) and name not in self._raised and not (self._is_paused or self._stop):
+            if recent.exceeds(limit) and name not in self._raised and not (self._stop.is_paused or self._stop):
                 self._raise(name, limit, recent)
 
     def _raise(self, name: str, limit: float, recent: _Recent) -> None:
@@ -184,7 +179,7 @@ class Watch:
         action = self._config.action
         if not (self._store.counts.pending or self._has_rounds):
             action = "warn"  # there is nothing left to stop
-        if action == "pause" and self._on_alarm is None:
+        if action == "pause" and not self._can_be_resumed:
             action = "stop"
         alarm = AlarmRaised(
             alarm=name, share=recent.part / recent.of, limit=limit, rows=recent.of, reason=told, action=action
@@ -197,13 +192,12 @@ class Watch:
         elif action == "stop":
             self._stop.now(StopCause.ALARM, told)
         else:
-            self._is_paused = True
-            self._ask(alarm, asyncio.get_running_loop())
+            self._steering.pause(name, functools.partial(self._measure_anew, name))
+            if self._on_alarm is not None:
+                self._ask(self._on_alarm, alarm, asyncio.get_running_loop())
 
-    def _ask(self, alarm: AlarmRaised, loop: asyncio.AbstractEventLoop) -> None:
-        """Asks in a thread, which nobody waits for where the run is stopped in another way."""
-        ask = self._on_alarm
-        assert ask is not None  # noqa: S101 - else it is a stop
+    def _ask(self, ask: Callable[[AlarmRaised], bool], alarm: AlarmRaised, loop: asyncio.AbstractEventLoop) -> None:
+        """Asks in a thread, which nobody waits for where the run is stopped or resumed in another way."""
 
         def answer() -> None:
             try:
@@ -217,15 +211,16 @@ class Watch:
     def _answered(self, alarm: AlarmRaised, goes_on: bool | BaseException) -> None:
         if isinstance(goes_on, BaseException):
             self._stop.now(StopCause.CALLBACK, f"on_alarm raised {goes_on!r}.", goes_on)
+        elif not self._steering.holds(alarm.alarm):
+            return  # somebody has answered before
         elif not goes_on:
             self._stop.now(StopCause.ALARM, alarm.reason)
-        self._shares[alarm.alarm].clear()  # it is raised again if the next rows are no better
-        self._raised.discard(alarm.alarm)
-        self._is_paused = False
-        for sleeper in self._waiting:
-            if not sleeper.done():
-                sleeper.set_result(None)
-        self._waiting.clear()
+        self._steering.release(alarm.alarm)
+
+    def _measure_anew(self, name: str) -> None:
+        """Raises an alarm again if the next rows are no better."""
+        self._shares[name].clear()
+        self._raised.discard(name)
 
 
 class _Comparing:

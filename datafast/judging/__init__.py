@@ -13,10 +13,25 @@ output      the same from the rows of an output
 
 from __future__ import annotations
 
-from datafast.judging.agreement import Agreement, agreement_of
-from datafast.judging.jury import Compared, Jury, Opinion, best_first, mean_score
-from datafast.judging.replies import comparison_model, judgement_model
-from datafast.judging.scale import JudgeFields, Scale
+from typing import TYPE_CHECKING
+
+from datafast._util.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from datafast.judging.agreement import Agreement, agreement_of
+    from datafast.judging.jury import Compared, Jury, Opinion, best_first, mean_score
+    from datafast.judging.replies import comparison_model, judgement_model
+    from datafast.judging.scale import JudgeFields, Scale
+else:
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "datafast.judging.agreement": ["Agreement", "agreement_of"],
+            "datafast.judging.jury": ["Compared", "Jury", "Opinion", "best_first", "mean_score"],
+            "datafast.judging.replies": ["comparison_model", "judgement_model"],
+            "datafast.judging.scale": ["JudgeFields", "Scale"],
+        },
+    )
 
 __all__ = [
     "Agreement",

@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 from datafast.llms.schema import ReplyMode, ResponseSchema
 from datafast.types import Message, RateLimits, Usage
 
-__all__ = ["LIFTED_TOKENS", "Backend", "Completion", "ReplyMode", "Request", "Response", "SlowStart"]
+__all__ = ["LIFTED_TOKENS", "Backend", "Completion", "ReplyMode", "Request", "Response", "SlowStart", "Widens"]
 
 LIFTED_TOKENS = 16_384
 """The token limit after a truncated reply: above every common default, below most models' maximum."""
@@ -97,6 +97,15 @@ class Backend(Protocol):
         ...
 
     async def aclose(self) -> None: ...
+
+
+@runtime_checkable
+class Widens(Protocol):
+    """A back end that has no more connections than it was opened with, and can have more."""
+
+    def widen(self, max_connections: int) -> None:
+        """Allows so many, if they are more."""
+        ...
 
 
 @runtime_checkable

@@ -347,7 +347,7 @@ class Store:
                 record.filtered |= 1 << row.number
                 self.filtered[row.stage, row.reason] += 1
 
-    async def close(self, *, stop_reason: str = "", settle: Settle | None = None) -> None:
+    async def close(self, *, stop_reason: str = "", stop_cause: str = "", settle: Settle | None = None) -> None:
         """Writes pending records, empties the journal and removes it. Always closes the files.
 
         Args:
@@ -358,6 +358,7 @@ class Store:
             self._commit.flush()
             with self._ledger.transaction():
                 self._ledger.set_meta("stop_reason", stop_reason)
+                self._ledger.set_meta("stop_cause", stop_cause)
                 self._ledger.set_refused(self._refused)
             self._commit.fold()
             self._require_in_place()

@@ -13,6 +13,7 @@ from datafast.errors import DatafastError
 from datafast.view.guard import Guard
 from datafast.view.pages import (
     config,
+    live,
     outputs,
     pairs,
     report,
@@ -31,6 +32,7 @@ PAGES: tuple[Page, ...] = (
     rows.PAGE,
     row.PAGE,
     side.PAGE,
+    live.PAGE,
     report.PAGE,
     review.PAGE,
     pairs.PAGE,

@@ -26,6 +26,7 @@ LETTERS = 300
 MOST_COLUMNS = 200
 """That are known; of more the first ones."""
 _SHORT = 40  # characters that a short text has at most, on average
+_SPARSE = 0.05  # of rows have a value in a column that is seldom used
 _SHOWN = 7  # columns that are shown unless others are wanted
 _ITEMS = 20
 _AT_ONCE = 4 * LETTERS
@@ -84,7 +85,7 @@ class _Seen:
         return "text" if found[0][0] == "short" and self.letters > _SHORT * self.texts else found[0][0]
 
 
-def columns_of(rows: Iterable[Mapping[str, Any]]) -> tuple[list[Column], int]:
+def columns_of(rows: Sequence[Mapping[str, Any]]) -> tuple[list[Column], int]:
     """The columns of some rows, texts first, and how many there are besides. Mappings in rows make a column for each of their names."""
     seen: dict[tuple[str, ...], _Seen] = {}
     more: set[tuple[str, ...]] = set()
@@ -94,8 +95,13 @@ def columns_of(rows: Iterable[Mapping[str, Any]]) -> tuple[list[Column], int]:
                 seen.setdefault(path, _Seen()).see(value)
             else:
                 more.add(path)
-    ordered = sorted(seen, key=lambda path: (len(path) > 1, _ORDER[seen[path].kind], path[0] in _NAMES_OF_ROWS))
-    shown = [path for path in ordered if _is_telling(path, seen[path])][:_SHOWN]
+    sparse = {path for path, one in seen.items() if one.kinds.total() < _SPARSE * len(rows)}
+
+    def rank(path: tuple[str, ...]) -> tuple[object, ...]:
+        return path[0] != "dropped", len(path) > 1, path in sparse, _ORDER[seen[path].kind], path[0] in _NAMES_OF_ROWS
+
+    ordered = sorted(seen, key=rank)
+    shown = [path for path in ordered if _is_telling(path, seen[path]) and path not in sparse][:_SHOWN]
     shown = shown or ordered[:_SHOWN]
     return [Column(path, seen[path].kind, path in shown) for path in ordered], len(more)
 
@@ -109,7 +115,9 @@ def _cells(row: Mapping[str, Any]) -> Iterable[tuple[tuple[str, ...], Any]]:
 
 
 def _is_telling(path: tuple[str, ...], seen: _Seen) -> bool:
-    """Whether it is shown at first: not what is the same in all rows, names a row, or stands in its metadata."""
+    """Whether it is shown at first: not what is the same in all rows, names a row, or stands in a mapping; but why it was dropped is."""
+    if path[0] == "dropped":
+        return seen.kinds.total() > 0
     return (
         len(path) == 1 and path[0] not in _NAMES_OF_ROWS and (seen.kind in ("text", "talk") or len(seen.different) > 1)
     )

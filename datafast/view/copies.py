@@ -17,6 +17,7 @@ import orjson
 
 from datafast._util.scratch import Scratch
 from datafast.errors import DatafastError
+from datafast.plan.items import row_uuid
 from datafast.sources import open_source
 from datafast.store.failures import FailedItems, values_of
 from datafast.store.reader import LedgerReader
@@ -126,14 +127,14 @@ def source_rows(path: Path) -> CopiedRows:
 
 
 def dropped_rows(ledger: Path, state: Callable[[], object]) -> CopiedRows:
-    """The rows that stages have dropped, each with the stage and the reason as `dropped`."""
+    """The rows that stages have dropped, each with its uuid, and the stage and the reason as `dropped`."""
 
     def rows() -> Iterator[dict[str, Any]]:
         with LedgerReader(ledger) as reader:
             for line in reader.filtered.lines():
                 if line.stage:  # else an earlier generation of it is in the file
                     why = {"stage": line.stage, "reason": line.reason, "score": line.score}
-                    yield {"dropped": why, **_without("dropped", orjson.loads(line.row))}
+                    yield {**orjson.loads(line.row), "dropped": why, "uuid": row_uuid(line.key, line.number)}
 
     return CopiedRows(rows, state)
 
@@ -151,7 +152,3 @@ def failed_rows(ledger: Path, state: Callable[[], object], dataset: Callable[[],
         return (item.to_dict() for item in found)
 
     return CopiedRows(rows, state)
-
-
-def _without(name: str, row: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in row.items() if key != name}

@@ -31,7 +31,8 @@ _MOST_FIELDS = 200
 _MOST_NAMES = 10_000  # that are looked at for more of them
 _MOST_BYTES = 2**28
 _MOST_TEXTS = 0.2  # of the values of a field that are not short
-_TRIED = 100  # values before this share is looked at
+_TRIED = 20  # values before this share is looked at
+_FEW = 12  # values, which are worth a choice however rare they are
 _MISSING, _NOT_SHORT = 0, 1  # codes; those of values follow
 _OWN = 2
 _BYTE = 255
@@ -92,6 +93,11 @@ class Facet:
     @property
     def is_usable(self) -> bool:
         return not self.is_text and not self.is_many
+
+    @property
+    def is_telling(self) -> bool:
+        """Whether rows share its values: else it names rows, as their uuids do."""
+        return self.is_usable and (len(self._values) <= _FEW or sum(self._counts[_OWN:]) >= 2 * len(self._values))
 
     @property
     def values(self) -> list[str]:

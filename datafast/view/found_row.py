@@ -6,13 +6,12 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from datafast.datasets.explaining import Explained, explain, explain_at
-from datafast.datasets.of_output import dataset_in
 from datafast.errors import ConfigError
 from datafast.view.index import LONGEST
 from datafast.view.rendering.values import row_of
 
 if TYPE_CHECKING:
+    from datafast.datasets.explaining import Explained
     from datafast.view.index import Counted, Line
     from datafast.view.outputs import Output
 
@@ -76,6 +75,8 @@ def find_row(output: Output, key: str) -> FoundRow:
         return _at(output, _with_uuid(output, key))
     dataset, why_none = _dataset(output)
     try:
+        from datafast.datasets.explaining import explain  # a viewer starts faster without
+
         told = explain(output.paths, key, dataset, why_none=why_none)
     except ConfigError as error:
         raise NoSuchRow(str(error)) from error
@@ -92,6 +93,8 @@ def explained(output: Output, row: FoundRow) -> Explained | None:
     """
     if row.told is None and row.number is not None and output.has_ledger and output.is_jsonl:
         dataset, why_none = _dataset(output)
+        from datafast.datasets.explaining import explain_at  # a viewer starts faster without
+
         row.told = explain_at(output.paths, row.start, dataset, why_none=why_none)
     return row.told
 
@@ -105,6 +108,8 @@ def rows_of(output: Output) -> Counted:
 
 
 def _dataset(output: Output) -> tuple[Any, str]:
+    from datafast.datasets.of_output import dataset_in  # a viewer starts faster without
+
     try:
         return dataset_in(output.paths), ""
     except ConfigError as error:

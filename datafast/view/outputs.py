@@ -149,12 +149,13 @@ class Outputs:
     Args:
         place: the file, or the folder.
         ledger: of the file, where it is not beside it.
+        is_coming: the file need not be there yet.
 
     Raises:
         ConfigError: there is neither.
     """
 
-    def __init__(self, place: Path, *, ledger: Path | None = None) -> None:
+    def __init__(self, place: Path, *, ledger: Path | None = None, is_coming: bool = False) -> None:
         self.place = Path(os.path.abspath(place))  # noqa: PTH100 - links stay what they are
         self.is_folder = is_folder(self.place)
         self._known: dict[str, Output] = {}
@@ -163,7 +164,7 @@ class Outputs:
         if self.is_folder:
             return
         one = Output(self.place, self.place.name, ledger)
-        if not is_file(one.path) and not one.has_ledger:
+        if not is_coming and not is_file(one.path) and not one.has_ledger:
             raise ConfigError(f"There is no file or folder {place}. Give an output file, or the folder that it is in.")
         self._known[one.id] = one
 

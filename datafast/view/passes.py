@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -66,7 +67,7 @@ class Pass(Generic[T]):
         pause_s: seconds that it rests when it is done, before it takes the rows that have come.
 
     Attributes:
-        error: why the file cannot be read; None while it can.
+        error: why it cannot go on, in sentences; None while it can.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Pass(Generic[T]):
     ) -> None:
         self.taker = taker
         self.error: str | None = None
+        self._is_broken = False
         self._index = index
         self._generation = index.generation
         self._is_enough = is_enough
@@ -105,7 +107,7 @@ class Pass(Generic[T]):
         """Starts, or goes on after a stop or where the file has grown. Costs nothing if there is nothing to do."""
         with self._lock:
             is_running = self._thread is not None and self._thread.is_alive() and not self._stop.is_set()
-            is_resting = time.monotonic() < self._rests_until
+            is_resting = self._is_broken or time.monotonic() < self._rests_until
             if is_running or is_resting or self.is_done or self._index.generation != self._generation:
                 return
             self._stop = Event()
@@ -131,7 +133,10 @@ class Pass(Generic[T]):
         try:
             size = self._through(stopped)
         except OSError as error:
-            self.error = error.strerror or str(error)
+            self.error = f"The file cannot be read: {error.strerror or error}."
+        except sqlite3.Error as error:  # there is no room for the temporary file
+            self.error = f"There is no room for a temporary file of its values: {error}. Free some space."
+            self._is_broken = True
         else:
             self.error = None
             if not stopped():

@@ -62,7 +62,8 @@ class TableStates:
             "rows": rows.count()._asdict(),
             "selected": selected.rows._asdict(),
             "isCopying": is_copying,
-            "problem": (rows.problem if isinstance(rows, CopiedRows) else None) or facets.error,
+            "problem": (rows.problem if isinstance(rows, CopiedRows) else None)
+            or next((through.error for through in waits if through.error), None),
             "facets": {
                 "share": _share(facets.share),
                 "rows": facets.taker.rows,
@@ -106,7 +107,7 @@ class TableStates:
 
 
 def _named(facet: Facet) -> dict[str, Any]:
-    return {"id": facet.id, "name": plain_text(".".join(facet.path))[:200], "isMany": facet.is_many}
+    return {"id": facet.id, "name": plain_text(".".join(facet.path))[:200], "isMany": not facet.is_telling}
 
 
 def _listed(table: Table, facet: Facet, among: Mask | None, wanted: Collection[str]) -> dict[str, Any]:

@@ -16,9 +16,11 @@ from starlette.responses import HTMLResponse
 from starlette.routing import BaseRoute
 
 from datafast._util.version import VERSION
+from datafast.engine.live import LiveRun
 from datafast.plain import plain_text
 from datafast.view.outputs import Output, Outputs
 from datafast.view.posts import Permission
+from datafast.view.recorded import Recorded
 from datafast.view.rendering import part_html
 from datafast.view.reports import Reports
 from datafast.view.summaries import Summaries
@@ -58,15 +60,20 @@ class Viewer:
     Args:
         outputs: that it shows.
         permits: what its pages may change; nothing by default.
+        run: the run of this process that it shows while it works; None for none.
 
     Attributes:
         summaries, reports: of its outputs.
         ending: is set when its server ends: streams end then.
         pages: that it has, in the order of the navigation. `app.viewer_app` sets them.
+        watchers: pages that are being told how the run goes.
     """
 
-    def __init__(self, outputs: Outputs, *, permits: Collection[Permission] = ()) -> None:
+    def __init__(self, outputs: Outputs, *, permits: Collection[Permission] = (), run: LiveRun | None = None) -> None:
         self.outputs = outputs
+        self.run = run
+        self.watchers = 0
+        self._recorded: dict[str, Recorded] = {}
         self.permits = frozenset(permits)
         self.ending = threading.Event()
         self.summaries = Summaries()
@@ -85,6 +92,10 @@ class Viewer:
     def close(self) -> None:
         """Ends what is going on in the background."""
         self.reports.close()
+
+    def recorded(self, output: Output) -> Recorded:
+        """How the runs of an output stand, as far as it is recorded."""
+        return self._recorded.setdefault(output.id, Recorded(output))
 
     def output(self, request: Request) -> Output:
         """The output that `{output}` in the path of a request names.

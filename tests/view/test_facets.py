@@ -110,6 +110,11 @@ def test_a_field_with_too_many_values_says_so(monkeypatch: pytest.MonkeyPatch) -
     assert not chosen.any()
 
 
+def test_a_field_that_names_rows_is_no_choice() -> None:
+    facets = taken(*({"uuid": f"u{n}", "topic": f"t{n % 20}", "few": f"f{n}" if n < 3 else None} for n in range(40)))
+    assert [facet.id for facet in facets if facet.is_telling] == ["topic", "few"]
+
+
 def test_more_values_than_a_byte_holds_are_told_apart() -> None:
     facets = taken(*({"topic": f"t{n % 700}"} for n in range(2_000)), at_once=90)
     assert len(counts(facets, "topic")) == 700

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from pathlib import Path
 from typing import Any
@@ -124,4 +125,23 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     path.unlink()
     through.go_on()
     through.wait(30)
-    assert through.error == "No such file or directory"
+    assert through.error == "The file cannot be read: No such file or directory."
+
+
+class Broken(Taken):
+    """Has no room for what it takes."""
+
+    def take(self, lines: Lines) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+
+def test_a_pass_without_room_says_so_and_is_not_tried_again(tmp_path: Path) -> None:
+    through = Pass(RowIndex(written(tmp_path / "rows.jsonl", rows(3))), Broken())
+    for _ in range(2):
+        through.go_on()
+        through.wait(30)
+    assert (
+        through.error
+        == "There is no room for a temporary file of its values: database or disk is full. Free some space."
+    )
+    assert not through.is_done

@@ -12,6 +12,10 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
+from datafast.llms import SimulatedProvider
+from datafast.plan.items import row_uuid
+from datafast.store.reader import LedgerReader
+from tests.support import raw
 from tests.view.client import Client, viewing
 
 ROWS = [
@@ -222,6 +226,54 @@ def test_hostile_rows_are_shown_as_text(tmp_path: Path) -> None:
         assert numbers(client, base(client), q="needle") == [5]
         # What was found is in sight.
         assert "needle" in client.get(f"{base(client)}?c=text&q=needle").json()["rows"][0]["cells"][0]
+
+
+def test_dropped_rows_are_shown_with_why(tmp_path: Path) -> None:
+    raw(tmp_path, topics=12, quality=[{"stage": "keep_if", "expression": "uuid < '8'"}]).generate(
+        [SimulatedProvider("m")]
+    )
+    with LedgerReader(tmp_path / "out.jsonl.ledger") as reader:
+        dropped = list(reader.filtered.lines())
+    assert dropped
+    with viewing(tmp_path / "out.jsonl") as client:
+        path = base(client, "out.jsonl")
+        told = settled(client, path, part="dropped")
+        assert [column["id"] for column in told["columns"]["columns"] if column["isShown"]][:1] == ["dropped.stage"]
+        found = client.get(f"{path}?part=dropped&c=dropped.stage&c=dropped.reason").json()
+        assert [row["cells"] for row in found["rows"]] == [[line.stage, line.reason] for line in dropped]
+        assert [row["uuid"] for row in found["rows"]] == [row_uuid(line.key, line.number) for line in dropped]
+        assert len(numbers(client, path)) == 12 - len(dropped)
+        page = client.get(f"/o/{client.output('out.jsonl')}/rows/{found['rows'][0]['uuid']}")
+        assert page.status == 200
+
+
+def test_failed_items_are_shown_with_why(tmp_path: Path) -> None:
+    dataset = raw(tmp_path, topics=3).generate([SimulatedProvider("m", faults={"invalid_json": 1.0})])
+    assert len(dataset.failed_items) == 3
+    with viewing(tmp_path / "out.jsonl") as client:
+        path = base(client, "out.jsonl")
+        settled(client, path, part="failed")
+        found = client.get(f"{path}?part=failed&c=category&c=values.topic").json()
+        assert {row["cells"][0] for row in found["rows"]} == {item.category for item in dataset.failed_items}
+        assert {row["cells"][1] for row in found["rows"]} == {"topic 0", "topic 1", "topic 2"}
+        assert {row["uuid"] for row in found["rows"]} == {item.uuids[0] for item in dataset.failed_items}
+
+
+def test_rows_of_other_files_are_shown_too(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("text,n\nOne,1\nTwo,2\n", encoding="utf-8")
+    with viewing(tmp_path / "rows.csv") as client:
+        path = base(client, "rows.csv")
+        assert numbers(client, path, q="two") == [2]
+
+
+def test_a_file_that_cannot_be_read_says_so(tmp_path: Path) -> None:
+    (tmp_path / "rows.parquet").write_bytes(b"nothing of the sort")
+    with (
+        viewing(tmp_path / "rows.parquet") as client,
+        listening(client, f"{base(client, 'rows.parquet')}/events") as events,
+    ):
+        told = next(value["problem"] for name, value in events if name == "state" and value["problem"])
+    assert "rows.parquet" in told
 
 
 def test_a_file_without_rows_has_none(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import click
 
 from datafast._util.user_path import is_file
 from datafast.cli import options
-from datafast.cli.outputs import key_file_of, output_command, paths_of, resume_command
+from datafast.cli.outputs import key_file_of, output_command, paths_of
+from datafast.store.resuming import resume_command
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from datafast.cli import options
-from datafast.cli.outputs import paths_of, resume_command, retry_command
+from datafast.cli.outputs import paths_of, retry_command
+from datafast.store.resuming import resume_command
 
 if TYPE_CHECKING:
     from rich.console import Console

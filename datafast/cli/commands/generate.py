@@ -47,6 +47,12 @@ __all__ = ["command"]
     type=options.UserFile(path_type=Path, allow_dash=True),
     help="Append what happens to this file, one JSON object a line. Use - for stdout.",
 )
+@click.option(
+    "--view",
+    is_flag=True,
+    help="Show the run in the browser, with buttons that pause, resume and stop it. In a terminal the pages stay until Ctrl-C.",
+)
+@click.option("--no-open", is_flag=True, help="With --view: only print the address, and open no browser.")
 @options.allow_commands
 @options.yes
 @options.env_file
@@ -68,6 +74,8 @@ def command(
     fill: bool,
     decide_only: bool,
     events: Path | None,
+    view: bool,
+    no_open: bool,
     allow_commands: bool,
     yes: bool,
     env_file: Path | None,
@@ -89,6 +97,8 @@ def command(
     """
     if as_json and str(events) == "-":
         raise click.UsageError("--events - and --json would both write to stdout. Give --events a file.")
+    if no_open and not view:
+        raise click.UsageError("--no-open goes with --view. Add --view, or leave it out.")
     if not as_json:  # before anything that takes its time: imports, a long config, sources
         click.echo(f"{'reading':<10}{config}", err=True)
     from datafast.cli.session import Settings, exit_code, run
@@ -107,6 +117,8 @@ def command(
         fill=fill,
         decide_only=decide_only,
         events=events,
+        view=view,
+        no_open=no_open,
         allow_commands=allow_commands,
         yes=yes,
         env_file=env_file,

@@ -26,6 +26,7 @@ from datafast.cli.display.run_table import run_table
 from datafast.engine.events import BatchEnded, BatchSubmitted, Event
 from datafast.engine.open_batches import ended_in_words, submitted_in_words
 from datafast.engine.progress import Progress
+from datafast.engine.steered import Steered, steered_in_words
 from datafast.logger_config import redirect_console
 
 __all__ = ["RunDisplay"]
@@ -100,6 +101,8 @@ class RunDisplay:
             self.say(submitted_in_words(event))
         elif isinstance(event, BatchEnded):
             self.say(ended_in_words(event))
+        elif isinstance(event, Steered):
+            self.say(steered_in_words(event))
 
     def say(self, message: str) -> None:
         """Prints a message above the display."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datafast.engine.estimated import Estimate
     from datafast.engine.events import AlarmRaised
 
-__all__ = ["Question"]
+__all__ = ["Question", "interruptible"]
 
 
 class Question:
@@ -42,7 +42,7 @@ class Question:
             if not change.rows_leaving:
                 told = "They are paid for once they are answered; if the config changes back, their replies are used."
             labelled(self._display.console, "", told)
-            with _interrupts():
+            with interruptible():
                 try:
                     return self._answer()
                 except KeyboardInterrupt:
@@ -59,7 +59,7 @@ class Question:
         with self._display.paused():
             labelled(self._display.console, "alarm", f"{alarm.reason[0].upper()}{alarm.reason[1:]}.")
             labelled(
-                self._display.console, "", "No more rows are begun. If you say no, the run ends, and can be resumed."
+                self._display.console, "", "Nothing more is sent. If you say no, the run ends, and can be resumed."
             )
             return self._answer()
 
@@ -81,8 +81,8 @@ def _is_terminal() -> bool:
 
 
 @contextlib.contextmanager
-def _interrupts() -> Iterator[None]:
-    """Lets Ctrl-C interrupt what waits for input; during a run it does not."""
+def interruptible() -> Iterator[None]:
+    """Lets Ctrl-C interrupt what waits for somebody; during a run it does not, nor where the process was started with it ignored."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

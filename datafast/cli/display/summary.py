@@ -57,9 +57,10 @@ def show_report(
     """The closing summary. `new_rows` are those that this run added; `agreement` says how far several judges agree."""
     # Rows that come from recorded replies say nothing about speed, nor do those that could not be saved.
     new_rows = min(new_rows, report.written)
-    speed = f", {new_rows / report.elapsed_s:,.1f} rows/s" if new_rows and not report.replayed else ""
+    worked_s = max(report.elapsed_s - report.paused_s, 1e-3)
+    speed = f", {new_rows / worked_s:,.1f} rows/s" if new_rows and not report.replayed else ""
     tokens = report.input_tokens + report.output_tokens
-    speed += f", {tokens / report.elapsed_s:,.0f} tokens/s" if tokens else ""
+    speed += f", {tokens / worked_s:,.0f} tokens/s" if tokens else ""
     lines = [("rows", report.counts_line())]
     lines += [("target", text) for text in target_lines(report.targets)]
     lines += [("filtered", text) for text in filtered_lines(report.filtered_by_stage)]
@@ -86,7 +87,7 @@ def show_report(
         ("tokens", f"{report.input_tokens:,} in, {report.output_tokens:,} out"),
         ("cost", money(report.cost_usd)),
         *(("used", line) for line in report.usage_lines()),
-        ("time", f"{report.elapsed_s:,.1f} s{speed}"),
+        ("time", f"{report.time_line()}{speed}"),
         ("file", report.output_file + (" (these rows are simulated)" if report.simulated else "")),
     ]
     lines += [("agreement", text) for text in agreement]

@@ -162,7 +162,7 @@ class BatchJob:
 
     async def _upload(self, spool: Path) -> BatchStatus:
         async with self.service.transfers:
-            self.service.check()
+            await self.service.go_on()
             return await self.service.backend.submit(spool, tag=self.row.tag, num_requests=self.row.num_calls)
 
     async def _may_go_again(self, error: ProviderError, *, uncertain: bool) -> bool:

@@ -129,6 +129,15 @@ class Service:
         if self._stop:
             raise ItemPending
 
+    async def go_on(self) -> None:
+        """Waits while the run is paused.
+
+        Raises:
+            ItemPending: as `check`.
+        """
+        await self._stop.go_on()
+        self.check()
+
     async def sleep(self, seconds: float) -> None:
         """Sleeps, but not beyond the end of the run, and not if it is woken.
 

@@ -133,6 +133,16 @@ class Gate:
         self._on_limit = on_limit or (lambda limit: None)
         self._look()
 
+    def choose(self, limit: int) -> None:
+        """Sets the limit, and looks for no better one."""
+        self.most, self.knee = limit, None
+        self.set_limit(limit)
+
+    def looks_anew(self) -> None:
+        """Nothing was sent for a while, which says nothing of how many requests it can use."""
+        if self.knee is not None:
+            self.knee.cap(self.knee.ceiling)
+
     def set_limit(self, limit: int) -> None:
         """Changes the setting, of a limit that is to be found its ceiling. One that was lowered by rate limiting rises towards it."""
         if self.knee is not None:
@@ -311,7 +321,8 @@ class Admission:
     """Slots of a whole run: at most `total` requests in flight, and at most a gate's limit at its provider. All on one event loop."""
 
     def __init__(self, total: int, stop: StopSignal) -> None:
-        self._total = total
+        self._most = total
+        self._total = total  # 0 while it is shut, so that who asks for a slot has no more to look at
         self._stop = stop
         self._in_flight = 0
         self._entered = 0
@@ -321,7 +332,22 @@ class Admission:
 
     @property
     def total(self) -> int:
-        return self._total
+        return self._most
+
+    @total.setter
+    def total(self, total: int) -> None:
+        self._most = total
+        if self._total:
+            self.open()
+
+    def shut(self) -> None:
+        """Lets no request in until `open`. Those in flight land."""
+        self._total = 0
+
+    def open(self) -> None:
+        """Lets requests in again."""
+        self._total = self._most
+        self.wake()
 
     @property
     def in_flight(self) -> int:

@@ -113,6 +113,11 @@ class Breaker:
         since = self._failing_since
         return since is not None and not self._earlier and time.monotonic() - since > self._max_stall_s
 
+    def excuse(self, seconds: float) -> None:
+        """For so long nothing was to be sent, which is no stall."""
+        if self._failing_since is not None:
+            self._failing_since += seconds
+
     # -- what becomes of its requests
 
     def sent(self, at: float) -> None:

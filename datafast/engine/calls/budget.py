@@ -124,6 +124,11 @@ class Budget:
         """(used, limit) of one limit."""
         return self._used[name], self._limits[name] or 0.0
 
+    @property
+    def states(self) -> dict[str, tuple[float, float]]:
+        """The same of each limit that is set."""
+        return {name: self.state(name) for name, limit in self._limits.items() if limit is not None}
+
 
 def _most(name: str, bound: Bound, what: str = "it") -> str:
     return (
@@ -308,6 +313,11 @@ class Cashier:
         self._wake()
 
     # -- requests of batches, which the ledger holds
+
+    @property
+    def states(self) -> dict[str, tuple[float, float]]:
+        """(used, limit) of each limit that is set; what is reserved counts as used."""
+        return self._budget.states if self._budget is not None else {}
 
     @property
     def num_reserved(self) -> int:

@@ -10,7 +10,7 @@ from datafast.engine.calls.breaker import FAULTS, Breaker
 from datafast.engine.calls.reply_limits import ReplyLimits
 from datafast.engine.calls.reply_modes import ReplyModes
 from datafast.errors import ErrorKind, ProviderError
-from datafast.llms.base import Backend, SlowStart
+from datafast.llms.base import Backend, SlowStart, Widens
 from datafast.llms.refused_params import RefusedParams
 from datafast.llms.transport.redaction import without_keys, written_keys
 from datafast.types import Message, Usage
@@ -74,6 +74,12 @@ class Endpoint:
         if self._slow_start is not None:
             await self._slow_start.prepare()
             self._slow_start = None
+
+    def choose(self, concurrency: int) -> None:
+        """Allows so many requests in flight from now on."""
+        self.gate.choose(concurrency)
+        if isinstance(self.backend, Widens):
+            self.backend.widen(concurrency)
 
     # -- its answers
 

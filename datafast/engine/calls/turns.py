@@ -102,7 +102,7 @@ class Turns:
         """Whether one that was given a slot may still use it: things may have changed before it woke."""
         endpoint = call.endpoint
         waits = endpoint.gate.closed_for() > 0.0 or (endpoint.waits_for_proof and not call.is_proof)
-        return not (self._stop or endpoint.stopped or waits)
+        return not (self._stop or self._stop.is_paused or endpoint.stopped or waits)
 
     async def _prepare(self, endpoint: Endpoint) -> None:
         """Lets it load what it needs. What cannot be loaded is the config's fault, and ends the run as such."""

@@ -101,5 +101,9 @@ class DirectBackend:
         """See `Backend.complete`. It hands on the coroutine that posts: one of its own would cost as much as making the body."""
         return self._api.post(self._body(request))
 
+    def widen(self, max_connections: int) -> None:
+        """See `Widens`."""
+        self._api.widen(max_connections)
+
     async def aclose(self) -> None:
         await self._api.aclose()

@@ -76,6 +76,7 @@ class HttpClient:
         self._connect_timeout_s = connect_timeout_s
         self._head = self._make_head(method, url, headers)
         self._loop = asyncio.get_running_loop()
+        self._max_connections = max_connections
         self._slots = asyncio.Semaphore(max_connections)
         self._idle: list[Connection] = []
         self._open: set[Connection] = set()
@@ -83,6 +84,12 @@ class HttpClient:
         self._busy: set[Connection] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
+
+    def widen(self, max_connections: int) -> None:
+        """Allows so many connections, if they are more."""
+        for _ in range(self._max_connections, max_connections):
+            self._slots.release()
+        self._max_connections = max(self._max_connections, max_connections)
 
     async def post(self, body: bytes, take: Callable[[bytes], bool] | None = None) -> HttpAnswer:
         """Sends one request.

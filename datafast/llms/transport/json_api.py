@@ -127,6 +127,12 @@ class JsonApi:
             raise from_transport(self._origin, broken) from broken
         return Response(raw, time.perf_counter() - started, self._wire.name, head)
 
+    def widen(self, max_connections: int) -> None:
+        """Allows so many connections, if they are more."""
+        self._max_connections = max(self._max_connections, max_connections)
+        if self._client is not None:
+            self._client.widen(max_connections)
+
     async def aclose(self) -> None:
         client, self._client = self._client, None
         if client is not None:

@@ -19,6 +19,8 @@ __all__ = ["PAGE"]
 
 def _outputs(request: Request) -> Response:
     viewer: Viewer = request.app.state.viewer
+    if viewer.run is not None:
+        return RedirectResponse("/live", 303)
     if not viewer.outputs.is_folder:
         return RedirectResponse(f"/o/{viewer.outputs.all()[0].id}/rows", 303)
     return viewer.render(request, PAGE, place=str(viewer.outputs.place))

@@ -20,7 +20,7 @@ from datafast.view.rendering.texts import PIECE, piece_of
 from datafast.view.rendering.values import write
 from datafast.view.viewer import Page, Viewer
 
-__all__ = ["PAGE", "found"]
+__all__ = ["PAGE", "found", "neighbours"]
 
 _ROW, _TOLD, _LINE = "row", "told", "line"
 
@@ -57,7 +57,7 @@ def _row(request: Request) -> Response:
         has_pair=isinstance(row.value, dict) and pair_names(row.value) is not None,
         is_jsonl=output.is_jsonl,
         provenance=_provenance(output, row, raw),
-        **_neighbours(output, row),
+        **neighbours(output, row, f"/o/{output.id}/rows/", "?texts=raw" if raw else ""),
     )
 
 
@@ -72,15 +72,17 @@ def _provenance(output: Output, row: FoundRow, raw: bool) -> Provenance | None:
     return provenance_of(told, row.value, specs, Texts(raw=raw, within=(_TOLD,)))
 
 
-def _neighbours(output: Output, row: FoundRow) -> dict[str, Any]:
-    """The addresses of the rows before and behind a row, and how many there are."""
+def neighbours(output: Output, row: FoundRow, begins: str, ends: str = "") -> dict[str, Any]:
+    """The addresses of the pages for the rows before and behind a row, made of their numbers, and how many rows there are."""
     count = rows_of(output)
     number = row.number
     if number is None:
         return {"count": count, "before": None, "behind": None}
-    before = None if number == 1 else f"/o/{output.id}/rows/{number - 1}"
-    behind = f"/o/{output.id}/rows/{number + 1}" if number < count.rows or not count.exact else None
-    return {"count": count, "before": before, "behind": behind}
+    return {
+        "count": count,
+        "before": f"{begins}{number - 1}{ends}" if number > 1 else None,
+        "behind": f"{begins}{number + 1}{ends}" if number < count.rows or not count.exact else None,
+    }
 
 
 def _json(request: Request) -> Response:

@@ -66,7 +66,8 @@ def _rows(request: Request) -> Response:
             range(start, start + count) if found.numbers is None else found.numbers[start : start + count].tolist()
         )
         find = "" if query.is_pattern else query.text
-        rows = [_shown(line, paths, find) for line in _lines(table, numbers)]
+        shown = _shown if _part(request) == "rows" else _shown_of_ledger
+        rows = [shown(line, paths, find) for line in _lines(table, numbers)]
         return _json({"generation": table.generation, "start": start, "rows": rows, "of": found.rows._asdict()})
 
 
@@ -88,6 +89,12 @@ def _shown(line: Line, paths: Sequence[tuple[str, ...]], find: str) -> dict[str,
     else:
         told = f"This line is not a row: {preview(line.data[:2_000].decode(errors='replace'))}"
     return {"number": line.number + 1, "told": told}
+
+
+def _shown_of_ledger(line: Line, paths: Sequence[tuple[str, ...]], find: str) -> dict[str, Any]:
+    """The same with the uuid by which the page of the row is found: it has no number in the file."""
+    row = as_row(line.data or b"") or {}
+    return {**_shown(line, paths, find), "uuid": row.get("uuid") or next(iter(row.get("uuids", ())), None)}
 
 
 async def _events(request: Request) -> Response:

@@ -13,7 +13,7 @@ from datafast.view.alike import MOST_COMPARED, near_groups, same_prompt
 from datafast.view.comparing import compared_pair, compared_rows
 from datafast.view.found_row import FoundRow
 from datafast.view.outputs import Output
-from datafast.view.pages.row import found
+from datafast.view.pages.row import found, neighbours
 from datafast.view.rendering import Texts
 from datafast.view.rendering.layouts import laid_out
 from datafast.view.viewer import Page, Viewer
@@ -29,11 +29,20 @@ def _side(request: Request) -> Response:
     asked = request.query_params
     keys = [key.strip() for key in (asked.get("first", ""), asked.get("second", "")) if key.strip()]
     row = asked.get("row", "").strip()
-    values: dict[str, Any] = {"rows": [], "comparison": None, "twins": [], "near": None, "titles": ("", "")}
+    values: dict[str, Any] = {
+        "rows": [],
+        "comparison": None,
+        "twins": [],
+        "near": None,
+        "titles": ("", ""),
+        "before": None,
+        "behind": None,
+    }
     if len(keys) == 2:
         values |= _of_two(*(_readable(output, key) for key in keys))
     elif row or keys:
-        values |= _of_one(output, _readable(output, row or keys[0]))
+        values |= _of_one(output, one := _readable(output, row or keys[0]))
+        values |= neighbours(output, one, f"/o/{output.id}/side?row=")
     elif asked.get("near"):
         values["near"] = near_groups(output)
     return viewer.render(request, PAGE, output=output, most_compared=MOST_COMPARED, **values)

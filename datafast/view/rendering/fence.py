@@ -16,11 +16,12 @@ from datafast.view.rendering.formulas import ATTRIBUTES, ELEMENTS
 if TYPE_CHECKING:
     import nh3
 
-__all__ = ["SCHEMES", "TAGS", "fenced"]
+__all__ = ["REL", "SCHEMES", "TAGS", "fenced"]
 
 SCHEMES = frozenset({"http", "https", "mailto"})
 """The schemes of addresses that can be followed."""
 REL = "noopener noreferrer nofollow"
+"""What every link says of where it leads."""
 _OF_BLOCKS = "p h4 h5 h6 blockquote ul ol li table thead tbody tr th td hr pre div"
 _OF_LINES = "a br code del em ins mark s span strong"
 _BLOCKS = frozenset(_OF_BLOCKS.split())

@@ -21,7 +21,7 @@ from markdown_it.utils import EnvType, OptionsDict
 from markupsafe import Markup
 
 from datafast.view.rendering.code import highlighted
-from datafast.view.rendering.fence import SCHEMES, fenced
+from datafast.view.rendering.fence import REL, SCHEMES, fenced
 from datafast.view.rendering.formulas import formula
 from datafast.view.rendering.hidden import coded, with_codes
 
@@ -88,7 +88,9 @@ class _Renderer(RendererHTML):
         address = _followed(tokens[idx])
         if address is None:
             return '<span class="dead-link">'
-        return Markup('<a class="away" href="{0}" title="{1}" target="_blank">').format(address, coded(_cut(address)))
+        return Markup('<a class="away" href="{}" title="{}" target="_blank" rel="{}">').format(
+            address, coded(_cut(address)), REL
+        )
 
     def link_close(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         opened = _opening(tokens, idx)

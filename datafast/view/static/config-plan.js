@@ -26,7 +26,8 @@ function lasting(seconds) {
 /** What is expected, and from where to where it may be. */
 function span(value, shown) {
   if (value === null) return ["unknown", ""];
-  return [shown(value.expected), value.low === value.high ? "" : `${shown(value.low)} to ${shown(value.high)}`];
+  const [low, high] = [shown(value.low), shown(value.high)];
+  return [shown(value.expected), low === high ? "" : `${low} to ${high}`];
 }
 
 function figure(name, value, range = "") {
@@ -98,7 +99,7 @@ export class PlanPane {
       made.push(element("p", {}, `${whole(combinations)} ${combinations === 1 ? "combination" : "combinations"} of values in all; the strategy is ${strategy}.`));
       made.push(table("Placeholders", ["Name", "Values", "The first"], names.map((one) => [`<<${one.name}>>`, number(whole(one.count)), valuesOf(one)])));
     }
-    for (const told of plan.repeated) made.push(element("p", { class: "text" }, element("span", { class: "tag warn" }, "repeated"), ` ${told}`));
+    for (const told of plan.repeated) made.push(element("p", { class: "text repeated" }, element("span", { class: "tag warn" }, "repeated"), ` ${told}`));
     made.push(element("h3", {}, "Calls"));
     made.push(table("Calls", ["Provider", "Role", "Calls"], plan.calls.map((one) => [one.provider, one.role, number(whole(one.calls))])));
     if (plan.stages.length) {
@@ -120,7 +121,7 @@ export class PlanPane {
     const made = [];
     if (estimate.changes) made.push(element("div", { class: "changes" }, element("h3", {}, "Since the last run"), ...estimate.changes.map((told) => element("p", { class: "text" }, told))));
     if (!isAll) {
-      const left = estimate.rows ? `To make: ${whole(estimate.rows)} rows with ${whole(estimate.calls)} calls.` : "Nothing is left to make: all rows are there, were dropped, or have failed for good.";
+      const left = estimate.rows ? `To make: ${whole(estimate.rows)} rows with ${whole(estimate.calls)} calls. Cost, tokens and time are for these.` : "Nothing is left to make: all rows are there, were dropped, or have failed for good.";
       made.push(element("p", { class: "left" }, left, estimate.replayed ? ` ${whole(estimate.replayed)} recorded replies are used again.` : "", estimate.in_batches ? ` ${whole(estimate.in_batches)} calls are in batches under way.` : ""));
     }
     if (estimate.refusal) made.push(element("p", { class: "text" }, element("span", { class: "tag bad" }, "budget"), ` ${estimate.refusal}`));

@@ -49,6 +49,7 @@ function nameCell(one) {
     "th",
     { class: "name", scope: "row" },
     element("a", { href: `/o/${one.id}/rows` }, element("bdi", {}, one.name)),
+    one.is_simulated ? " " : null,
     one.is_simulated ? element("span", { class: "tag" }, "simulated") : null,
     one.folder ? element("bdi", { class: "soft folder" }, one.folder) : null,
     below ? element("bdi", { class: "soft below" }, below) : null,
@@ -61,7 +62,8 @@ function stateCell(one) {
   return cell(
     one,
     "state",
-    element("span", { class: kind }, title),
+    // What has no ledger has no page of its runs.
+    ["rows", "damaged"].includes(one.state) ? element("span", { class: kind }, title) : element("a", { class: kind, href: `/o/${one.id}/live` }, title),
     one.told ? element("span", { class: "soft told" }, one.told) : null,
   );
 }

@@ -54,7 +54,8 @@ function tell(state) {
   if (isMaking && !number) part("took").textContent = `${seconds(state.making_s)} so far.`;
   let told = "";
   if (number && !state.problem) {
-    told = `of ${state.rows.toLocaleString("en")} rows, ${state.age_s < 5 ? "just now" : `${seconds(state.age_s)} ago`}`;
+    const rows = state.rows === 1 ? "1 row" : `${state.rows.toLocaleString("en")} rows`;
+    told = state.rows ? `of ${rows}, ${state.age_s < 5 ? "just now" : `${seconds(state.age_s)} ago`}` : "There are no rows yet. The report follows when there are";
     if (isMaking) told += "; a newer one is being made";
     else if (!state.is_newest) told += "; the file has changed since, and a newer one follows";
   }

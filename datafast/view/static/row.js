@@ -1,4 +1,5 @@
 // The page of a row: other rows by keyboard, and copying.
+import { stepByKeys } from "./steps.js";
 import { showTexts } from "./texts.js";
 
 const told = document.getElementById("told");
@@ -22,18 +23,5 @@ if (copy && navigator.clipboard) {
   });
 }
 
-const steps = { j: "next", ArrowRight: "next", k: "prev", ArrowLeft: "prev" };
-
-document.addEventListener("keydown", (event) => {
-  const place = event.target;
-  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
-  if (place.closest("input, textarea, select, [contenteditable]")) return;
-  // What can be scrolled to the side keeps its arrows.
-  if (event.key.startsWith("Arrow") && place !== document.body && place.scrollWidth > place.clientWidth) return;
-  if (event.key === "c") copy?.click();
-  else if (event.key in steps) document.querySelector(`a[rel="${steps[event.key]}"]`)?.click();
-  else return;
-  event.preventDefault();
-});
-
+stepByKeys({ c: () => copy?.click() });
 showTexts(document);

@@ -77,8 +77,7 @@ function fill(row, place) {
     row.replaceChildren(element("div", { role: "gridcell", class: "cell waits" }, "…"));
     return;
   }
-  const address = addressOf(found.number);
-  const link = address ? element("a", { href: address, tabindex: "-1" }, number(found.number)) : number(found.number);
+  const link = element("a", { href: addressOf(found), tabindex: "-1" }, number(found.number));
   const cells = [element("div", { role: "gridcell", class: "cell number" }, link)];
   if (found.told) cells.push(element("div", { role: "gridcell", class: "cell told", "aria-colspan": String(shownColumns().length) }, found.told));
   else {
@@ -107,14 +106,13 @@ function marked(text) {
   return [...parts, text.slice(from)];
 }
 
-const addressOf = (row) => ((params.get("part") ?? "rows") === "rows" ? `/o/${encodeURIComponent(output)}/rows/${row}` : null);
+const addressOf = (row) => `/o/${encodeURIComponent(output)}/rows/${encodeURIComponent(row.uuid ?? row.number)}`;
 
 function opened(place) {
   const found = pages.get(Math.floor(place / PAGE))?.[place % PAGE];
-  const address = found && addressOf(found.number);
-  if (!address) return;
+  if (!found) return;
   noteNow();
-  location.assign(address);
+  location.assign(addressOf(found));
 }
 
 let settling = 0;
@@ -203,7 +201,8 @@ function setState(found) {
   if (isOther) for (const rows of pages.values()) rows.isOld = true;
   const wasGuess = before && !before.selected.exact && !isNarrowed();
   const wasAtEnd = wasGuess && grid.top > 0 && grid.top >= grid.furthest;
-  grid.setTotal(found.selected.rows);
+  if (grid.total !== found.selected.rows) grid.setTotal(found.selected.rows);
+  else grid.draw();
   if (!isPlaced && (found.selected.exact || found.selected.rows >= Number(params.get("row") ?? 1))) goToPlace();
   else if (wasAtEnd) grid.show(found.selected.rows - 1);
   tell(problem());
@@ -218,7 +217,7 @@ function goToPlace() {
 
 function problem() {
   const { search, facets: counted } = state;
-  if (state.problem) return `The file cannot be read: ${state.problem}`;
+  if (state.problem) return state.problem;
   if (search?.gaveUp) return "The search was given up, because the pattern takes too long in many rows. Write a simpler one.";
   if (search?.slow) return `${number(search.slow)} rows were not searched to the end, because the pattern takes too long in them.`;
   if (counted.isFull) return `There are too many rows to count values in all of them: the filter knows the first ${number(counted.rows)}.`;

@@ -278,3 +278,36 @@ def test_of_a_text_of_many_lines_those_are_painted_that_are_seen(edit: Callable[
     expect(page.locator("#paint .y-name")).to_have_text(["zzz"])
     expect(page.locator("#problems li")).to_contain_text("zzz")
     assert page.locator("#paint .line").count() < 120
+
+
+PLACES = {
+    "kind: raw\nquality:\n  - stage: length\n    m|\n  - stage: pii\n": ("name", "min_words", "mode"),
+    "kind: raw\nquality:\n  - {stage: near_duplicates, |}\n": ("name", "field", "min_words"),
+    "kind: raw\nproviders:\n- provider: |\n": ("value", "anthropic", "model_id"),
+    "kind: raw\nproviders:\n  - provider: anthropic\n    mo|\n": ("name", "model_id", "topics"),
+    "kind: raw\nrun:\n  # here\n  |\n": ("name", "max_concurrency", "topics"),
+    "kind: raw\nexpansion:\n  strategy: |\n": ("value", "coverage", "placeholders"),
+    "kind: raw\nprompts:\n  - >\n    hello|\n": (None, "", ""),
+    "kind: raw\nrun: {mode: batch}\n|\n": ("name", "topics", "mode"),
+}
+SUGGESTED = """async ([text, row, column]) => {
+    const { placeAt, blocksOf } = await import('/static/config-yaml.js');
+    const { Schema } = await import('/static/config-schema.js');
+    globalThis.schema ??= new Schema(JSON.parse((await (await fetch('/api/config/schema?kind=raw')).text()).split('\\n')[0]).schema);
+    const lines = text.split('\\n');
+    const place = placeAt(lines, blocksOf(lines), row, column);
+    if (!place) return [null, []];
+    const found = place.mode === 'value' ? schema.values(place.levels) : schema.names(place.levels);
+    return [place.mode, found.map((one) => one.text)];
+}"""
+
+
+def test_suggestions_are_those_of_the_place(edit: Callable[..., Any]) -> None:
+    page = edit()
+    for text, (mode, suggested, other) in PLACES.items():
+        before, _, behind = text.partition("|")
+        place = [before + behind, before.count("\n"), len(before.rpartition("\n")[2])]
+        found = page.evaluate(SUGGESTED, place)
+        assert found[0] == mode, text
+        assert mode is None or suggested in found[1], text
+        assert other not in found[1], text

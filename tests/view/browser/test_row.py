@@ -94,6 +94,17 @@ def test_rows_are_gone_through_by_keyboard(open_page: Browsing, viewer: Client) 
     expect(page.locator("article h4")).to_have_text("A head")
 
 
+def test_pairs_are_gone_through_by_keyboard(open_page: Browsing, viewer: Client) -> None:
+    page = opened(open_page, viewer, "rows.jsonl", "/side?row=2")
+    page.keyboard.press("j")
+    expect(page.get_by_role("heading", name="Row 3: chosen and rejected")).to_be_visible()
+    page.wait_for_load_state()
+    page.get_by_label("and row").press("k")  # somebody writes
+    page.locator("h1").click()
+    page.keyboard.press("k")
+    expect(page).to_have_url(re.compile(r"row=2$"))
+
+
 def test_a_row_is_copied_as_json(open_page: Browsing, viewer: Client) -> None:
     page = opened(open_page, viewer, "out.jsonl", "/rows/1", permissions=["clipboard-read", "clipboard-write"])
     page.keyboard.press("c")

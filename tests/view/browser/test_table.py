@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from datafast.llms import SimulatedProvider
 from tests.browser import LOOKS, Browsing, Look, assert_accessible, expect
+from tests.support import raw
 from tests.view.client import Client, viewing
 from tests.view.hostile import write_hostile
 
@@ -237,3 +239,27 @@ def test_hostile_rows_run_and_load_nothing(hostile: Client, open_page: Browsing)
         assert page.locator(".grid-body :is(script, img, iframe, b, style, svg)").count() == 0
     expect(page.get_by_text("This line is not a row").first).to_be_attached()
     assert page.evaluate("window.pwned") is None
+
+
+@pytest.fixture
+def filtered(tmp_path: Path) -> Iterator[Client]:
+    raw(tmp_path, topics=12, quality=[{"stage": "keep_if", "expression": "uuid < '8'"}]).generate(
+        [SimulatedProvider("m")]
+    )
+    with viewing(tmp_path / "out.jsonl") as client:
+        yield client
+
+
+def test_dropped_rows_are_switched_on_and_opened(filtered: Client, open_page: Browsing) -> None:
+    page = opened(open_page, filtered)
+    page.get_by_label("Show").select_option("dropped rows")
+    expect(page.get_by_role("columnheader").nth(1)).to_contain_text("dropped.stage")
+    expect(rows(page).first).to_contain_text("keep_if")
+    settled(page)
+    rows(page).first.click()
+    page.wait_for_url(re.compile(r"/rows/[0-9a-f]{8}-"))
+    page.go_back()
+    expect(page.get_by_label("Show")).to_have_value("dropped")
+    expect(rows(page).first).to_contain_text("keep_if")
+    page.get_by_label("Show").select_option("failed items")
+    expect(page.get_by_text("No item has failed.")).to_be_visible()

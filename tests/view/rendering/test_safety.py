@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markupsafe import Markup
 
 from datafast.view.rendering import Texts, part_html, row_html
 from datafast.view.rendering.differing import difference
+from datafast.view.rendering.fence import fenced
 from datafast.view.rendering.formulas import formula
 from datafast.view.rendering.markdown import markdown
 from datafast.view.rendering.values import row_of
@@ -81,6 +83,14 @@ def test_any_row_becomes_safe_html(row: Any, raw: bool) -> None:
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_texts_that_try_to_harm_are_shown_and_do_nothing(name: str) -> None:
+    assert_safe(markdown(TEXTS[name]))
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_each_of_the_two_fences_holds_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if name != "half a pair":  # which no HTML can hold
+        assert_safe(fenced(Markup(TEXTS[name])))
+    monkeypatch.setattr("datafast.view.rendering.markdown.fenced", lambda made: made)
     assert_safe(markdown(TEXTS[name]))
 
 

@@ -1,0 +1,418 @@
+"""A run that is paused, resumed, stopped, and given more or fewer requests in flight from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datafast.datasets import ConversationDataset
+from datafast.engine.control import RunControl
+from datafast.engine.events import (
+    AlarmRaised,
+    CallFinished,
+    ConcurrencyChanged,
+    Event,
+    ProviderPaused,
+    RunEnded,
+    RunPaused,
+    RunResumed,
+    RunStarted,
+)
+from datafast.errors import ConfigError, ErrorKind, ProviderError, RunStopped
+from datafast.llms import OpenAICompatibleProvider
+from datafast.llms.base import Request, Response
+from datafast.llms.simulated.provider import SimulatedProvider
+from datafast.schema.config import ConversationDatasetConfig
+from datafast.types import StopCause
+from tests.running import WAIT_S, Running, stays, wait_for
+from tests.servers.fault_server import Answer, FaultServer
+from tests.support import CountingProvider, assert_balanced, fork_server, raw, requests_in, rows_of, same_rows
+
+
+def counting(folder: Path, model: str = "m", **options: Any) -> CountingProvider:
+    return CountingProvider(model, log=folder / f"requests-{model}", **{"latency_s": 0.02, **options})
+
+
+# -- pausing
+
+
+def test_a_pause_sends_nothing_more_and_keeps_what_lands(tmp_path: Path) -> None:
+    one = counting(tmp_path)
+    run = Running(raw(tmp_path, topics=60, run={"max_concurrency": 4}), [one])
+    run.until(CallFinished, 5)
+    run.control.pause()
+    assert run.until(RunPaused).alarm is None
+    run.until_landed()
+    sent = len(requests_in(one.log))
+    assert run.count(CallFinished) == sent < 60
+    assert stays(lambda: len(requests_in(one.log)))
+    assert run.control.is_paused
+    run.control.resume()
+    report = run.ended()
+    resumed = run.until(RunResumed)
+    assert (report.written, report.calls, len(requests_in(one.log))) == (60, 60, 60)
+    assert 0.15 <= resumed.paused_s <= report.paused_s + 0.01 <= report.elapsed_s
+    assert not run.control.is_paused
+
+
+def test_a_run_may_begin_paused_and_pauses_come_again(tmp_path: Path) -> None:
+    control, one = RunControl(), counting(tmp_path)
+    control.pause()
+    run = Running(raw(tmp_path, topics=30, run={"max_concurrency": 3}), [one], control=control)
+    run.until(RunStarted)
+    assert stays(lambda: len(requests_in(one.log)))
+    assert not requests_in(one.log)
+    for finished in (4, 8):
+        control.resume()
+        run.until(CallFinished, finished)
+        control.pause()
+        run.until(RunPaused, 1 + finished // 4)
+    control.resume()
+    assert (run.ended().written, run.count(RunPaused), run.count(RunResumed)) == (30, 3, 3)
+
+
+def test_recorded_rows_are_not_written_while_it_is_paused(tmp_path: Path) -> None:
+    raw(tmp_path, topics=20).generate([SimulatedProvider("m")])
+    (tmp_path / "out.jsonl").unlink()
+    control = RunControl()
+    control.pause()
+    run = Running(raw(tmp_path, topics=20), [SimulatedProvider("m")], control=control)
+    run.until(RunStarted)
+    assert stays(lambda: rows_of(tmp_path / "out.jsonl"))
+    control.resume()
+    report = run.ended()
+    assert (report.written, report.calls) == (20, 0)
+
+
+def test_a_pause_is_no_stall(tmp_path: Path) -> None:
+    broken, faults_left = threading.Event(), iter(range(1))
+    broken.set()
+
+    def reply(request: Request) -> Any:
+        if (
+            broken.is_set() or next(faults_left, None) is not None
+        ):  # one more after the pause, which a stall would end with
+            return ProviderError("The server is down.", kind=ErrorKind.SERVER, status=503)
+        return None
+
+    settings = {"max_concurrency": 2, "max_stall_s": 1.5, "retry_delay_s": 0.05, "max_retry_delay_s": 0.05}
+    run = Running(raw(tmp_path, topics=8, run=settings), [counting(tmp_path, reply=reply, latency_s=0.0)])
+    run.until(ProviderPaused)
+    run.control.pause()
+    run.until(RunPaused)
+    run.until_landed()
+    time.sleep(1.7)
+    broken.clear()
+    run.control.resume()
+    report = run.ended()
+    assert (report.written, report.stop_cause) == (8, None)
+
+
+def test_waits_after_rate_limiting_pass_and_nothing_is_sent(tmp_path: Path, fault_server: FaultServer) -> None:
+    limited = Counter[str]()
+
+    def respond(request: Any) -> Answer:
+        limited["all"] += 1
+        if limited["all"] <= 4:
+            return Answer(status=429, headers={"Retry-After": "0"}, body=b"{}")
+        return Answer(text='{"texts": ["A note."]}')
+
+    fault_server.respond = respond
+    one = OpenAICompatibleProvider("m", api_base=fault_server.url, api_key="none")
+    control = RunControl()
+    run = Running(raw(tmp_path, topics=12, run={"max_concurrency": 4}), [one], control=control)
+    wait_for(lambda: bool(fault_server.requests))
+    control.pause()
+    run.until(RunPaused)
+    run.until_landed()
+    assert stays(lambda: len(fault_server.requests), 0.3)
+    control.resume()
+    assert run.ended().written == 12
+
+
+def test_a_budget_holds_over_a_pause(tmp_path: Path) -> None:
+    settings = {"max_concurrency": 3, "max_calls": 10}
+    run = Running(raw(tmp_path, topics=40, run=settings), [counting(tmp_path)])
+    run.until(CallFinished, 3)
+    run.control.pause()
+    run.until(RunPaused)
+    run.until_landed()
+    (limit,) = run.control.limits.budget
+    assert (limit.name, limit.limit) == ("max_calls", 10)
+    assert limit.used == run.count(CallFinished)
+    run.control.resume()
+    report = run.ended()
+    assert (report.calls, report.stop_cause) == (10, StopCause.BUDGET)
+
+
+# -- stopping
+
+
+def test_a_stop_leaves_what_a_later_run_goes_on_with(tmp_path: Path) -> None:
+    one = counting(tmp_path)
+    run = Running(raw(tmp_path, topics=40, run={"max_concurrency": 4}), [one])
+    run.until(CallFinished, 6)
+    run.control.stop()
+    report = run.ended()
+    assert (report.stop_cause, report.stop_reason) == (StopCause.INTERRUPTED, "interrupted")
+    assert report.pending
+    assert report.written == report.calls == len(requests_in(one.log))
+    raw(tmp_path, topics=40).generate([one])
+    assert Counter(requests_in(one.log)).most_common(1)[0][1] == 1
+    assert len(rows_of(tmp_path / "out.jsonl")) == len(requests_in(one.log)) == 40
+
+
+def test_a_paused_run_can_be_stopped(tmp_path: Path) -> None:
+    run = Running(raw(tmp_path, topics=40, run={"max_concurrency": 4}), [counting(tmp_path)])
+    run.until(CallFinished, 2)
+    run.control.pause()
+    run.until(RunPaused)
+    run.control.stop()
+    assert run.ended().stop_cause is StopCause.INTERRUPTED
+    assert not run.count(RunResumed)
+
+
+def test_a_control_that_was_told_to_stop_lets_no_run_begin(tmp_path: Path) -> None:
+    control, one = RunControl(), counting(tmp_path)
+    control.stop()
+    with pytest.raises(RunStopped):
+        raw(tmp_path, topics=4).generate([one], control=control)
+    assert not requests_in(one.log)
+
+
+def test_it_works_below_a_loop_and_in_callbacks(tmp_path: Path) -> None:
+    control = RunControl()
+
+    def on_event(event: Event) -> None:
+        if isinstance(event, RunStarted):
+            control.pause()
+        elif isinstance(event, RunPaused):
+            control.resume()
+
+    dataset = raw(tmp_path, topics=4)
+    asyncio.run(dataset.generate_async([SimulatedProvider("m")], on_event=on_event, control=control))
+    assert dataset.report is not None
+    assert dataset.report.written == 4
+
+
+def test_a_run_in_front_is_steered_too(tmp_path: Path) -> None:
+    """Growing topics, of which rows are made then."""
+    control = RunControl()
+    control.pause()
+    topics = {"topic_prompt": "harbours", "depth": 2, "degree": 3}
+    config = ConversationDatasetConfig(topics=topics, output_file=tmp_path / "out.jsonl")
+    run = Running(ConversationDataset(config), [SimulatedProvider("m")], control=control)
+    run.until(RunPaused)
+    assert stays(lambda: run.count(CallFinished))
+    assert not run.count(CallFinished)
+    control.stop()
+    run.join()
+    assert isinstance(run.error, RunStopped)
+    assert run.error.report.stop_cause is StopCause.INTERRUPTED
+    assert not run.count(CallFinished)
+
+
+# -- killed while it is paused
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked children")
+def test_a_paused_run_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
+    with fork_server() as server:
+        code = server.run("tests.engine.test_control:paused_and_killed", folder=str(tmp_path))
+    assert code == -signal.SIGKILL
+    one = counting(tmp_path)
+    sent = len(requests_in(one.log))
+    assert 5 <= sent < 30
+    report = assert_balanced(raw(tmp_path, topics=30).generate([one]).report)
+    assert (report.written, report.calls, len(requests_in(one.log))) == (30, 30 - sent, 30)
+    raw(tmp_path / "other", topics=30).generate([SimulatedProvider("m")])
+    assert same_rows(rows_of(tmp_path / "out.jsonl"), rows_of(tmp_path / "other" / "out.jsonl"))
+
+
+def paused_and_killed(folder: str) -> None:
+    """Never returns."""
+    run = Running(raw(Path(folder), topics=30, run={"max_concurrency": 2}), [counting(Path(folder))])
+    run.until(CallFinished, 5)
+    run.control.pause()
+    run.until(RunPaused)
+    run.until_landed()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+# -- how many are in flight
+
+
+class Crowd(SimulatedProvider):
+    """Knows how many of its requests are in flight, and were at most. They land when they are let go."""
+
+    def __init__(self, model: str, **options: Any) -> None:
+        super().__init__(model, **options)
+        self.now = self.most = 0
+
+    def open(self, *, max_connections: int) -> Any:
+        inner, crowd = super().open(max_connections=max_connections), self
+
+        class Backend:
+            async def complete(self, request: Request) -> Response:
+                crowd.now += 1
+                crowd.most = max(crowd.most, crowd.now)
+                try:
+                    await asyncio.sleep(0.02)
+                    return await inner.complete(request)
+                finally:
+                    crowd.now -= 1
+
+            async def aclose(self) -> None:
+                await inner.aclose()
+
+        return Backend()
+
+
+def test_more_and_fewer_requests_in_flight_at_one_provider(tmp_path: Path) -> None:
+    one, other = Crowd("one"), Crowd("other")
+    run = Running(raw(tmp_path, topics=1000, run={"max_concurrency": 8}), [one, other])
+    wait_for(lambda: one.now == other.now == 4)
+    run.control.set_concurrency("simulated/one", 24)
+    changed = run.until(ConcurrencyChanged)
+    assert (changed.provider, changed.concurrency) == ("simulated/one", 24)
+    wait_for(lambda: one.most == 24)
+    run.control.set_concurrency("simulated/one", 2)
+    run.until(ConcurrencyChanged, 2)
+    wait_for(lambda: one.now == 2)
+    one.most = 0
+    run.until(CallFinished, run.count(CallFinished) + 30)
+    assert (one.most, other.most) == (2, 4)
+    limits = {found.name: found for found in run.control.limits.providers}
+    assert (limits["simulated/one"].concurrency, limits["simulated/other"].concurrency) == (2, 4)
+    run.control.set_concurrency("simulated/one", 40)
+    assert run.ended().written == 2000
+
+
+def test_one_of_more_providers_than_the_run_has_requests(tmp_path: Path) -> None:
+    crowds = [Crowd(f"m{number}") for number in range(6)]
+    run = Running(raw(tmp_path, topics=100, run={"max_concurrency": 3}), crowds)
+    run.until(CallFinished, 6)
+    run.control.set_concurrency("simulated/m2", 5)
+    run.until(ConcurrencyChanged)
+    wait_for(lambda: crowds[2].most > 1)
+    assert run.ended().written == 600
+
+
+def test_rows_in_order_keep_up_with_more_requests(tmp_path: Path) -> None:
+    one = Crowd("one")
+    run = Running(raw(tmp_path, topics=300, run={"max_concurrency": 1, "ordered": True}), [one])
+    run.until(CallFinished, 2)
+    run.control.set_concurrency("simulated/one", 30)
+    wait_for(lambda: one.most == 30)
+    run.ended()
+    topics = [row["metadata"]["topic"] for row in rows_of(tmp_path / "out.jsonl")]
+    assert topics == [f"topic {number}" for number in range(300)]
+
+
+def test_a_number_that_was_set_ends_the_search_for_a_better_one(tmp_path: Path) -> None:
+    one = Crowd("one", max_concurrency="auto")
+    run = Running(raw(tmp_path, topics=400), [one])
+    run.until(CallFinished)
+    run.control.set_concurrency("simulated/one", 21)
+    run.until(ConcurrencyChanged)
+    run.until(CallFinished, 300)  # enough for some tries
+    (limits,) = run.control.limits.providers
+    assert (limits.concurrency, limits.limit) == (21, 21)
+    assert run.ended().written == 400
+
+
+def test_more_requests_have_as_many_connections(tmp_path: Path, fault_server: FaultServer) -> None:
+    fault_server.respond = lambda request: Answer(text='{"texts": ["A note."]}', delay_s=1.0)
+    one = OpenAICompatibleProvider("m", api_base=fault_server.url, api_key="none", max_concurrency=2)
+    run = Running(raw(tmp_path, topics=12), [one])
+    wait_for(lambda: len(fault_server.requests) == 2)
+    run.control.set_concurrency("openai_compatible/m", 12)
+    wait_for(lambda: len(fault_server.requests) == 12)
+    assert run.count(CallFinished) < 10  # by two connections, ten would have come back before
+    assert run.ended().written == 12
+
+
+def test_a_provider_that_is_not_there_and_numbers_that_are_none(tmp_path: Path) -> None:
+    run = Running(raw(tmp_path, topics=40, run={"max_concurrency": 2}), [counting(tmp_path)])
+    run.until(CallFinished)
+    with pytest.raises(ConfigError, match=r"'simulated/n' is not a provider of this run. Did you mean 'simulated/m'"):
+        run.control.set_concurrency("simulated/n", 3)
+    for wrong in (0, -1, True, 2.5, "3", 100_001):
+        with pytest.raises(ConfigError, match="concurrency: expected a whole number"):
+            run.control.set_concurrency("simulated/m", wrong)  # type: ignore[arg-type]
+    run.control.stop()
+    run.ended()
+
+
+# -- alarms pause by the same means
+
+
+def alarmed(folder: Path, **options: Any) -> Running:
+    cut = {"alarms": {"failure_rate": 0.3, "after": 10, "action": "pause"}}
+    return Running(raw(folder, topics=40, run={"max_concurrency": 2}, **cut), [counting(folder, reply=bad)], **options)
+
+
+def bad(request: Request) -> str:
+    return "no JSON"
+
+
+def test_an_alarm_pauses_until_somebody_resumes(tmp_path: Path) -> None:
+    run = alarmed(tmp_path)
+    assert run.until(AlarmRaised).action == "pause"
+    assert run.until(RunPaused).alarm == "failure_rate"
+    assert run.control.is_paused
+    run.control.resume()
+    run.until(RunResumed)
+    assert run.until(AlarmRaised, 2).action == "pause"  # measured anew
+    run.control.stop()
+    report = run.ended()
+    assert report.stop_cause is StopCause.INTERRUPTED
+    assert report.pending
+
+
+def test_an_answer_that_comes_after_a_resumption_changes_nothing(tmp_path: Path) -> None:
+    asked, answered = threading.Event(), threading.Event()
+
+    def on_alarm(_: AlarmRaised) -> bool:
+        asked.set()
+        assert answered.wait(WAIT_S)
+        return False
+
+    run = alarmed(tmp_path, on_alarm=on_alarm)
+    assert asked.wait(WAIT_S)
+    run.control.resume()
+    run.until(RunResumed)
+    run.control.pause()
+    run.until(RunPaused, 2)
+    answered.set()
+    assert stays(lambda: run.count(RunEnded))
+    run.control.stop()
+    assert run.ended().stop_cause is StopCause.INTERRUPTED
+
+
+def test_an_answer_to_an_alarm_leaves_a_pause_that_somebody_made(tmp_path: Path) -> None:
+    asked, answered = threading.Event(), threading.Event()
+
+    def on_alarm(_: AlarmRaised) -> bool:
+        asked.set()
+        assert answered.wait(WAIT_S)
+        return True
+
+    run = alarmed(tmp_path, on_alarm=on_alarm)
+    assert asked.wait(WAIT_S)
+    run.control.pause()
+    wait_for(lambda: run.control._pauses)
+    time.sleep(0.05)
+    answered.set()
+    assert stays(lambda: run.count(RunResumed))
+    assert not run.count(RunResumed)
+    run.control.stop()
+    run.ended()

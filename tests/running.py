@@ -1,0 +1,83 @@
+"""A run in a thread of its own, for tests that steer it or look at it while it goes on."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from datafast.engine.control import RunControl
+from datafast.engine.events import Event
+from datafast.errors import RunStopped
+from datafast.types import RunReport
+from tests.support import assert_balanced
+
+__all__ = ["WAIT_S", "Running", "stays", "wait_for"]
+
+WAIT_S = 20.0
+
+
+class Running:
+    """A run in a thread of its own, and what it tells; `also` hears it first."""
+
+    def __init__(
+        self, dataset: Any, providers: Any, *, also: Callable[[Event], None] = lambda event: None, **options: Any
+    ) -> None:
+        self.control: RunControl = options.setdefault("control", RunControl())
+        self.events: list[Event] = []
+        self.error: BaseException | None = None
+        self._news = threading.Condition()
+        self._dataset = dataset
+        self._also = also
+        self._thread = threading.Thread(target=self._run, args=[providers, options], daemon=True)
+        self._thread.start()
+
+    def _run(self, providers: Any, options: dict[str, Any]) -> None:
+        try:
+            self._dataset.generate(providers, on_event=self._take, **options)
+        except BaseException as error:
+            self.error = error
+
+    def _take(self, event: Event) -> None:
+        self._also(event)
+        with self._news:
+            self.events.append(event)
+            self._news.notify_all()
+
+    def until(self, kind: type[Event], times: int = 1) -> Any:
+        """Waits for the event of this number of its kind."""
+        with self._news:
+            assert self._news.wait_for(lambda: self.count(kind) >= times, WAIT_S), f"no {kind.__name__}"
+        return [event for event in self.events if isinstance(event, kind)][times - 1]
+
+    def count(self, kind: type[Event]) -> int:
+        return sum(isinstance(event, kind) for event in list(self.events))
+
+    def until_landed(self) -> None:
+        """Waits until nothing is in flight."""
+        wait_for(lambda: not any(one.in_flight for one in self.control.limits.providers))
+
+    def join(self) -> None:
+        self._thread.join(WAIT_S)
+        assert not self._thread.is_alive(), "the run does not end"
+
+    def ended(self) -> RunReport:
+        self.join()
+        if self.error is not None and not isinstance(self.error, RunStopped):
+            raise self.error
+        return assert_balanced(self._dataset.report)
+
+
+def wait_for(is_so: Callable[[], bool]) -> None:
+    until = time.monotonic() + WAIT_S
+    while not is_so():
+        assert time.monotonic() < until, "it never came so far"
+        time.sleep(0.005)
+
+
+def stays(read: Callable[[], object], seconds: float = 0.15) -> bool:
+    """Whether something stays as it is, for some replies' time."""
+    before = read()
+    time.sleep(seconds)
+    return read() == before
