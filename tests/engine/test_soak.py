@@ -29,7 +29,7 @@ from tests.support import ROOT, rows_of
 pytestmark = pytest.mark.slow
 
 SOAK_ITEMS = int(os.environ.get("DATAFAST_TEST_SOAK_ITEMS", "3000"))
-KILLED_ITEMS = int(os.environ.get("DATAFAST_TEST_KILLED_ITEMS", "600"))
+KILLED_ITEMS = int(os.environ.get("DATAFAST_TEST_KILLED_ITEMS", "300"))
 GOOD = '{"texts": ["a text"]}'
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ TOOLS: list[dict[str, Any]] = [
     },
     {"name": "now"},
 ]
+CONVERSATIONS = int(os.environ.get("DATAFAST_TEST_CONVERSATIONS", "60"))
+"""Of each style: a real model takes its time, so all 200 are tried by hand."""
 AGENT = {"conversation_type": "cot", "reasoning_style": "agent"}
 STYLES: dict[str, dict[str, Any]] = {
     "basic": {},
@@ -43,12 +46,10 @@ STYLES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_200_conversations_of_a_real_server_are_all_valid(
-    llama_server: LlamaServer, tmp_path: Path, style: str
-) -> None:
+def test_conversations_of_a_real_server_are_all_valid(llama_server: LlamaServer, tmp_path: Path, style: str) -> None:
     config = ConversationDatasetConfig(
         topics=[f"topic {number}" for number in range(50)],
-        num_rows=200,
+        num_rows=CONVERSATIONS,
         output_file=tmp_path / "out.jsonl",
         # The model picks words at random: now and then a text holds nothing but spaces.
         run=RunConfig(max_concurrency=4, max_parse_retries=9),
@@ -57,8 +58,8 @@ def test_200_conversations_of_a_real_server_are_all_valid(
     dataset = ConversationDataset(config)
     dataset.generate([OpenAICompatibleProvider("tiny", api_base=llama_server.url, api_key=llama_server.key)])
     report = assert_balanced(dataset.report)
-    assert (report.written, report.failed, report.pending) == (200, 0, 0)
-    assert report.calls <= 220
+    assert (report.written, report.failed, report.pending) == (CONVERSATIONS, 0, 0)
+    assert report.calls <= 1.1 * CONVERSATIONS + 5
     for row in rows_of(tmp_path / "out.jsonl"):
         check(style, row)
 

@@ -23,6 +23,8 @@ ADDRESSES = [
     "/o/{output}/review",
     "/o/{output}/pairs",
     "/config",
+    "/live",
+    "/o/{output}/live",
     *(f"/o/{{output}}/rows/{number}" for number in range(1, ROWS + 1)),
     *(f"/o/{{output}}/rows/{number}?texts=raw" for number in range(1, ROWS + 1, 7)),
     *(f"/o/{{output}}/side?first={number}&second={number + 1}" for number in range(1, len(hostile_rows()), 5)),
