@@ -267,7 +267,7 @@ def said_of(record: ReviewRecord) -> dict[str, Any]:
 
 
 def seen_of(one: ReviewedRow) -> str:
-    """What a reviewer sees of a row, as a digest: decisions come back with it, and are refused where the row says something else by then."""
+    """What a reviewer sees of a row, as a digest: decisions come back with it, and are refused where the row has changed since."""
     return one.state.becomes or digest_of(one.row)
 
 
