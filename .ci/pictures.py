@@ -72,6 +72,7 @@ def view(target: Path) -> None:
     import screens
 
     screens.view(target)
+    screens.live(target)
 
 
 PICTURES: dict[str, Callable[[Path], None]] = {"plan": plan, "run": run, "report": report, "view": view}

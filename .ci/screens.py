@@ -39,6 +39,11 @@ providers:
 """
 
 
+# The same, so slow that it can be looked at.
+_SLOW = _CONFIG.replace("0.004", "0.4").replace("0.006", "0.6").replace("0.009", "0.9") + "run: {max_concurrency: 12}\n"
+_RUNS_MS = 6000
+
+
 def report(target: Path) -> None:
     """The beginning of a report."""
     with output() as folder, browser() as chromium:
@@ -65,6 +70,19 @@ def view(target: Path) -> None:
                 both(chromium, urljoin(home, path), target / name, ready, cookies=cookies)
 
 
+def live(target: Path) -> None:
+    """The page of a run while it works."""
+    with tempfile.TemporaryDirectory() as scratch, browser() as chromium:
+        folder = Path(scratch)
+        (folder / "field_notes.yaml").write_text(_SLOW, encoding="utf-8")
+        with viewer(folder, words=("generate", "field_notes.yaml", "--view")) as address:
+            page = chromium.new_page()
+            page.goto(address)
+            cookies = page.context.cookies()
+            page.wait_for_timeout(_RUNS_MS)
+            both(chromium, urljoin(page.url, "/live"), target / "view-live", cookies=cookies)
+
+
 def _some_topics(page: Page) -> None:
     """Chooses two values of a facet."""
     for topic in ("ice cores", "sundials"):
@@ -72,17 +90,18 @@ def _some_topics(page: Page) -> None:
 
 
 @contextlib.contextmanager
-def viewer(folder: Path, *options: str) -> Iterator[str]:
-    """The address of a viewer of the folder, whose user is called Ada."""
+def viewer(folder: Path, *options: str, words: Sequence[str] = ("view", ".")) -> Iterator[str]:
+    """The address of a viewer of the folder, whose user is called Ada; `words` are the command that opens it."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "LOGNAME": "Ada"}
     with subprocess.Popen(
-        [sys.executable, "-m", "datafast", "view", ".", "--no-open", *options],
+        [sys.executable, "-m", "datafast", *words, "--no-open", *options],
         cwd=folder,
         env=environment,
         stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
     ) as process:
-        yield str(process.stdout and process.stdout.readline()).strip()
+        yield next(line.split()[-1] for line in process.stdout or () if "http://" in line)
         process.terminate()
 
 

@@ -440,9 +440,13 @@ class DropsAll:
     for_good: frozenset[str] = frozenset()
     beyond: Mapping[int, int] = MappingProxyType({})
     num_rows = 0
+    reviewed = ""
 
     def __init__(self, settings: str) -> None:
         self.settings = settings
+
+    def only_reviewed(self, stages: str, reviewed: str) -> None:
+        """All rows are decided about."""
 
     unasked: Mapping[int, int] = MappingProxyType({})
     asked_in_vain: Collection[int] = ()
