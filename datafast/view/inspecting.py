@@ -45,14 +45,16 @@ def show(paths: OutputPaths, row_model: type[BaseModel], *, random: bool = False
         return
     is_script = not hasattr(sys, "ps1") and not sys.flags.interactive
     ends = "Ctrl-C ends it, and the script goes on." if is_script else "It ends with this process."
-    sys.stdout.write(f"Viewer of {plain_text(paths.rows.name)}: {server.address_of(first)}\n{ends}\n")
-    sys.stdout.flush()
-    server.open_browser(first)
-    if is_script:
-        try:
+    try:
+        sys.stdout.write(f"Viewer of {plain_text(paths.rows.name)}: {server.address_of(first)}\n{ends}\n")
+        sys.stdout.flush()
+        server.open_browser(first)
+        if is_script:
             server.wait()
-        except KeyboardInterrupt:
-            _end(paths)
+    except KeyboardInterrupt:
+        _end(paths)
+        if not is_script:
+            raise
 
 
 def _server(paths: OutputPaths, outputs: Outputs) -> ViewerServer:

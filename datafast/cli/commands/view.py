@@ -45,11 +45,11 @@ def command(place: Path, no_open: bool, review: bool, edit: bool, port: int | No
         place, first = place.absolute().parent, config_address(place.name)
     viewer = Viewer(Outputs(place, ledger=ledger), permits=[one for one, is_asked in asked.items() if is_asked])
     with ViewerServer(viewer, port=port or 0, first=first) as server:
-        click.echo(server.address)
-        if not no_open and not server.open_browser():
-            click.echo("There is no browser here. Open the address in one.", err=True)
-        click.echo("Ctrl-C ends the viewer.", err=True)
         try:
+            click.echo(server.address)
+            if not no_open and not server.open_browser():
+                click.echo("There is no browser here. Open the address in one.", err=True)
+            click.echo("Ctrl-C ends the viewer.", err=True)
             server.wait()
         except KeyboardInterrupt:
             click.echo("ended", err=True)

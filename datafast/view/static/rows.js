@@ -292,7 +292,6 @@ const facets = new Facets(get("facet-list"), {
 // -- columns
 
 function setColumns({ columns: found, more }) {
-  const isFirst = columns.length === 0;
   columns = found;
   const list = get("column-list");
   list.replaceChildren(
@@ -305,7 +304,8 @@ function setColumns({ columns: found, more }) {
   );
   setOrders();
   setHead();
-  if (!isFirst || pages.size) forget();
+  // What was asked for before has other columns.
+  forget();
 }
 
 function toggleColumn(id, isShown) {
@@ -471,11 +471,11 @@ get("clear").addEventListener("click", () => {
 });
 get("sort").addEventListener("change", (event) => order(...(event.target.value ? JSON.parse(event.target.value) : [null])));
 get("part")?.addEventListener("change", (event) => {
+  columns = [];
   ask((changed) => {
     for (const name of [...changed.keys()]) changed.delete(name);
     if (event.target.value !== "rows") changed.set("part", event.target.value);
   });
-  columns = [];
 });
 get("jump").addEventListener("submit", async (event) => {
   event.preventDefault();
