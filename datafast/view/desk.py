@@ -18,12 +18,24 @@ from datafast.errors import ConfigError
 from datafast.reviews import Progress, ReviewedRow, ReviewRecord, Reviews, ReviewState
 from datafast.reviews.rows import dropped_rows, state_in
 from datafast.reviews.summary import progress_of
-from datafast.store.review_records import ABOUT_TEXT, NOT_EDITED
+from datafast.store.review_records import ABOUT_TEXT, NOT_EDITED, digest_of
 from datafast.view.copies import CopiedRows
 from datafast.view.index import RowIndex
 from datafast.view.outputs import FileState, Output
 
-__all__ = ["WANTED", "Desk", "Found", "Wanted", "desk_of", "fields_of", "reach", "said_of", "told_of"]
+__all__ = [
+    "WANTED",
+    "Desk",
+    "Found",
+    "Wanted",
+    "desk_of",
+    "fields_of",
+    "parsed",
+    "reach",
+    "said_of",
+    "seen_of",
+    "told_of",
+]
 
 Wanted: TypeAlias = Literal["open", "all", "accepted", "rejected", "edited", "disputed", "stale", "dropped"]
 """Which rows a reviewer goes through. open: those that this reviewer has not decided about as they are now. dropped: those that stages or
@@ -106,7 +118,7 @@ class Desk:
             if not lines:
                 return
             for line in lines[::step]:
-                row = None if line.data is None else _parsed(line.data)
+                row = None if line.data is None else parsed(line.data)
                 if row is not None:
                     yield line.number, row
             at = lines[-1].number + 1 if step > 0 else first - 1
@@ -254,6 +266,11 @@ def said_of(record: ReviewRecord) -> dict[str, Any]:
     return {name: value for name, value in record.told().items() if name in kept}
 
 
+def seen_of(one: ReviewedRow) -> str:
+    """What a reviewer sees of a row, as a digest: decisions come back with it, and are refused where the row has changed since."""
+    return one.state.becomes or digest_of(one.row)
+
+
 def told_of(state: ReviewState) -> dict[str, Any]:
     """How a row stands, as a page shows it."""
     return {
@@ -275,7 +292,8 @@ def _text(told: Mapping[str, Any], name: str) -> str:
     return value
 
 
-def _parsed(line: bytes) -> Mapping[str, Any] | None:
+def parsed(line: bytes) -> Mapping[str, Any] | None:
+    """A line as a row; None for what is none."""
     try:
         row = orjson.loads(line)
     except orjson.JSONDecodeError:

@@ -198,7 +198,7 @@ def _rows_in(folder: Path, depth: int = 0) -> Iterator[Path]:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError:  # it is closed to us, or gone
         return
-    files = {entry.name for entry in entries if not _is_folder(entry)}
+    files = {entry.name for entry in entries if _may_be_read(entry)}
     named = {name.removesuffix(_LEDGER) for name in files if name.endswith(_LEDGER)}
     for name in sorted(files | named):
         if name in named or (not name.startswith(".") and _may_be_rows(folder / name)):
@@ -227,6 +227,14 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir(follow_symlinks=False)
     except OSError:
         return False
+
+
+def _may_be_read(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a file, or a link to none; a look into a pipe or a device may never end."""
+    try:
+        return entry.is_file() or not Path(entry.path).exists()
+    except OSError:  # a link that leads in a circle
+        return True
 
 
 def _stat(path: Path) -> tuple[int, int]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.view.client import Client, viewing
 
@@ -35,6 +38,17 @@ def test_only_what_has_changed_is_sent_again(tmp_path: Path) -> None:
         again = settled(client, told["version"])
         assert sorted((one["name"], one["rows"]) for one in again["changed"]) == [("three.jsonl", 1), ("two.jsonl", 2)]
         assert again["gone"] == [one["id"] for one in told["changed"] if one["name"] == "one.jsonl"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+def test_pipes_and_devices_are_no_outputs(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    for name, there in {"endless": "/dev/zero", "folder": tmp_path, "circle": "circle.jsonl", "dead": "gone"}.items():
+        (tmp_path / f"{name}.jsonl").symlink_to(there)
+    (tmp_path / "one.jsonl").write_text("{}\n")
+    with viewing(tmp_path) as client:
+        told = settled(client)
+        assert [one["name"] for one in told["changed"]] == ["circle.jsonl", "dead.jsonl", "one.jsonl"]
 
 
 def test_a_version_of_another_viewer_gives_all(tmp_path: Path) -> None:

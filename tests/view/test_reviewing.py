@@ -98,6 +98,19 @@ def test_an_edit_of_one_value_rounds_no_number_beside_it(tmp_path: Path) -> None
     assert isinstance(edited.current["facts"]["weight"], float)
 
 
+def test_nobody_decides_about_a_text_that_they_have_not_seen(client: Client, rows_file: Path) -> None:
+    shown = look(client)
+    assert decide(client, look(client, who="bea"), "edit", who="bea", fields={"text": "Another."}).status == 200
+    refused = decide(client, shown, "accept")
+    assert refused.status == 422
+    assert "was edited since it was shown" in refused.json()["error"]["message"]
+    assert decide(client, look(client), "accept").status == 200
+    shown = look(client, "all", 1)
+    write(rows_file, [row(number, text="Made again.") if number == 1 else row(number) for number in range(7)])
+    assert decide(client, shown, "accept", wanted="all").status == 422
+    assert datafast.load(rows_file).reviews().progress().by_reviewer["ann"].accepted == 1
+
+
 def test_undo_takes_back_what_this_reviewer_has_done_last(client: Client) -> None:
     decide(client, look(client), "accept")
     decide(client, look(client, who="bea"), "reject", who="bea", reason="dull")
@@ -247,6 +260,20 @@ def test_models_are_compared_over_the_same_prompt(tmp_path: Path) -> None:
         gone = prefer(client, "models.jsonl", first["pair"], "left")
         assert gone.status == 422
         assert "this pair is gone" in gone.json()["error"]["message"]
+
+
+def test_pairs_are_compared_as_they_are_after_edits(tmp_path: Path) -> None:
+    rows = [{"uuid": f"p{number}", "question": "Why?", "chosen": "Good.", "rejected": "Weak."} for number in range(2)]
+    path = write(tmp_path / "pairs.jsonl", rows)
+    with viewing(path, "review") as client:
+        before = following(client, "pairs.jsonl")["pair"]
+        datafast.load(path).reviews().edit(rows[int(before["rows"][0][0][1])], {"chosen": "Better."})
+        refused = prefer(client, "pairs.jsonl", before, "left")
+        assert refused.status == 422
+        assert "texts have changed since they were shown" in refused.json()["error"]["message"]
+        now = following(client, "pairs.jsonl")["pair"]
+        assert any("Better." in side for side in now["sides"])
+        assert prefer(client, "pairs.jsonl", now, "tie").status == 200
 
 
 def test_a_file_without_pairs_says_so(client: Client) -> None:

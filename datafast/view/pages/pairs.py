@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-import orjson
 from anyio.to_thread import run_sync
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from datafast.errors import ConfigError
+from datafast.reviews import ReviewedRow
 from datafast.store.review_records import RowKey
-from datafast.view.desk import desk_of, reach, said_of
+from datafast.view.desk import desk_of, parsed, reach, said_of
 from datafast.view.outputs import Output
 from datafast.view.pages.review import body_of
 from datafast.view.pairs import Candidate, Candidates, candidates_of, in_order, is_turned, shown
@@ -35,6 +35,7 @@ class _Queue:
         self._output = output
         self._lock = threading.Lock()
         self._known: tuple[Any, Candidates] | None = None
+        self._named: dict[Candidate, frozenset[tuple[str, str | None]]] = {}
 
     @property
     def candidates(self) -> Candidates:
@@ -42,20 +43,22 @@ class _Queue:
         with self._lock:
             if self._known is None or self._known[0] != state:
                 self._known = state, candidates_of(self._output)
+                self._named = {}
             return self._known[1]
 
-    def rows(self, pair: Candidate) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
-        """Both rows as they are now, with edits; None where one of them is gone."""
+    def rows(self, pair: Candidate) -> tuple[ReviewedRow, ReviewedRow] | None:
+        """Both rows and how they stand; None where one of them is gone."""
+        decisions = desk_of(self._output).reviews.decisions
         found = [self._row(number) for number, _ in pair]
-        return None if found[0] is None or found[1] is None else (found[0], found[1])
+        if found[0] is None or found[1] is None:
+            return None
+        one, other = (ReviewedRow(row, decisions.of(RowKey.of(row))) for row in found if row is not None)
+        return one, other
 
     def _row(self, number: int) -> Mapping[str, Any] | None:
         reach(self._output.rows, number)
         line = self._output.rows.line(number)
-        if line is None or line.data is None:
-            return None
-        row: Mapping[str, Any] = orjson.loads(line.data)
-        return row
+        return None if line is None or line.data is None else parsed(line.data)
 
     def waiting(self, reviewer: str) -> list[Candidate]:
         """The pairs that a reviewer has not compared, in the order of this reviewer."""
@@ -69,12 +72,14 @@ class _Queue:
         return found if not done else [pair for pair in found if self._names(pair) not in done]
 
     def _names(self, pair: Candidate) -> frozenset[tuple[str, str | None]]:
-        rows = self.rows(pair)
-        return (
-            frozenset()
-            if rows is None
-            else frozenset((RowKey.of(row).row, side[1]) for row, side in zip(rows, pair, strict=True))
-        )
+        """The texts of a pair, kept as long as the file stays as it is: each look for the next pair goes through all of them."""
+        known = self._named
+        if pair not in known:
+            rows = [self._row(number) for number, _ in pair]
+            known[pair] = frozenset(
+                (RowKey.of(row).row, field) for row, (_, field) in zip(rows, pair, strict=True) if row is not None
+            )
+        return known[pair]
 
 
 @lru_cache(maxsize=64)
@@ -109,15 +114,20 @@ def _next(request: Request) -> Response:
     return JSONResponse(told)
 
 
-def _shown(pair: Candidate, rows: tuple[Mapping[str, Any], Mapping[str, Any]], turned: bool) -> dict[str, Any]:
-    said = shown(rows, (pair.one[1], pair.other[1]))
+def _shown(pair: Candidate, rows: tuple[ReviewedRow, ReviewedRow], turned: bool) -> dict[str, Any]:
+    said = shown((rows[0].current, rows[1].current), (pair.one[1], pair.other[1]))
     sides = [row_html(side, Texts()) for side in said.sides]
     return {
         "name": pair.name,
-        "rows": [RowKey.of(row).row for row in rows],
+        "rows": _texts_of(rows),
         "common": row_html(said.common, Texts()) if said.common else "",
         "sides": sides[::-1] if turned else sides,
     }
+
+
+def _texts_of(rows: tuple[ReviewedRow, ReviewedRow]) -> list[list[str]]:
+    """What tells whether two rows say what was shown: of each its name, and the digest of what it says with its edits."""
+    return [[one.state.key.row, one.state.becomes] for one in rows]
 
 
 async def _prefer(request: Request) -> Response:
@@ -132,12 +142,14 @@ def _preferred(output: Output, told: Mapping[str, Any]) -> dict[str, Any]:
     reviewer = str(told.get("reviewer") or desk.reviewer)
     pair = next((one for one in queue.candidates.pairs if one.name == told.get("pair")), None)
     rows = None if pair is None else queue.rows(pair)
-    if pair is None or rows is None or [RowKey.of(row).row for row in rows] != told.get("rows"):
-        raise ConfigError("pair: The file has changed, and this pair is gone. Nothing was saved; load the page again.")
+    if pair is None or rows is None or _texts_of(rows) != told.get("rows"):
+        raise ConfigError(
+            "pair: The file or the texts have changed since they were shown, and this pair is gone. Nothing was saved; load the page again."
+        )
     if told.get("better") not in _BETTER:
         raise ConfigError(f"better: Give one of {', '.join(_BETTER)}.")
     better, first = _BETTER[told["better"]], int(is_turned(pair, reviewer))
-    sides = [row if field is None else (row, field) for row, (_, field) in zip(rows, pair, strict=True)]
+    sides = [one.row if field is None else (one.row, field) for one, (_, field) in zip(rows, pair, strict=True)]
     record = desk.reviews.prefer(
         sides[0],
         sides[1],

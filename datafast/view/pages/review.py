@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from datafast.errors import ConfigError
-from datafast.view.desk import WANTED, Desk, Found, Wanted, desk_of, fields_of, said_of, told_of
+from datafast.view.desk import WANTED, Desk, Found, Wanted, desk_of, fields_of, said_of, seen_of, told_of
 from datafast.view.outputs import Output
 from datafast.view.posts import Post
 from datafast.view.rendering import Texts, row_html
@@ -74,7 +74,7 @@ def _told(output: Output, desk: Desk, wanted: Wanted, found: Found) -> dict[str,
         one = found.one
         told |= {
             "row": one.state.key.row,
-            "seen": one.state.becomes or None,
+            "seen": seen_of(one),
             "html": row_html(one.current, Texts()),
             "state": told_of(one.state),
             "fields": fields_of(one),
@@ -88,7 +88,7 @@ async def _decide(request: Request) -> Response:
     _, desk = _output_and_desk(request)
     told = await body_of(request)
     record, state = await _in_thread(desk.decide, told)
-    return JSONResponse({"record": said_of(record), "state": told_of(state), "seen": state.becomes or None})
+    return JSONResponse({"record": said_of(record), "state": told_of(state)})
 
 
 async def _undo(request: Request) -> Response:

@@ -162,7 +162,11 @@ async function doing(task) {
 async function decide(action, more = {}) {
   const told = now;
   const sent = { action, reviewer: reviewer(), wanted: by("wanted").value, number: told.number, row: told.row, seen: told.seen, ...more };
-  const answer = await postJson(`${api}/decide`, sent);
+  const answer = await postJson(`${api}/decide`, sent).catch(async (error) => {
+    // Somebody has changed the row meanwhile: it is shown as it is now, unless what is typed would go with it.
+    if (error.kind === "OutputChangedError" && !isUnsaved()) await go(told.number, 1);
+    throw error;
+  });
   closeForm();
   const place = `row ${(told.number + 1).toLocaleString("en")}`;
   const words = { accept: `Accepted ${place}.`, reject: `Rejected ${place}${more.reason ? `: ${more.reason}` : ""}.`, edit: `Edited ${place}.`, label: `Labelled ${place}.`, note: `Noted at ${place}.` };

@@ -219,4 +219,5 @@ def test_rows_that_attack_only_say_what_they_are(open_page: Browsing, tmp_path: 
             page.keyboard.press("e")
             page.keyboard.press("Escape")
             page.keyboard.press("j")
+            expect(page.locator("#review[aria-busy]")).to_have_count(0)
         assert page.evaluate("window.pwned === undefined")
