@@ -88,8 +88,9 @@ def fields_of_configs() -> Iterator[tuple[type[ConfigModel], str, Any]]:
         for model in found:
             if model.__module__.startswith("datafast."):
                 for name, field in model.model_fields.items():
-                    types = {field.annotation, *get_args(field.annotation)} & wrong.keys()
-                    if len(types) == 1:
+                    allowed = {field.annotation, *get_args(field.annotation)}
+                    types = allowed & wrong.keys()
+                    if len(types) == 1 and str not in allowed:
                         yield model, name, wrong[types.pop()]
 
 
