@@ -66,7 +66,12 @@ def viewer_app(viewer: Viewer, *, token: str) -> Guard:
             raise TypeError(f"{route.path} takes {route.methods}: what is not GET has to be a Post")
     app = Starlette(
         routes=[*routes, Mount("/static", StaticFiles(directory=STATIC), name="static")],
-        exception_handlers={HTTPException: _http_error, DatafastError: _own_error, Exception: _failure},
+        exception_handlers={
+            HTTPException: _http_error,
+            DatafastError: _own_error,
+            OSError: _closed,
+            Exception: _failure,
+        },
     )
     app.state.viewer = viewer
     return Guard(app, token=token, refused=lambda status, told: error_page(viewer, status, told))
@@ -96,6 +101,14 @@ def _own_error(request: Request, error: Exception) -> Response:
     """What is wrong with a file is said in words; it is nothing of the server's."""
     assert isinstance(error, DatafastError)  # noqa: S101 - for the types: that is what it handles
     return _error(request, 422, str(error), error.public_name)
+
+
+def _closed(request: Request, error: Exception) -> Response:
+    """A file that the system does not let be read: neither is that anything of the server's."""
+    if not isinstance(error, OSError) or error.filename is None:
+        raise error
+    told = f"{error.filename} cannot be read: {error.strerror}. Check that it is there, and that you may read it."
+    return _error(request, 422, told, type(error).__name__)
 
 
 def _failure(request: Request, error: Exception) -> Response:

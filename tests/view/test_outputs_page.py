@@ -51,6 +51,16 @@ def test_pipes_and_devices_are_no_outputs(tmp_path: Path) -> None:
         assert [one["name"] for one in told["changed"]] == ["circle.jsonl", "dead.jsonl", "one.jsonl"]
 
 
+@pytest.mark.skipif(not hasattr(os, "symlink"), reason="there are no links here")
+@pytest.mark.parametrize("page", ["/o/{}/rows/1", "/o/{}/side?first=1", "/api/o/{}/rows", "/api/o/{}/review/row"])
+def test_pages_of_a_file_that_is_closed_say_so(tmp_path: Path, page: str) -> None:
+    (tmp_path / "circle.jsonl").symlink_to("circle.jsonl")
+    with viewing(tmp_path, "review") as client:
+        answer = client.get(page.format(client.output("circle.jsonl")))
+        assert answer.status == 422
+        assert "circle.jsonl cannot be read: Too many levels of symbolic links." in answer.text
+
+
 def test_a_version_of_another_viewer_gives_all(tmp_path: Path) -> None:
     (tmp_path / "one.jsonl").write_text("{}\n")
     with viewing(tmp_path) as client:
