@@ -130,6 +130,8 @@ class _Texts:
             if not stopped():
                 raise
             return None
+        finally:
+            self._db.set_progress_handler(None, 0)  # it would stop what is taken later
         return np.array(found, np.uint32), known
 
 

@@ -96,3 +96,14 @@ def test_an_order_of_texts_can_be_stopped() -> None:
     assert sorting.ordered == 0
     sorting.put_in_order()
     assert sorting.ordered == 30_000
+
+
+def test_texts_are_taken_after_an_order_whose_watcher_has_gone() -> None:
+    sorting = Sorting(("n",), "text")
+    has_gone = False
+    sorting.put_in_order(lambda: has_gone)
+    has_gone = True
+    data = b"".join(b'{"n": "%d"}\n' % number for number in range(30_000))
+    sorting.take(Lines(0, data, len(data)))
+    sorting.put_in_order()
+    assert sorting.ordered == 30_000
