@@ -81,11 +81,11 @@ class ReviewFile:
         for line in lines:
             if not line.endswith(b"\n"):
                 break
-            self._lines += 1
             if line.strip():
-                record = read_record(line, f"{self.path}: line {self._lines}")
+                record = read_record(line, f"{self.path}: line {self._lines + 1}")
                 self._newest = max(self._newest, record.at)
                 self.records.append(record)
+            self._lines += 1
             self._read_to += len(line)
         return self.records[first:]
 
