@@ -94,7 +94,10 @@ class Reports:
     def _make(self, job: _Job, state: FileState) -> None:
         with self._one:
             begun = time.monotonic()
-            contents, rows, problem = self._made(job.output)
+            try:
+                contents, rows, problem = self._made(job.output)
+            except (OSError, ValueError) as error:  # there is no room for a process, or what it says is no report
+                contents, rows, problem = None, None, f"The report could not be made: {str(error)[:_TELLS]}."
         now = time.monotonic()
         with self._lock:
             self._number += 1

@@ -79,6 +79,13 @@ def test_why_there_is_no_report_is_told(client: Client, rows: Path) -> None:
     assert client.get(f"/api/o/{output}/report.html").status == 404
 
 
+def test_a_process_that_cannot_start_is_told(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reports.sys, "executable", "/nowhere/python")
+    told = made(client, client.output("notes.jsonl"))
+    assert told["problem"].startswith("The report could not be made: ")
+    assert told["making_s"] is None
+
+
 def test_a_viewer_that_ends_leaves_no_process(rows: Path) -> None:
     with viewing(rows.parent) as client:
         client.get(f"/api/o/{client.output('notes.jsonl')}/report")
