@@ -109,7 +109,7 @@ class Viewer:
         return found
 
     def render(
-        self, request: Request, page: Page, *, output: Output | None = None, status_code: int = 200, **values: Any
+        self, page: Page, *, output: Output | None = None, status_code: int = 200, **values: Any
     ) -> HTMLResponse:
         """A page from its template, which extends `base.html.jinja`, with `viewer`, `page`, `output` and these values."""
         return HTMLResponse(self.template(page.name, page=page, output=output, **values), status_code)

@@ -67,7 +67,6 @@ def _config(request: Request) -> Response:
     except ConfigError as error:
         name, told = "", str(error)
     return viewer.render(
-        request,
         PAGE,
         status_code=404 if told else 200,
         names=[(one, config_address(one)) for one in names],

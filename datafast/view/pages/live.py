@@ -54,13 +54,13 @@ def _live(request: Request) -> Response:
         found = viewer.outputs.all()
         return RedirectResponse("/" if viewer.outputs.is_folder else f"/o/{found[0].id}/live", 303)
     _, output = _own(request)
-    return viewer.render(request, PAGE, output=output, is_own=True)
+    return viewer.render(PAGE, output=output, is_own=True)
 
 
 def _recorded(request: Request) -> Response:
     viewer = _viewer(request)
     output = viewer.output(request)
-    return viewer.render(request, PAGE, output=output, is_own=False)
+    return viewer.render(PAGE, output=output, is_own=False)
 
 
 # -- the state, whole or as it changes

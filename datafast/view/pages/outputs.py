@@ -23,7 +23,7 @@ def _outputs(request: Request) -> Response:
         return RedirectResponse("/live", 303)
     if not viewer.outputs.is_folder:
         return RedirectResponse(f"/o/{viewer.outputs.all()[0].id}/rows", 303)
-    return viewer.render(request, PAGE, place=str(viewer.outputs.place))
+    return viewer.render(PAGE, place=str(viewer.outputs.place))
 
 
 def _changes(request: Request) -> Response:

@@ -91,7 +91,7 @@ def _page(request: Request) -> Response:
     viewer: Viewer = request.app.state.viewer
     output = viewer.output(request)
     desk = desk_of(output)
-    return viewer.render(request, PAGE, output=output, reviewer=desk.reviewer, may_decide="review" in viewer.permits)
+    return viewer.render(PAGE, output=output, reviewer=desk.reviewer, may_decide="review" in viewer.permits)
 
 
 def _next(request: Request) -> Response:

@@ -18,7 +18,7 @@ __all__ = ["PAGE"]
 
 def _page(request: Request) -> Response:
     viewer: Viewer = request.app.state.viewer
-    return viewer.render(request, PAGE, output=viewer.output(request))
+    return viewer.render(PAGE, output=viewer.output(request))
 
 
 def _state(request: Request) -> Response:

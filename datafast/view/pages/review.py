@@ -41,7 +41,7 @@ def _page(request: Request) -> Response:
     output = viewer.output(request)
     desk = desk_of(output)
     return viewer.render(
-        request, PAGE, output=output, reviewer=desk.reviewer, wanted=WANTED, may_decide="review" in viewer.permits
+        PAGE, output=output, reviewer=desk.reviewer, wanted=WANTED, may_decide="review" in viewer.permits
     )
 
 

@@ -47,7 +47,6 @@ def _row(request: Request) -> Response:
     raw = request.query_params.get("texts") == "raw"
     texts = Texts(raw=raw, within=(_ROW,))
     return viewer.render(
-        request,
         PAGE,
         output=output,
         row=row,

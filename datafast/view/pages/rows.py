@@ -51,7 +51,7 @@ _VALUES = 200
 def _page(request: Request) -> Response:
     viewer: Viewer = request.app.state.viewer
     output = viewer.output(request)
-    return viewer.render(request, PAGE, output=output, parts=_PARTS if output.has_ledger else (), part=_part(request))
+    return viewer.render(PAGE, output=output, parts=_PARTS if output.has_ledger else (), part=_part(request))
 
 
 def _rows(request: Request) -> Response:

@@ -45,7 +45,7 @@ def _side(request: Request) -> Response:
         values |= neighbours(output, one, f"/o/{output.id}/side?row=")
     elif asked.get("near"):
         values["near"] = near_groups(output)
-    return viewer.render(request, PAGE, output=output, most_compared=MOST_COMPARED, **values)
+    return viewer.render(PAGE, output=output, most_compared=MOST_COMPARED, **values)
 
 
 def _readable(output: Output, key: str) -> FoundRow:
