@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
@@ -79,9 +80,11 @@ class Desk:
         """The name under which the user of this process decides, if no other is given."""
         return self._reviews.reviewer
 
-    @property
-    def reviews(self) -> Reviews:
-        return self._reviews
+    @contextmanager
+    def held(self) -> Iterator[Reviews]:
+        """Its reviews, which are for one thread at a time: others wait until this context ends."""
+        with self._lock:
+            yield self._reviews
 
     # -- going through rows
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -274,6 +276,30 @@ def test_pairs_are_compared_as_they_are_after_edits(tmp_path: Path) -> None:
         now = following(client, "pairs.jsonl")["pair"]
         assert any("Better." in side for side in now["sides"])
         assert prefer(client, "pairs.jsonl", now, "tie").status == 200
+
+
+def test_reviewers_who_compare_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
+    rows = [{"uuid": f"p{number}", "question": "Why?", "chosen": "Good.", "rejected": "Weak."} for number in range(8)]
+    path = write(tmp_path / "pairs.jsonl", rows)
+    names = ("ann", "bea", "cid", "dan")
+
+    def compare(client: Client, who: str) -> None:
+        while (told := following(client, "pairs.jsonl", who=who))["left"]:
+            assert prefer(client, "pairs.jsonl", told["pair"], "tie", who=who).status == 200
+
+    with viewing(path, "review") as client, ThreadPoolExecutor() as pool:
+        list(pool.map(lambda who: compare(client, who), names))
+    found = datafast.load(path).reviews().decisions.preferences
+    assert Counter(one.reviewer for one in found) == dict.fromkeys(names, 8)
+
+
+def test_all_pairs_of_a_table_are_there_at_once(tmp_path: Path) -> None:
+    table = tmp_path / "pairs.csv"
+    lines = "".join(f"Why {number}?,Good {number}.,Weak {number}.\n" for number in range(3000))
+    table.write_text(f"question,chosen,rejected\n{lines}", encoding="utf-8")
+    with viewing(table, "review") as client:
+        told = following(client, "pairs.csv")
+        assert (told["pairs"], told["rows"]) == (3000, 3000)
 
 
 def test_a_file_without_pairs_says_so(client: Client) -> None:

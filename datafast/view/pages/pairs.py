@@ -15,6 +15,7 @@ from starlette.routing import Route
 from datafast.errors import ConfigError
 from datafast.reviews import ReviewedRow
 from datafast.store.review_records import RowKey
+from datafast.view.copies import CopiedRows
 from datafast.view.desk import desk_of, parsed, reach, said_of
 from datafast.view.outputs import Output
 from datafast.view.pages.review import body_of
@@ -39,8 +40,13 @@ class _Queue:
 
     @property
     def candidates(self) -> Candidates:
-        state = self._output.state
+        rows = self._output.rows
         with self._lock:
+            if isinstance(rows, CopiedRows):
+                rows.wait()
+            else:
+                rows.refresh()
+            state = rows.generation, rows.size
             if self._known is None or self._known[0] != state:
                 self._known = state, candidates_of(self._output)
                 self._named = {}
@@ -48,11 +54,12 @@ class _Queue:
 
     def rows(self, pair: Candidate) -> tuple[ReviewedRow, ReviewedRow] | None:
         """Both rows and how they stand; None where one of them is gone."""
-        decisions = desk_of(self._output).reviews.decisions
         found = [self._row(number) for number, _ in pair]
         if found[0] is None or found[1] is None:
             return None
-        one, other = (ReviewedRow(row, decisions.of(RowKey.of(row))) for row in found if row is not None)
+        with desk_of(self._output).held() as reviews:
+            decisions = reviews.decisions
+            one, other = (ReviewedRow(row, decisions.of(RowKey.of(row))) for row in found if row is not None)
         return one, other
 
     def _row(self, number: int) -> Mapping[str, Any] | None:
@@ -62,12 +69,12 @@ class _Queue:
 
     def waiting(self, reviewer: str) -> list[Candidate]:
         """The pairs that a reviewer has not compared, in the order of this reviewer."""
-        reviews = desk_of(self._output).reviews
-        done = {
-            frozenset((side.row, side.field) for side in one.pair.sides)
-            for one in reviews.decisions.preferences
-            if one.pair is not None and one.reviewer == reviewer
-        }
+        with desk_of(self._output).held() as reviews:
+            done = {
+                frozenset((side.row, side.field) for side in one.pair.sides)
+                for one in reviews.decisions.preferences
+                if one.pair is not None and one.reviewer == reviewer
+            }
         found = in_order(self.candidates.pairs, reviewer)
         return found if not done else [pair for pair in found if self._names(pair) not in done]
 
@@ -150,20 +157,22 @@ def _preferred(output: Output, told: Mapping[str, Any]) -> dict[str, Any]:
         raise ConfigError(f"better: Give one of {', '.join(_BETTER)}.")
     better, first = _BETTER[told["better"]], int(is_turned(pair, reviewer))
     sides = [one.row if field is None else (one.row, field) for one, (_, field) in zip(rows, pair, strict=True)]
-    record = desk.reviews.prefer(
-        sides[0],
-        sides[1],
-        None if better is None else better ^ first,
-        shown_first=first,
-        reviewer=reviewer,
-    )
+    with desk.held() as reviews:
+        record = reviews.prefer(
+            sides[0],
+            sides[1],
+            None if better is None else better ^ first,
+            shown_first=first,
+            reviewer=reviewer,
+        )
     return {"record": said_of(record)}
 
 
 def _results(request: Request) -> Response:
     viewer: Viewer = request.app.state.viewer
     output = viewer.output(request)
-    return JSONResponse(desk_of(output).reviews.pairs().model_dump(mode="json"))
+    with desk_of(output).held() as reviews:
+        return JSONResponse(reviews.pairs().model_dump(mode="json"))
 
 
 def _link(output: Output, viewer: Viewer) -> str | None:
