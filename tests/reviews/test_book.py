@@ -227,3 +227,12 @@ def test_a_name_that_nobody_has_is_refused(tmp_path: Path) -> None:
     for name in ("", " ", "a\x1b[31m", "x" * 101):
         with pytest.raises(ConfigError, match=r"^reviewer: "):
             book(a_file(tmp_path), name)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), [{"score": float("nan")}]], ids=str)
+def test_what_json_has_no_number_for_is_refused(tmp_path: Path, value: Any) -> None:
+    path = a_file(tmp_path)
+    for decide in (lambda: book(path).label(ROWS[0], "score", value), lambda: book(path).edit(ROWS[0], text=value)):
+        with pytest.raises(ConfigError, match="Give a value that JSON can hold"):
+            decide()
+    assert not OutputPaths.of(path).reviews.exists()
