@@ -72,6 +72,11 @@ class DatafastError(Exception):
     def __str__(self) -> str:
         return plain_text(super().__str__())
 
+    @property
+    def public_name(self) -> str:
+        """The name of its kind in this module; a kind that is defined elsewhere has that of the nearest kind that it belongs to."""
+        return next(kind.__name__ for kind in type(self).__mro__ if kind.__module__ == __name__)
+
 
 class ConfigError(DatafastError, ValueError):
     """The config, the command line or the environment is wrong. Raised before any request is sent.

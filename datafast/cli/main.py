@@ -86,7 +86,7 @@ class _Commands(click.Group):
         except (DatafastError, KeyboardInterrupt) as error:
             failure = _failure(error)
             if ctx.meta[_JSON]:
-                _print_error(type(error).__name__, failure)
+                _print_error(error.public_name if isinstance(error, DatafastError) else type(error).__name__, failure)
             raise failure from error
         except click.ClickException as error:
             told = _with_hint(error)
