@@ -236,3 +236,16 @@ def test_what_json_has_no_number_for_is_refused(tmp_path: Path, value: Any) -> N
         with pytest.raises(ConfigError, match="Give a value that JSON can hold"):
             decide()
     assert not OutputPaths.of(path).reviews.exists()
+
+
+def test_rows_that_share_a_uuid_are_decided_about_each_by_itself(tmp_path: Path) -> None:
+    rows = [{"uuid": "same", "text": f"text {number}"} for number in range(3)]
+    path = a_file(tmp_path, rows)
+    ann = book(path)
+    ann.accept(rows[0])
+    ann.edit(rows[1], text="better")
+    ann.reject(rows[2], "dull")
+    states = [one.state for one in book(path).rows()]
+    assert [state.verdict for state in states] == ["accepted", "accepted", "rejected"]
+    assert [dict(state.fields) for state in states] == [{}, {"text": "better"}, {}]
+    assert not any(state.stale for state in states)
