@@ -91,7 +91,8 @@ def state_of(key: RowKey, records: Sequence[ReviewRecord], disagreement: Disagre
             fields |= record.fields or {}
             now = record.becomes or now
     newest = {record.reviewer: record for record in standing if record.action in ABOUT_TEXT}
-    own = {name: one for name, one in newest.items() if _is_about(one, now)}
+    # Rows of other tools may share a uuid: what was said of another text does not take back what was said of this one.
+    own = {record.reviewer: record for record in standing if record.action in ABOUT_TEXT and _is_about(record, now)}
     verdict, counts = _verdict(own, disagreement)
     labels: dict[str, dict[str, Any]] = {}
     for one in standing:
