@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -433,7 +434,8 @@ def _checked(model: type[BaseModel], row: Mapping[str, Any]) -> Mapping[str, Any
 def _require_json(value: object, field: str) -> None:
     try:
         orjson.dumps(value)
-    except TypeError as error:
+        json.dumps(value, allow_nan=False, default=str)  # orjson would write NaN and infinities as null
+    except (TypeError, ValueError) as error:
         raise ConfigError(f"{field}: {error}. Give a value that JSON can hold.", key=field) from error
 
 

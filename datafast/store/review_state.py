@@ -91,7 +91,9 @@ def state_of(key: RowKey, records: Sequence[ReviewRecord], disagreement: Disagre
             fields |= record.fields or {}
             now = record.becomes or now
     newest = {record.reviewer: record for record in standing if record.action in ABOUT_TEXT}
-    own = {one.reviewer: one for one in standing if one.action in ABOUT_TEXT and _is_about(one, now)}
+    # A row that is made again, and rows of other tools that share a uuid, say different things: what was said of
+    # another text does not take back what was said of this one.
+    own = {record.reviewer: record for record in standing if record.action in ABOUT_TEXT and _is_about(record, now)}
     verdict, counts = _verdict(own, disagreement)
     labels: dict[str, dict[str, Any]] = {}
     for one in standing:

@@ -11,6 +11,7 @@ from starlette.staticfiles import StaticFiles
 
 from datafast.errors import DatafastError
 from datafast.view.guard import Guard
+from datafast.view.outputs import closed_told
 from datafast.view.pages import (
     config,
     live,
@@ -107,8 +108,7 @@ def _closed(request: Request, error: Exception) -> Response:
     """A file that the system does not let be read: neither is that anything of the server's."""
     if not isinstance(error, OSError) or error.filename is None:
         raise error
-    told = f"{error.filename} cannot be read: {error.strerror}. Check that it is there, and that you may read it."
-    return _error(request, 422, told, type(error).__name__)
+    return _error(request, 422, closed_told(error), type(error).__name__)
 
 
 def _failure(request: Request, error: Exception) -> Response:

@@ -24,7 +24,7 @@ from datafast.view.copies import dropped_rows, failed_rows, source_rows
 from datafast.view.index import RowIndex
 from datafast.view.tables import Table
 
-__all__ = ["FileState", "Output", "Outputs", "Part"]
+__all__ = ["FileState", "Output", "Outputs", "Part", "closed_told"]
 
 Part: TypeAlias = Literal["rows", "dropped", "failed"]
 
@@ -190,6 +190,11 @@ class Outputs:
         if name not in self._known and self.is_folder:
             self.all()
         return self._known.get(name)
+
+
+def closed_told(error: OSError) -> str:
+    """What is said of a file that the system does not let be read."""
+    return f"{error.filename} cannot be read: {error.strerror}. Check that it is there, and that you may read it."
 
 
 def _rows_in(folder: Path, depth: int = 0) -> Iterator[Path]:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from datafast.store.review_records import key_of
 from datafast.view.outputs import Output
 from datafast.view.rendering.layouts import pair_names
 from datafast.view.rendering.values import is_plain
@@ -54,11 +55,13 @@ class Candidates(NamedTuple):
 
     Attributes:
         pairs: in the order of the file.
+        names: of the rows that are in pairs, by their numbers.
         rows: that were looked at.
         are_all: whether these are all rows.
     """
 
     pairs: list[Candidate]
+    names: dict[int, str]
     rows: int
     are_all: bool
 
@@ -73,16 +76,21 @@ class Shown(NamedTuple):
 def candidates_of(output: Output) -> Candidates:
     """The pairs of an output. Cost: a pass over its first rows."""
     pairs: list[Candidate] = []
+    names: dict[int, str] = {}
     by_prompt: dict[bytes, dict[str, int]] = {}
-    looked_at = 0
+    looked_at, are_all = 0, False
     for line in output.rows.lines(0, _LOOKED_AT + 1):
         if looked_at == _LOOKED_AT:
-            return Candidates(pairs, looked_at, are_all=False)
+            break
         looked_at += 1
         row = _parsed(line.data)
         if row is not None:
+            names[line.number] = key_of(row)
             pairs += _of_row(line.number, row, by_prompt)
-    return Candidates(pairs, looked_at, are_all=True)
+    else:
+        are_all = True
+    paired = {number for pair in pairs for number, _ in pair}
+    return Candidates(pairs, {number: names[number] for number in paired}, looked_at, are_all)
 
 
 def _of_row(number: int, row: Mapping[str, Any], by_prompt: dict[bytes, dict[str, int]]) -> Iterator[Candidate]:

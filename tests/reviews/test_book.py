@@ -238,3 +238,25 @@ def test_a_table_has_a_column_for_each_field_that_a_row_has(tmp_path: Path) -> N
     assert (tmp_path / "rows.csv").read_text().split() == ["a,b", "1,", "2,[3]"]
     assert reviews.export(tmp_path / "decisions.csv") == 2
     assert (tmp_path / "decisions.csv").read_text().splitlines()[0].endswith(",row.a,row.b")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), [{"score": float("nan")}]], ids=str)
+def test_what_json_has_no_number_for_is_refused(tmp_path: Path, value: Any) -> None:
+    path = a_file(tmp_path)
+    for decide in (lambda: book(path).label(ROWS[0], "score", value), lambda: book(path).edit(ROWS[0], text=value)):
+        with pytest.raises(ConfigError, match="Give a value that JSON can hold"):
+            decide()
+    assert not OutputPaths.of(path).reviews.exists()
+
+
+def test_rows_that_share_a_uuid_are_decided_about_each_by_itself(tmp_path: Path) -> None:
+    rows = [{"uuid": "same", "text": f"text {number}"} for number in range(3)]
+    path = a_file(tmp_path, rows)
+    ann = book(path)
+    ann.accept(rows[0])
+    ann.edit(rows[1], text="better")
+    ann.reject(rows[2], "dull")
+    states = [one.state for one in book(path).rows()]
+    assert [state.verdict for state in states] == ["accepted", "accepted", "rejected"]
+    assert [dict(state.fields) for state in states] == [{}, {"text": "better"}, {}]
+    assert not any(state.stale for state in states)

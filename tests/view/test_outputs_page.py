@@ -59,6 +59,9 @@ def test_pages_of_a_file_that_is_closed_say_so(tmp_path: Path, page: str) -> Non
         answer = client.get(page.format(client.output("circle.jsonl")))
         assert answer.status == 422
         assert "circle.jsonl cannot be read: Too many levels of symbolic links." in answer.text
+        events = client.get(f"/api/o/{client.output('circle.jsonl')}/rows/events").text
+        assert "event: refused" in events
+        assert "circle.jsonl cannot be read" in events
 
 
 def test_a_version_of_another_viewer_gives_all(tmp_path: Path) -> None:

@@ -35,7 +35,6 @@ class _Queue:
         self._output = output
         self._lock = threading.Lock()
         self._known: tuple[Any, Candidates] | None = None
-        self._named: dict[Candidate, frozenset[tuple[str, str | None]]] = {}
 
     @property
     def candidates(self) -> Candidates:
@@ -43,7 +42,6 @@ class _Queue:
         with self._lock:
             if self._known is None or self._known[0] != state:
                 self._known = state, candidates_of(self._output)
-                self._named = {}
             return self._known[1]
 
     def rows(self, pair: Candidate) -> tuple[ReviewedRow, ReviewedRow] | None:
@@ -68,18 +66,13 @@ class _Queue:
             for one in reviews.decisions.preferences
             if one.pair is not None and one.reviewer == reviewer
         }
-        found = in_order(self.candidates.pairs, reviewer)
-        return found if not done else [pair for pair in found if self._names(pair) not in done]
-
-    def _names(self, pair: Candidate) -> frozenset[tuple[str, str | None]]:
-        """The texts of a pair, kept as long as the file stays as it is: each look for the next pair goes through all of them."""
-        known = self._named
-        if pair not in known:
-            rows = [self._row(number) for number, _ in pair]
-            known[pair] = frozenset(
-                (RowKey.of(row).row, field) for row, (_, field) in zip(rows, pair, strict=True) if row is not None
-            )
-        return known[pair]
+        known = self.candidates
+        names = known.names
+        return [
+            pair
+            for pair in in_order(known.pairs, reviewer)
+            if frozenset((names[number], field) for number, field in pair) not in done
+        ]
 
 
 @lru_cache(maxsize=64)

@@ -30,7 +30,7 @@ from datafast.statistics.rows import as_row
 from datafast.view.cells import MOST_COLUMNS, preview, value_at
 from datafast.view.facets import field_path
 from datafast.view.index import Line
-from datafast.view.outputs import Output, Part
+from datafast.view.outputs import Output, Part, closed_told
 from datafast.view.passes import answering
 from datafast.view.search import SearchError
 from datafast.view.selection import place_of
@@ -112,6 +112,10 @@ async def _events(request: Request) -> Response:
                     await asyncio.sleep(_BUSY_S if states.is_busy else _IDLE_S)
         except SearchError as error:
             yield ServerSentEvent(data=orjson.dumps({"told": str(error)}).decode(), event="refused")
+        except OSError as error:
+            if error.filename is None:
+                raise
+            yield ServerSentEvent(data=orjson.dumps({"told": closed_told(error)}).decode(), event="refused")
 
     return EventSourceResponse(told())
 

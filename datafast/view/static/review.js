@@ -92,8 +92,9 @@ function showNothing(told) {
   closeForm(false);
   by("row").hidden = true;
   by("nothing").hidden = false;
-  const open = by("wanted").value === "open";
-  by("nothing-told").textContent = open && step > 0 ? "You have decided about all rows from here on." : "There are no more such rows in this direction.";
+  const open = by("wanted").value === "open" && step > 0;
+  const all = told.reviewers[reviewer()] ? "You have decided about all rows from here on." : "There are no rows here to decide about.";
+  by("nothing-told").textContent = open ? all : "There are no more such rows in this direction.";
   showProgress(told);
   remember();
 }

@@ -143,6 +143,14 @@ def test_what_was_typed_is_not_lost_by_a_stray_key(open_page: Browsing, client: 
     expect(page.locator("#form")).to_be_hidden()
 
 
+def test_a_file_without_rows_is_not_said_to_be_decided(open_page: Browsing, tmp_path: Path) -> None:
+    path = tmp_path / "texts.jsonl"
+    path.write_text('"a text"\n[1]\n', encoding="utf-8")
+    with viewing(path, "review") as client:
+        page = opened(open_page, client, "review")
+        expect(page.locator("#nothing-told")).to_have_text("There are no rows here to decide about.")
+
+
 def test_what_is_typed_before_a_slow_viewer_opens_the_form_decides_nothing(
     open_page: Browsing, client: Client, rows_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
