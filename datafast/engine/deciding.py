@@ -83,10 +83,10 @@ class Decider:
 
     def only_reviewed(self, stages: str, reviewed: str) -> Collection[str] | None:
         """See `datafast.store.verdicts.Decides`."""
-        reviews = self._job.reviews
-        if reviews is None or told_apart(stages)[0] != told_apart(self.settings)[0]:
+        reviews, (before, mark) = self._job.reviews, told_apart(stages)
+        if reviews is None or before != told_apart(self.settings)[0]:
             return None
-        return reviews.since(reviewed)
+        return reviews.since(reviewed, mark)
 
     def anew(
         self,

@@ -76,12 +76,13 @@ class Overruling:
             return None
         return self if number == len(self._records) else Overruling(before, self._place, self._disagreement)
 
-    def since(self, read: str) -> Collection[str] | None:
-        """The rows about which anything was decided since this was noted; None where it cannot be told."""
-        number = _number(read)
-        if number > len(self._records) or (number and _told(self._records[:number]) != read):
+    def since(self, read: str, mark: str) -> Collection[str] | None:
+        """The rows about which anything was decided since this was noted; None where it cannot be told, or more than that is new: another
+        rule for reviewers who disagree."""
+        before = self.as_of(read)
+        if before is None or before.mark != mark:
             return None
-        return {record.row for record in self._records[number:]}
+        return {record.row for record in self._records[_number(read) :]}
 
     def over(self, decided: Decided, original: bytes) -> Decided:
         """What is said about a row, once reviewers are heard.

@@ -91,20 +91,16 @@ def _write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
 
 
 def _write_table(path: Path, rows: Iterable[Mapping[str, Any]], *, rows_alone: bool) -> int:
-    """A table with a column for each field of the first row."""
-    number = 0
+    """A table with a column for each field that a row has. Memory: the rows that people have decided about."""
+    flat = [
+        dict(row) if rows_alone else {**{name: row[name] for name in _COLUMNS}, **_of_row(row["row"])} for row in rows
+    ]
+    columns = dict.fromkeys(name for row in flat for name in row) or _COLUMNS
     with path.open("w", encoding="utf-8", newline="") as file:
-        table: csv.DictWriter[str] | None = None
-        for row in rows:
-            flat = dict(row) if rows_alone else {**{name: row[name] for name in _COLUMNS}, **_of_row(row["row"])}
-            if table is None:
-                table = csv.DictWriter(file, list(flat), restval="", extrasaction="ignore")
-                table.writeheader()
-            table.writerow({name: _cell(value) for name, value in flat.items()})
-            number += 1
-        if table is None:
-            csv.writer(file).writerow(_COLUMNS)
-    return number
+        table = csv.DictWriter(file, list(columns), restval="")
+        table.writeheader()
+        table.writerows({name: _cell(value) for name, value in row.items()} for row in flat)
+    return len(flat)
 
 
 def _of_row(row: Mapping[str, Any]) -> dict[str, Any]:

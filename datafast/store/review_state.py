@@ -2,8 +2,8 @@
 
     taken back   an `undo` of it stands; an undo may be taken back like everything else
     edits        each applies where the row says what it began from, in the order in which they were made
-    verdict      of each reviewer the newest of accept, reject and edit counts, if it is about what the row says now: an edit accepts
-    stale        that newest one is about another text; it decides nothing until somebody looks at the row again
+    verdict      of each reviewer the newest of accept, reject and edit that is about what the row says now counts: an edit accepts
+    stale        a reviewer has decided about other texts only; that decides nothing until somebody looks at the row again
     labels       the newest value under a name, by reviewer
     notes        all that stand
 
@@ -41,7 +41,7 @@ class ReviewState:
         fields: those that edits give other values, with these.
         becomes: the digest of the row with them.
         by_reviewer: what each reviewer says about the row as it is now.
-        stale: the newest decisions of reviewers that are about another text.
+        stale: the newest decisions of reviewers all of whose decisions are about other texts.
         labels: by name, and by reviewer.
         notes: in their order.
     """
@@ -91,7 +91,8 @@ def state_of(key: RowKey, records: Sequence[ReviewRecord], disagreement: Disagre
             fields |= record.fields or {}
             now = record.becomes or now
     newest = {record.reviewer: record for record in standing if record.action in ABOUT_TEXT}
-    # Rows of other tools may share a uuid: what was said of another text does not take back what was said of this one.
+    # A row that is made again, and rows of other tools that share a uuid, say different things: what was said of
+    # another text does not take back what was said of this one.
     own = {record.reviewer: record for record in standing if record.action in ABOUT_TEXT and _is_about(record, now)}
     verdict, counts = _verdict(own, disagreement)
     labels: dict[str, dict[str, Any]] = {}

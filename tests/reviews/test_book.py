@@ -231,6 +231,17 @@ def test_a_name_that_nobody_has_is_refused(tmp_path: Path) -> None:
             book(a_file(tmp_path), name)
 
 
+def test_a_table_has_a_column_for_each_field_that_a_row_has(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"a": 1}\n{"a": 2, "b": [3]}\n')
+    reviews = datafast.load(tmp_path / "rows.jsonl").reviews()
+    for row in ({"a": 1}, {"a": 2, "b": [3]}):
+        reviews.accept(row)
+    assert reviews.export(tmp_path / "rows.csv", accepted=True) == 2
+    assert (tmp_path / "rows.csv").read_text().split() == ["a,b", "1,", "2,[3]"]
+    assert reviews.export(tmp_path / "decisions.csv") == 2
+    assert (tmp_path / "decisions.csv").read_text().splitlines()[0].endswith(",row.a,row.b")
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), [{"score": float("nan")}]], ids=str)
 def test_what_json_has_no_number_for_is_refused(tmp_path: Path, value: Any) -> None:
     path = a_file(tmp_path)

@@ -179,6 +179,25 @@ def test_a_rejected_row_is_made_again_with_what_the_reviewer_said(tmp_path: Path
     assert len(requests_in(tmp_path / "requests")) == 6
 
 
+def test_each_text_of_a_row_that_was_rejected_stays_rejected(tmp_path: Path) -> None:
+    dataset = run(tmp_path, regenerate=2)
+    before, reviews = lines(tmp_path), dataset.reviews()
+    uuid, texts = dataset.data_rows[0].uuid, set[str]()
+    for number, (written, requests) in enumerate(((5, 6), (5, 7), (4, 7))):
+        row = next(one for one in dataset.data_rows if one.uuid == uuid)
+        texts.add(row.text)
+        reviews.reject(row, f"dull {number}")
+        told = run(tmp_path, regenerate=2).report
+        assert told is not None
+        assert (told.written, len(requests_in(tmp_path / "requests"))) == (written, requests)
+    assert len(texts) == 3
+    assert told.filtered_by_stage == {"review": {"dull 2": 1}}
+    while reviews.undo() is not None:
+        pass
+    run(tmp_path, regenerate=2)
+    assert (lines(tmp_path), len(requests_in(tmp_path / "requests"))) == (before, 7)
+
+
 def test_the_prompt_says_what_the_reviewer_said(tmp_path: Path) -> None:
     dataset = run(tmp_path, topics=1, regenerate=1)
     dataset.reviews().reject(dataset.data_rows[0], "dull", note="Name the harbour.")
@@ -249,6 +268,19 @@ def test_only_rows_that_were_decided_about_are_looked_at_again(tmp_path: Path) -
     seen.clear()
     run(tmp_path, quality=[Seen()])
     assert len(seen) == 5, "the decisions are not those of before and some more"
+
+
+def test_another_rule_for_those_who_disagree_decides_about_all_rows(tmp_path: Path) -> None:
+    dataset = run(tmp_path)
+    reviews = dataset.reviews()
+    for name, acts in (("ann", reviews.accept), ("bob", reviews.reject), ("cy", reviews.accept)):
+        acts(dataset.data_rows[0], reviewer=name)
+    rules: list[tuple[str, int]] = [("reject", 4), ("majority", 5), ("reject", 4), ("newest", 5)]
+    for rule, written in rules:
+        told = run(tmp_path, disagreement=rule).report
+        assert told is not None
+        assert (rule, told.written) == (rule, written)
+    assert len(requests_in(tmp_path / "requests")) == 5
 
 
 def test_without_the_file_nothing_was_decided(tmp_path: Path) -> None:

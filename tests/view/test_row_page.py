@@ -43,6 +43,7 @@ def test_a_row_of_a_run_is_shown_with_all_that_is_recorded(tmp_path: Path) -> No
     told = dataset.explain(line=2)
     with viewing(tmp_path / "out.jsonl") as client:
         shown = page(client, "/rows/2")
+        assert "of 4 rows <span" in client.get(f"/o/{client.output('out.jsonl')}/rows/2").text  # parted for the eye too
     assert "Row 2 of 4 rows in the file" in shown
     assert row["text"][:40] in shown
     assert f"topic {row['metadata']['topic']}" in shown
