@@ -159,7 +159,7 @@ class Decider:
             if isinstance(error, ValidationError):
                 self._why = f"The first is not a row of this kind: {error}"
             elif isinstance(error, EditRefusedError):
-                self._why = f"The first {error}. Take the edit back, or edit the row as it is now."
+                self._why = f"The first {error}"
             elif isinstance(error, CallFailed):
                 again = "Run with --retry-failed (retry_failed=True) to ask again."
                 self._why = f"A model gave no usable answer: {str(error).removesuffix('.')}. {again}"
@@ -309,8 +309,10 @@ class _Verdicts:
         if asked is None:
             model = row_of(row.original, self._reasoning, self._row_model)
             asked = verdict_of(self._stages, Decided(model), self._item(row.place.position, row.place.key))
-        decided = asked if self._reviews is None else self._reviews.over(asked, row.original)
-        line = line_as(decided.row, row.original, self._reasoning) if decided.changed else row.original
+        if self._reviews is not None:
+            decided, line = self._reviews.over(asked, row.original)
+        else:
+            decided, line = asked, line_as(asked.row, row.original, self._reasoning) if asked.changed else row.original
         verdict = decided.verdict
         drops = None if verdict.keeps else Dropped(decided.stage, verdict.reason, verdict.score)
         return Said(drops, line, decided.changed_by), decided

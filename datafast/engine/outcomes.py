@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
+from datafast._util.notify import warn_user
 from datafast.engine.calls.endpoint import Endpoint
 from datafast.engine.generate import Generate
 from datafast.engine.reasoning import Thoughts, line_as, line_of
-from datafast.engine.reviewing import REVIEW
+from datafast.engine.reviewing import REVIEW, EditRefusedError
 from datafast.engine.shares import Share, up
 from datafast.engine.stages import STAGE_ERROR, said_of_stage
 from datafast.engine.stop import ItemPending
@@ -59,6 +60,7 @@ class Outcomes:
         self._stop = parts.stop
         self._desk = parts.desk
         self._stages = parts.stages
+        self._refused = set[str]()  # why edits of new rows cannot be made, each told once
         self._decides = bool(parts.job.row_stages) or parts.job.reviews is not None
 
     async def of(self, item: WorkItem, record: ItemRecord, share: Share) -> Outcome | None:
@@ -289,13 +291,11 @@ class Outcomes:
                 del lines[number]
                 error = error or said
                 continue
-            if self._job.reviews is not None:
-                said = self._job.reviews.over(said, lines[number])
+            said, line = self._reviewed(said, lines[number])
             if said.changed:
-                line = lines[number]
-                original = line.removesuffix(b"\n")
+                original = lines[number].removesuffix(b"\n")
                 changed.append(ChangedRow(record.id, number, said.changed_by, original, generation))
-                lines[number] = line_as(said.row, line, self._job.reasoning.place)
+                lines[number] = line
             if not said.verdict.keeps:
                 line = lines.pop(number).removesuffix(b"\n")
                 told = (said.stage, said.verdict.reason, line, time.time(), None, said.verdict.score, generation)
@@ -303,6 +303,17 @@ class Outcomes:
                 if isinstance(row := outcome.rows[number], BaseModel):
                     dropped.append(row)
         return outcome._replace(lines=lines, error=error, filtered=filtered, dropped=dropped, changed=changed)
+
+    def _reviewed(self, said: Decided, line: bytes) -> tuple[Decided, bytes]:
+        """What is said about a row that was made as this line once reviewers are heard, and its line then."""
+        if self._job.reviews is not None:
+            try:
+                return self._job.reviews.over(said, line)
+            except EditRefusedError as error:
+                if str(error) not in self._refused:
+                    self._refused.add(str(error))
+                    warn_user(f"quality: A new row stays as stages leave it. It {error}")
+        return said, line_as(said.row, line, self._job.reasoning.place) if said.changed else line
 
     def _asking(self, item: WorkItem, record: ItemRecord, share: Share) -> Generate:
         return Generate(

@@ -15,7 +15,7 @@ import orjson
 from pydantic import ValidationError
 
 from datafast._util.digest import hashed
-from datafast.engine.reasoning import Place, line_as
+from datafast.engine.reasoning import KEY, Place, line_as
 from datafast.engine.stages import KEEP, Decided, StageRaised, drop
 from datafast.store.review_file import ReviewFile
 from datafast.store.review_records import ReviewRecord, RowKey
@@ -42,7 +42,10 @@ class EditRefusedError(StageRaised):
         if isinstance(error, ValidationError):
             first = error.errors(include_url=False, include_input=False)[0]
             told = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-        Exception.__init__(self, f"cannot be edited as a reviewer has: {told.removesuffix('.')}")
+        Exception.__init__(
+            self,
+            f"cannot be edited as a reviewer has: {told.removesuffix('.')}. Take the edit back, or edit the row as it is now.",
+        )
 
 
 class Overruling:
@@ -84,8 +87,8 @@ class Overruling:
             return None
         return {record.row for record in self._records[_number(read) :]}
 
-    def over(self, decided: Decided, original: bytes) -> Decided:
-        """What is said about a row, once reviewers are heard.
+    def over(self, decided: Decided, original: bytes) -> tuple[Decided, bytes]:
+        """What is said about a row, once reviewers are heard, and its line: as it was made, or as it is changed.
 
         Args:
             original: its line as it was made.
@@ -93,17 +96,17 @@ class Overruling:
         Raises:
             EditRefusedError: it cannot be edited as somebody has.
         """
-        if (uuid := getattr(decided.row, "uuid", None)) and str(uuid) not in self._decisions:
-            return decided
         line = line_as(decided.row, original, self._place) if decided.changed else original
+        if (uuid := getattr(decided.row, "uuid", None)) and str(uuid) not in self._decisions:
+            return decided, line
         state = self._state(line)
         if state.fields:
-            decided = self._edited(decided, state.fields)
+            decided, line = self._edited(decided, line, state.fields)
         if state.verdict == "rejected":
-            return decided._replace(stage=REVIEW, verdict=drop(state.reason or _REJECTED))
-        if state.verdict == "accepted":
-            return decided._replace(stage="", verdict=KEEP, is_accepted=True)
-        return decided
+            decided = decided._replace(stage=REVIEW, verdict=drop(state.reason or _REJECTED))
+        elif state.verdict == "accepted":
+            decided = decided._replace(stage="", verdict=KEEP, is_accepted=True)
+        return decided, line
 
     def over_dropped(self, before: Dropped | None, line: bytes) -> Dropped | None:
         """What drops a row about which stages cannot decide now, and which stays as it is.
@@ -131,7 +134,7 @@ class Overruling:
     def _state(self, line: bytes) -> ReviewState:
         return self._decisions.of(RowKey.of(orjson.loads(line)))
 
-    def _edited(self, decided: Decided, fields: Mapping[str, Any]) -> Decided:
+    def _edited(self, decided: Decided, line: bytes, fields: Mapping[str, Any]) -> tuple[Decided, bytes]:
         row = decided.row
         try:
             values = {**orjson.loads(type(row).__pydantic_serializer__.to_json(row)), **fields}
@@ -139,10 +142,14 @@ class Overruling:
         except ValueError as error:
             raise EditRefusedError(error) from error
         changed = {name for name in type(row).model_fields if getattr(edited, name) != getattr(row, name)}
+        if self._place == "field" and KEY in fields:  # what models thought is no field of the row that stages see
+            line = orjson.dumps({**orjson.loads(line), KEY: fields[KEY]})
+            changed.add(KEY)
         if not changed:
-            return decided
+            return decided, line
         by = (*decided.changed_by, REVIEW)
-        return decided._replace(row=edited, changed=decided.changed | changed, changed_by=by)
+        decided = decided._replace(row=edited, changed=decided.changed | changed, changed_by=by)
+        return decided, line_as(edited, line, self._place)
 
 
 def overruling(path: Path, place: Place, disagreement: Disagreement) -> Overruling | None:

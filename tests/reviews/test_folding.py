@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 from zipfile import ZipFile
 
+import orjson
 import pytest
 from pydantic import BaseModel
 
@@ -16,7 +17,7 @@ from datafast.llms import SimulatedProvider
 from datafast.plan.items import WorkItem
 from datafast.quality.base import KEEP, Stage, Verdict
 from datafast.store.reader import LedgerReader
-from tests.support import CountingProvider, assert_balanced, raw, requests_in
+from tests.support import CountingProvider, ThinkingProvider, assert_balanced, raw, requests_in
 
 SHORT = [{"stage": "keep_if", "expression": "metadata.topic == 'topic 4'"}]
 ECHO = [{"stage": "exact_duplicates"}]
@@ -239,6 +240,42 @@ def test_an_edit_that_rows_may_not_have_leaves_the_row_and_is_told(tmp_path: Pat
     ):
         run(tmp_path)
     assert lines(tmp_path) == before
+
+
+def test_an_edit_that_a_new_row_may_not_have_costs_no_row(tmp_path: Path) -> None:
+    from datafast.reviews import Reviews
+
+    (tmp_path / "made").mkdir()
+    dataset = run(tmp_path / "made", num_samples_per_prompt=2)
+    Reviews(dataset.paths).edit(dataset.data_rows[0], text=7)
+    dataset.paths.reviews.rename(tmp_path / "out.jsonl.reviews")
+    with pytest.warns(
+        DatafastWarning, match="A new row stays as stages leave it. It cannot be edited .* text: .* Take the"
+    ):
+        told = run(tmp_path, num_samples_per_prompt=2).report
+    assert told is not None
+    assert (told.written, told.failed) == (10, 0)
+    assert sorted(lines(tmp_path).splitlines()) == sorted(lines(tmp_path / "made").splitlines())
+
+
+def test_what_models_thought_can_be_edited_where_it_is_a_field(tmp_path: Path) -> None:
+    def told() -> list[str | None]:
+        dataset = raw(tmp_path, topics=2, reasoning="field")
+        dataset.generate([ThinkingProvider("m", log=tmp_path / "requests")])
+        assert_balanced(dataset.report)
+        return [row.reasoning for row in dataset.data_rows]  # type: ignore[attr-defined]
+
+    thoughts, before = told(), lines(tmp_path)
+    reviews = raw(tmp_path, topics=2, reasoning="field").reviews()
+    reviews.edit(orjson.loads(before.splitlines()[0]), reasoning="A thought of mine.")
+    assert told() == ["A thought of mine.", thoughts[1]]
+    state = reviews.state(orjson.loads(lines(tmp_path).splitlines()[0]))
+    assert (state.verdict, state.is_edited) == ("accepted", False)
+    (tmp_path / "out.jsonl").unlink()  # it is built again from recorded replies
+    assert sorted(told(), key=str) == sorted(["A thought of mine.", thoughts[1]], key=str)
+    reviews.undo()
+    assert sorted(told(), key=str) == sorted(thoughts, key=str)
+    assert len(requests_in(tmp_path / "requests")) == 2
 
 
 def test_only_rows_that_were_decided_about_are_looked_at_again(tmp_path: Path) -> None:
