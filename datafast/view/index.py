@@ -162,6 +162,10 @@ class RowIndex:
             if self._end >= found.size:
                 self._look_at_tail()
 
+    def wait(self) -> None:
+        """Waits until the rows are in the file, where they are brought there."""
+        self.refresh()
+
     def _has_only_grown(self, found: _State) -> bool:
         """Whether all that was counted is still there."""
         if self._state == _NOWHERE and not self._end:
