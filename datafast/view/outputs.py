@@ -118,7 +118,7 @@ class Output:
     def disagreement(self) -> Disagreement:
         """What its runs make of reviewers who disagree."""
         dataset = self.dataset
-        return "reject" if dataset is None else dataset.config.disagreement  # type: ignore[no-any-return]
+        return "reject" if dataset is None else dataset.config.disagreement
 
     @cached_property
     def is_jsonl(self) -> bool:
