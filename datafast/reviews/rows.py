@@ -18,7 +18,7 @@ from datafast.store.reader import LedgerReader
 from datafast.store.review_records import RowKey
 from datafast.store.review_state import Decisions, ReviewState
 
-__all__ = ["ReviewedRow", "about_field", "dropped_rows", "find_row", "reviewed", "rows_in", "state_in"]
+__all__ = ["ReviewedRow", "about_field", "dropped_rows", "find_row", "reviewed", "row_in_line", "rows_in", "state_in"]
 
 _LINES = {".jsonl", ".ndjson"}
 
@@ -55,7 +55,7 @@ def rows_in(path: Path) -> Iterator[Mapping[str, Any]]:
             yield from open_source(path, field="FILE")
         return
     for line in _lines(path):
-        row = _parsed(line)
+        row = row_in_line(line)
         if row is not None:
             yield row
 
@@ -80,14 +80,14 @@ def find_row(paths: OutputPaths, name: str) -> Mapping[str, Any] | None:
     """The row of this name (see `RowKey`), in the file or among those that were dropped. Cost: a pass over the file."""
     mark = name.encode("utf-8", "surrogatepass")
     by_lines = paths.rows.suffix.lower() in _LINES and not name.startswith("digest:")
-    near = (_parsed(line) for line in _lines(paths.rows) if mark in line) if by_lines else rows_in(paths.rows)
+    near = (row_in_line(line) for line in _lines(paths.rows) if mark in line) if by_lines else rows_in(paths.rows)
     for row in near:
         if row is not None and RowKey.of(row).row == name:
             return row
     return next((row for row, *_ in dropped_rows(paths) if RowKey.of(row).row == name), None)
 
 
-def _parsed(line: bytes) -> Mapping[str, Any] | None:
+def row_in_line(line: bytes) -> Mapping[str, Any] | None:
     """A line as a row; None for what is none."""
     try:
         row = orjson.loads(line)

@@ -13,11 +13,9 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
-import orjson
-
 from datafast.errors import ConfigError
 from datafast.reviews import Progress, ReviewedRow, ReviewRecord, Reviews, ReviewState
-from datafast.reviews.rows import dropped_rows, state_in
+from datafast.reviews.rows import dropped_rows, row_in_line, state_in
 from datafast.reviews.summary import progress_of
 from datafast.store.review_records import ABOUT_TEXT, NOT_EDITED, digest_of
 from datafast.view.copies import CopiedRows
@@ -31,7 +29,6 @@ __all__ = [
     "Wanted",
     "desk_of",
     "fields_of",
-    "parsed",
     "reach",
     "said_of",
     "seen_of",
@@ -121,7 +118,7 @@ class Desk:
             if not lines:
                 return
             for line in lines[::step]:
-                row = None if line.data is None else parsed(line.data)
+                row = None if line.data is None else row_in_line(line.data)
                 if row is not None:
                     yield line.number, row
             at = lines[-1].number + 1 if step > 0 else first - 1
@@ -293,15 +290,6 @@ def _text(told: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str):
         raise ConfigError(f"{name}: A text is expected.", key=name)
     return value
-
-
-def parsed(line: bytes) -> Mapping[str, Any] | None:
-    """A line as a row; None for what is none."""
-    try:
-        row = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return None
-    return row if isinstance(row, dict) else None
 
 
 @lru_cache(maxsize=64)

@@ -159,7 +159,7 @@ class Outputs:
         is_coming: the file need not be there yet.
 
     Raises:
-        ConfigError: there is neither.
+        ConfigError: there is neither, or a ledger is given for a folder.
     """
 
     def __init__(self, place: Path, *, ledger: Path | None = None, is_coming: bool = False) -> None:
@@ -169,6 +169,10 @@ class Outputs:
         self._by_path: dict[Path, Output] = {}
         self.is_cut = False
         if self.is_folder:
+            if ledger is not None:
+                raise ConfigError(
+                    f"--ledger: It belongs to one output, and {place} is a folder. Give the file of rows."
+                )
             return
         one = Output(self.place, self.place.name, ledger)
         if not is_coming and not is_file(one.path) and not one.has_ledger:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from datafast.reviews.rows import row_in_line
 from datafast.store.review_records import key_of
 from datafast.view.outputs import Output
 from datafast.view.rendering.layouts import pair_names
@@ -83,7 +84,7 @@ def candidates_of(output: Output) -> Candidates:
         if looked_at == _LOOKED_AT:
             break
         looked_at += 1
-        row = _parsed(line.data)
+        row = None if line.data is None else row_in_line(line.data)
         if row is not None:
             names[line.number] = key_of(row)
             pairs += _of_row(line.number, row, by_prompt)
@@ -152,14 +153,6 @@ def is_turned(pair: Candidate, reviewer: str) -> bool:
     return (
         hashlib.blake2b(f"{reviewer} {pair.name}".encode("utf-8", "surrogatepass"), digest_size=1).digest()[0] % 2 == 1
     )
-
-
-def _parsed(line: bytes | None) -> Mapping[str, Any] | None:
-    try:
-        row = None if line is None else orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return None
-    return row if isinstance(row, dict) else None
 
 
 def _json(value: Any) -> bytes:

@@ -13,7 +13,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -61,7 +61,11 @@ class State(StrEnum):
     COMPLETE = "complete"
 
 
-_BY_CAUSE = {StopCause.INTERRUPTED: State.STOPPED, StopCause.BUDGET: State.BUDGET, StopCause.BATCH: State.BATCHES}
+_BY_CAUSE: Mapping[str, State] = {
+    StopCause.INTERRUPTED: State.STOPPED,
+    StopCause.BUDGET: State.BUDGET,
+    StopCause.BATCH: State.BATCHES,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +156,9 @@ class Recorded:
                 found = _recorded(ledger, output, running=running)
         except (DatafastError, sqlite3.Error) as error:
             return RecordedFigures(state=State.UNKNOWN, changed_at=self._changed_at(), problem=str(error))
+        except (ValueError, TypeError, KeyError) as error:  # what a damaged ledger says can be anything
+            told = f"Its ledger is damaged: {error!r}."
+            return RecordedFigures(state=State.UNKNOWN, changed_at=self._changed_at(), problem=told)
         return replace(found, changed_at=self._changed_at(), rows=newest_rows(output))
 
     def _changed_at(self) -> float | None:
@@ -228,7 +235,7 @@ def _state(*, running: bool, cut_off: bool, cause: str, stopped: bool, pending: 
     if stopped and pending:
         if not cause:  # an earlier version has noted the reason alone
             return State.STOPPED
-        return _BY_CAUSE.get(StopCause(cause), State.FAILED)
+        return _BY_CAUSE.get(cause, State.FAILED)  # a later version may have other causes
     if pending:
         return State.PARTIAL
     return State.FLAWED if failed else State.COMPLETE

@@ -100,7 +100,7 @@ def test_the_schema_of_a_kind_is_given(reading: Client) -> None:
 
 @pytest.mark.parametrize("body", [[], {}, {"page": 1, "path": "a.yaml", "text": ""}, asked("x", path=3), "text"])
 def test_a_body_of_another_shape_is_refused(reading: Client, body: Any) -> None:
-    assert reading.post("/api/config/plan", body).status == 400
+    assert reading.post("/api/config/plan", body).status == 422
 
 
 def test_a_text_that_is_too_large_is_refused(reading: Client) -> None:

@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import signal
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -171,6 +172,9 @@ def test_a_run_that_a_budget_has_ended(tmp_path: Path) -> None:
     found = recorded(tmp_path)
     assert (found["state"], found["pending"]) == ("budget", 16)
     assert "max_calls" in found["stop_reason"]
+    with contextlib.closing(sqlite3.connect(tmp_path / "out.jsonl.ledger")) as ledger, ledger:
+        ledger.execute("UPDATE meta SET value = 'eclipse' WHERE name = 'stop_cause'")  # as a later version may
+    assert recorded(tmp_path)["state"] == "failed"
 
 
 def test_a_run_that_a_provider_has_ended(tmp_path: Path) -> None:

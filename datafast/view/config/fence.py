@@ -58,6 +58,7 @@ _PROGRAMS = (
 _CHANGES = (
     "os.chmod", "os.chown", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink", "os.truncate", "os.utime",
 )  # fmt: skip
+_OF_TWO = ("os.link", "os.rename", "os.symlink")
 
 
 class Fenced(PermissionError):
@@ -85,8 +86,10 @@ def close_fence(folders: Sequence[Path]) -> None:
             raise Fenced(1, "A plan in the viewer asks no network. `datafast plan` in a terminal does")
         elif event in _PROGRAMS:
             raise Fenced(1, "A plan in the viewer starts no program")
-        elif event in _CHANGES and not _is_below(_named(given[0]), (scratch,)):
-            raise Fenced(1, "A plan in the viewer changes no file", str(given[0]))
+        elif event in _CHANGES:
+            for path in given[: 2 if event in _OF_TWO else 1]:
+                if not _is_below(_named(path), (scratch,)):
+                    raise Fenced(1, "A plan in the viewer changes no file", str(path))
 
     sys.addaudithook(hook)
 

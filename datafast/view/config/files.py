@@ -12,6 +12,7 @@ import hashlib
 import os
 import re
 import stat
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -72,6 +73,7 @@ class ConfigFiles:
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(os.path.realpath(folder))
+        self._saving = threading.Lock()
 
     def names(self) -> list[str]:
         """The YAML files that say a kind, by their paths below the folder."""
@@ -127,6 +129,10 @@ class ConfigFiles:
         Raises:
             ConfigError: it cannot be written.
         """
+        with self._saving:  # two pages may have seen the same text
+            return self._saved(name, text, digest)
+
+    def _saved(self, name: str, text: str, digest: str) -> Text | Conflict:
         path = self.path_of(name)
         before = self._bytes(name)
         if (now := "" if before is None else _digest(before)) != digest:

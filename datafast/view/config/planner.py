@@ -54,6 +54,7 @@ class Planner:
         self._longest_s = longest_s
         self._process: _Process | None = None
         self._turn = threading.Lock()
+        self._lock = threading.Lock()
         self._newest: dict[str, _Question] = {}
 
     def ask(self, page: str, what: str, **given: Any) -> Iterator[dict[str, Any]]:
@@ -64,7 +65,8 @@ class Planner:
             what: `plan`, `prompt` or `schema`; see `worker`.
         """
         question = _Question({"what": what, **given, "longest_s": self._longest_s})
-        self._newest[page] = question
+        with self._lock:
+            self._newest[page] = question
         # In a thread of its own, because a server may leave an answer half taken when the browser has gone, and never close it.
         threading.Thread(target=self._carry_out, args=(page, question), name="datafast-question", daemon=True).start()
         try:
@@ -87,8 +89,9 @@ class Planner:
                 self._turn.release()
         finally:
             question.parts.put(None)
-            if self._newest.get(page) is question:
-                del self._newest[page]
+            with self._lock:
+                if self._newest.get(page) is question:
+                    del self._newest[page]
 
     def _answer(self, question: _Question, is_wanted: Callable[[], bool]) -> None:
         if not is_wanted():

@@ -11,7 +11,6 @@ from weakref import WeakKeyDictionary
 
 import orjson
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -22,7 +21,7 @@ from datafast.plain import plain_text
 from datafast.registry import kind_names
 from datafast.view.config.files import MOST_BYTES, ConfigFiles, Conflict, config_address
 from datafast.view.config.planner import Planner
-from datafast.view.posts import Permission, Post
+from datafast.view.posts import Permission, Post, body_of
 from datafast.view.viewer import Page, Viewer
 
 __all__ = ["PAGE"]
@@ -94,17 +93,9 @@ def _free(name: str, names: list[str]) -> str:
 
 async def _asked(request: Request, **types: type) -> dict[str, Any]:
     """What the body says: these fields, each of its type."""
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > _MOST_BODY:
-            raise HTTPException(413, f"The text has more than {MOST_BYTES >> 20} MiB. Edit it in another editor.")
-    try:
-        given = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        given = None
-    if not isinstance(given, dict) or any(type(given.get(name)) is not kind for name, kind in types.items()):
-        raise HTTPException(400, f"The viewer expects a JSON object with {', '.join(types)}.")
+    given = await body_of(request, most_bytes=_MOST_BODY)
+    if any(type(given.get(name)) is not kind for name, kind in types.items()):
+        raise ConfigError(f"The viewer expects a JSON object with {', '.join(types)}. Load the page again.")
     return {name: given[name] for name in types}
 
 

@@ -22,7 +22,7 @@ from starlette.routing import Route
 from datafast.engine.live import LiveRun, Phase
 from datafast.errors import ConfigError
 from datafast.view.outputs import Output
-from datafast.view.posts import Post
+from datafast.view.posts import Post, body_of
 from datafast.view.recorded import Recorded, State
 from datafast.view.viewer import Page, Viewer
 
@@ -141,12 +141,10 @@ async def _stop(request: Request) -> Response:
 
 async def _concurrency(request: Request) -> Response:
     run, _ = _own(request)
-    try:
-        asked = orjson.loads(await request.body())
-        provider, concurrency = str(asked["provider"]), asked["concurrency"]
-    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
-        raise ConfigError("concurrency: expected a JSON object with provider and concurrency.") from error
-    run.control.set_concurrency(provider, concurrency)
+    asked = await body_of(request)
+    if not {"provider", "concurrency"} <= asked.keys():
+        raise ConfigError("The viewer expects a JSON object with provider, concurrency. Load the page again.")
+    run.control.set_concurrency(str(asked["provider"]), asked["concurrency"])
     return _done()
 
 

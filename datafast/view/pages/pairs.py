@@ -7,20 +7,20 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from anyio.to_thread import run_sync
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from datafast.errors import ConfigError
 from datafast.reviews import ReviewedRow
+from datafast.reviews.rows import row_in_line
 from datafast.store.review_records import RowKey
 from datafast.view.copies import CopiedRows
-from datafast.view.desk import desk_of, parsed, reach, said_of
+from datafast.view.desk import desk_of, reach, said_of
 from datafast.view.outputs import Output
-from datafast.view.pages.review import body_of
 from datafast.view.pairs import Candidate, Candidates, candidates_of, in_order, is_turned, shown
-from datafast.view.posts import Post
+from datafast.view.posts import Post, body_of
 from datafast.view.rendering import Texts, row_html
 from datafast.view.viewer import Page, Viewer
 
@@ -63,7 +63,7 @@ class _Queue:
     def _row(self, number: int) -> Mapping[str, Any] | None:
         reach(self._output.rows, number)
         line = self._output.rows.line(number)
-        return None if line is None or line.data is None else parsed(line.data)
+        return None if line is None or line.data is None else row_in_line(line.data)
 
     def waiting(self, reviewer: str) -> list[Candidate]:
         """The pairs that a reviewer has not compared, in the order of this reviewer."""
@@ -134,7 +134,7 @@ async def _prefer(request: Request) -> Response:
     viewer: Viewer = request.app.state.viewer
     output = viewer.output(request)
     told = await body_of(request)
-    return JSONResponse(await run_sync(_preferred, output, told))
+    return JSONResponse(await run_in_threadpool(_preferred, output, told))
 
 
 def _preferred(output: Output, told: Mapping[str, Any]) -> dict[str, Any]:

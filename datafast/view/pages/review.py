@@ -4,36 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from datafast.errors import ConfigError
 from datafast.view.desk import WANTED, Desk, Found, Wanted, desk_of, fields_of, said_of, seen_of, told_of
 from datafast.view.outputs import Output
-from datafast.view.posts import Post
+from datafast.view.posts import Post, body_of
 from datafast.view.rendering import Texts, row_html
 from datafast.view.viewer import Page, Viewer
 
-__all__ = ["PAGE", "body_of"]
+__all__ = ["PAGE"]
 
 _REASONS = 9
-
-
-async def body_of(request: Request) -> dict[str, Any]:
-    """The JSON object that a page has sent.
-
-    Raises:
-        ConfigError: it is none.
-    """
-    try:
-        told = await request.json()
-    except ValueError:
-        told = None
-    if not isinstance(told, dict):
-        raise ConfigError("The viewer expects a JSON object here. Load the page again.")
-    return told
 
 
 def _page(request: Request) -> Response:
@@ -87,21 +72,15 @@ def _told(output: Output, desk: Desk, wanted: Wanted, found: Found) -> dict[str,
 async def _decide(request: Request) -> Response:
     _, desk = _output_and_desk(request)
     told = await body_of(request)
-    record, state = await _in_thread(desk.decide, told)
+    record, state = await run_in_threadpool(desk.decide, told)
     return JSONResponse({"record": said_of(record), "state": told_of(state)})
 
 
 async def _undo(request: Request) -> Response:
     _, desk = _output_and_desk(request)
     told = await body_of(request)
-    record = await _in_thread(desk.undo, str(told.get("reviewer", "")))
+    record = await run_in_threadpool(desk.undo, str(told.get("reviewer", "")))
     return JSONResponse({"record": None if record is None else said_of(record)})
-
-
-async def _in_thread(function: Any, *args: Any) -> Any:
-    from anyio.to_thread import run_sync
-
-    return await run_sync(function, *args)
 
 
 def _output_and_desk(request: Request) -> tuple[Output, Desk]:

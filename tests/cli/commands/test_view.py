@@ -57,6 +57,12 @@ def test_a_place_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     assert "There is no file or folder" in ended.stderr
 
 
+def test_a_ledger_belongs_to_no_folder(tmp_path: Path) -> None:
+    done = CliRunner().invoke(cli, ["view", str(tmp_path), "--ledger", str(tmp_path / "other.ledger"), "--no-open"])
+    assert done.exit_code == 2
+    assert "--ledger: It belongs to one output" in done.output
+
+
 def test_a_config_is_opened_in_the_editor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[str, frozenset[str]]] = []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,16 @@ def test_a_file_that_was_changed_meanwhile_is_not_written_over(files: ConfigFile
     assert {"-theirs: 1", "+mine: 1"} <= set(done.difference)
     assert (files.folder / "a.yaml").read_text() == TEXT + "theirs: 1\n"
     assert isinstance(files.save("a.yaml", TEXT + "mine: 1\n", done.digest), Text)
+
+
+def test_of_two_pages_that_save_at_once_one_is_told_of_the_other(files: ConfigFiles) -> None:
+    for _ in range(10):
+        known = files.read("a.yaml")
+        texts = [f"{known.text}# {name}\n" for name in "abcd"]
+        with ThreadPoolExecutor() as pool:
+            done = list(pool.map(files.save, ["a.yaml"] * 4, texts, [known.digest] * 4))
+        (kept,) = (one for one in done if isinstance(one, Text))
+        assert files.read("a.yaml") == kept
 
 
 def test_a_new_file_is_not_written_over_one_that_is_there(files: ConfigFiles) -> None:

@@ -159,6 +159,7 @@ FENCED = {
     "append": "import os; os.open('inside.txt', os.O_WRONLY)",
     "remove": "import os; os.remove('inside.txt')",
     "rename": "import os; os.rename('inside.txt', 'other.txt')",
+    "move": "import os, tempfile; os.rename(tempfile.mkstemp()[1], 'new')",
     "folder": "import os; os.mkdir('new')",
     "read": "open('../outside.txt')",
     "ledger": "import sqlite3; sqlite3.connect('file:../outside.txt?mode=ro', uri=True)",
