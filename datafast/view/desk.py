@@ -68,7 +68,7 @@ class Desk:
     def __init__(self, output: Output) -> None:
         self._output = output
         self._lock = threading.RLock()
-        self._reviews = Reviews(output.paths, output.model)
+        self._reviews = Reviews(output.paths, output.model, disagreement=output.disagreement)
         self._dropped: tuple[FileState, list[tuple[Mapping[str, Any], str, str]]] | None = None
 
     @property

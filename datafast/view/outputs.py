@@ -20,6 +20,7 @@ from datafast.errors import ConfigError, OutputError
 from datafast.sources.finding import ending_of
 from datafast.store.paths import OutputPaths
 from datafast.store.reader import LedgerReader
+from datafast.store.review_state import Disagreement
 from datafast.view.copies import dropped_rows, failed_rows, source_rows
 from datafast.view.index import RowIndex
 from datafast.view.tables import Table
@@ -112,6 +113,12 @@ class Output:
         """The model of its rows; None where that is not known."""
         dataset = self.dataset
         return None if dataset is None else dataset.written_model
+
+    @property
+    def disagreement(self) -> Disagreement:
+        """What its runs make of reviewers who disagree."""
+        dataset = self.dataset
+        return "reject" if dataset is None else dataset.config.disagreement
 
     @cached_property
     def is_jsonl(self) -> bool:

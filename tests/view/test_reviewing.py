@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 import datafast
+from datafast.llms import SimulatedProvider
+from tests.support import raw
 from tests.view.client import Answer, Client, viewing
 
 
@@ -304,3 +306,14 @@ def test_all_pairs_of_a_table_are_there_at_once(tmp_path: Path) -> None:
 
 def test_a_file_without_pairs_says_so(client: Client) -> None:
     assert following(client, "rows.jsonl") == {"left": 0, "pairs": 0, "rows": 7, "are_all": True}
+
+
+def test_where_reviewers_disagree_the_rule_of_the_config_decides(tmp_path: Path) -> None:
+    dataset = raw(tmp_path, topics=1, disagreement="newest").generate([SimulatedProvider("m")], progress=False)
+    made = dataset.data_rows[0]
+    dataset.reviews().reject(made, "dull", reviewer="ann")
+    dataset.reviews().accept(made, reviewer="bob")
+    with viewing(tmp_path / "out.jsonl", "review") as client:
+        output = client.output("out.jsonl")
+        shown = client.get(f"/api/o/{output}/review/row?wanted=accepted&from=0&reviewer=cy").json()
+    assert shown["row"] == made.uuid
