@@ -111,11 +111,6 @@ class RowIndex:
         return self._state.size
 
     @property
-    def read(self) -> int:
-        """The bytes that were gone through."""
-        return self._end
-
-    @property
     def is_complete(self) -> bool:
         return self._end >= self._state.size
 
