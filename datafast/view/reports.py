@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
@@ -24,6 +25,9 @@ __all__ = ["Made", "Reports"]
 _LEAST_PAUSE_S = 3.0
 _PAUSE = 3  # times as long as it took, between two reports of a file that changes all the time
 _TELLS = 2_000  # characters of an error
+# The working directory is no place for modules: it may be the folder that is shown.
+_STARTED = "import sys; sys.path.append(sys.argv.pop(1)); import runpy; runpy.run_module('datafast', run_name='__main__', alter_sys=True)"
+_PACKAGES = Path(__file__).parents[2]
 
 
 class Made(NamedTuple):
@@ -106,7 +110,7 @@ class Reports:
 
     def _made(self, output: Output) -> tuple[Contents | None, int | None, str]:
         """What a page shows of the report of an output, its rows, and what is wrong where there is none."""
-        command = [sys.executable, "-m", "datafast", "report", str(output.path), "--json"]
+        command = [sys.executable, "-P", "-c", _STARTED, str(_PACKAGES), "report", str(output.path), "--json"]
         if output.has_ledger:
             command += ["--ledger", str(output.paths.ledger)]
         with self._lock:

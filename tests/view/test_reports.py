@@ -79,6 +79,12 @@ def test_why_there_is_no_report_is_told(client: Client, rows: Path) -> None:
     assert client.get(f"/api/o/{output}/report.html").status == 404
 
 
+def test_no_module_is_taken_from_the_folder(client: Client, rows: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (rows.parent / "orjson.py").write_text("raise SystemExit('taken')")
+    monkeypatch.chdir(rows.parent)
+    assert made(client, client.output("notes.jsonl"))["problem"] == ""
+
+
 def test_a_process_that_cannot_start_is_told(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reports.sys, "executable", "/nowhere/python")
     told = made(client, client.output("notes.jsonl"))
