@@ -84,4 +84,4 @@ class ShownRun:
             with interruptible():
                 self._server.wait()
         except KeyboardInterrupt:
-            self._say("ended")
+            self._say("The viewer has ended.")

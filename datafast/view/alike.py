@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,7 +18,7 @@ from datafast.view.rendering.values import row_of
 
 if TYPE_CHECKING:
     from datafast.view.found_row import FoundRow
-    from datafast.view.outputs import FileState, Output
+    from datafast.view.outputs import Output
 
 __all__ = ["MOST_COMPARED", "MOST_TWINS", "NearGroup", "NearGroups", "Twin", "near_groups", "same_prompt"]
 
@@ -95,7 +96,7 @@ class NearGroups(NamedTuple):
     compared: int
 
 
-_known: weakref.WeakKeyDictionary[Output, tuple[FileState, NearGroups]] = weakref.WeakKeyDictionary()
+_known: weakref.WeakKeyDictionary[Output, tuple[tuple[int, int], NearGroups]] = weakref.WeakKeyDictionary()
 _lock = threading.Lock()
 
 
@@ -108,24 +109,29 @@ def near_groups(output: Output) -> NearGroups:
         OSError: the file cannot be read.
     """
     with _lock:
-        state = output.state
+        output.rows.wait()
+        state = output.rows.generation, output.rows.size
         known = _known.get(output)
         if known is None or known[0] != state:
             _known[output] = known = state, _found(output)
         return known[1]
 
 
+def _lines(output: Output) -> Iterator[bytes]:
+    for lines in output.rows.scan():
+        yield from lines.data.removesuffix(b"\n").split(b"\n")
+
+
 def _found(output: Output) -> NearGroups:
     finder, letters = GroupFinder(), 0
     beginnings: list[str] = []
-    for lines in output.rows.scan():
-        for line in lines.data.removesuffix(b"\n").split(b"\n"):
-            if len(beginnings) >= MOST_COMPARED or letters >= _MOST_LETTERS:
-                break
-            texts = list(texts_in(as_row(line) or {}))
-            letters += len(line)
-            finder.add(texts)
-            beginnings.append(" ".join(" ".join(texts)[: 2 * _BEGINNING].split())[:_BEGINNING])
+    for line in _lines(output):
+        if len(beginnings) >= MOST_COMPARED or letters >= _MOST_LETTERS:
+            break
+        texts = list(texts_in(as_row(line) or {}))
+        letters += len(line)
+        finder.add(texts)
+        beginnings.append(" ".join(" ".join(texts)[: 2 * _BEGINNING].split())[:_BEGINNING])
     groups = finder.found().largest()
     return NearGroups(
         [

@@ -18,7 +18,6 @@ from datafast.reviews import Progress, ReviewedRow, ReviewRecord, Reviews, Revie
 from datafast.reviews.rows import dropped_rows, row_in_line, state_in
 from datafast.reviews.summary import progress_of
 from datafast.store.review_records import ABOUT_TEXT, NOT_EDITED, digest_of
-from datafast.view.copies import CopiedRows
 from datafast.view.index import RowIndex
 from datafast.view.outputs import FileState, Output
 
@@ -211,7 +210,7 @@ class Desk:
 def reach(index: RowIndex, number: int) -> None:
     """Counts rows until the place of this one is known, or there are no more."""
     index.refresh()
-    if isinstance(index, CopiedRows) and index.known <= number:
+    if index.known <= number:
         index.wait()
     while index.known <= number and index.step():
         pass

@@ -151,6 +151,7 @@ def _line(output: Output, number: int) -> Line:
 def _with_uuid(output: Output, uuid: str) -> int:
     """The number of the row whose uuid begins so, in a file without a ledger."""
     begins = uuid.strip().lower().encode()
+    output.rows.wait()
     for lines in output.rows.scan():
         if begins not in lines.data.lower():
             continue

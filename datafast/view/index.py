@@ -111,11 +111,6 @@ class RowIndex:
         return self._state.size
 
     @property
-    def read(self) -> int:
-        """The bytes that were gone through."""
-        return self._end
-
-    @property
     def is_complete(self) -> bool:
         return self._end >= self._state.size
 
@@ -161,6 +156,10 @@ class RowIndex:
             self._state = found
             if self._end >= found.size:
                 self._look_at_tail()
+
+    def wait(self) -> None:
+        """Waits until the rows are in the file, where they are brought there."""
+        self.refresh()
 
     def _has_only_grown(self, found: _State) -> bool:
         """Whether all that was counted is still there."""

@@ -8,6 +8,7 @@ ordered by SQLite in a temporary file, by their first 200 characters, in which l
 from __future__ import annotations
 
 import sqlite3
+import weakref
 from array import array
 from collections.abc import Callable
 from pathlib import Path
@@ -111,6 +112,7 @@ class _Texts:
         scratch.remove_with(self)
         self._path: Path = scratch.folder / "sorted.sqlite"
         self._db = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
+        weakref.finalize(self, self._db.close)  # before its folder goes
         for setting in ("journal_mode=OFF", "synchronous=OFF", f"cache_size=-{_CACHE_KB}", "temp_store=FILE"):
             self._db.execute(f"PRAGMA {setting}")
         self._db.execute("CREATE TABLE texts (row INTEGER PRIMARY KEY, text TEXT) STRICT")

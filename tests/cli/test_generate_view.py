@@ -57,7 +57,7 @@ def test_the_pages_stay_until_ctrl_c_and_the_status_is_that_of_the_run(
     assert process.wait(20) == status, shown.decode(errors="replace")
     assert not is_open
     assert b"Traceback" not in shown
-    assert shown.rstrip().endswith(b"ended")
+    assert shown.rstrip().endswith(b"The viewer has ended.")
 
 
 def test_a_stop_in_the_browser_is_one_in_the_terminal(tmp_path: Path) -> None:

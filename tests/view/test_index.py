@@ -111,7 +111,7 @@ def test_the_first_rows_need_no_index(tmp_path: Path) -> None:
     path.write_bytes(b'{"n": 1}\n' * 1_000)
     index = RowIndex(path)
     assert found(index, 0, 3) == [b'{"n": 1}'] * 3
-    assert index.read == 0
+    assert index.known == 0
     assert index.count().rows == 1_000
     assert not index.count().exact
     index.step()

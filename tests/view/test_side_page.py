@@ -98,6 +98,14 @@ def test_the_answers_of_all_models_to_one_prompt_are_shown(tmp_path: Path) -> No
         assert "Row 1 and row" in side(client, f"?first=1&second={same[-1]['uuid']}")
 
 
+def test_rows_of_a_table_that_are_nearly_the_same_are_found_at_once(tmp_path: Path) -> None:
+    same = "The tide gauge of Brest has been read every hour since the year 1807 by people and machines."
+    texts = [f"Note {number} about {number * 7} cores." for number in range(2000)]
+    (tmp_path / "out.csv").write_text("text\n" + "".join(f"{text}\n" for text in [same, *texts, f"{same} Indeed."]))
+    with viewing(tmp_path / "out.csv") as client:
+        assert "in 2,002 rows." in side(client, "?near=1")
+
+
 def test_rows_that_are_nearly_the_same_are_found(tmp_path: Path) -> None:
     text = "the harbour crane lifts its load over the quay while the tide goes out and gulls follow the boats home"
     rows = [

@@ -52,4 +52,4 @@ def command(place: Path, no_open: bool, review: bool, edit: bool, port: int | No
             click.echo("Ctrl-C ends the viewer.", err=True)
             server.wait()
         except KeyboardInterrupt:
-            click.echo("ended", err=True)
+            click.echo("The viewer has ended.", err=True)

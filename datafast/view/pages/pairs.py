@@ -16,7 +16,6 @@ from datafast.errors import ConfigError
 from datafast.reviews import ReviewedRow
 from datafast.reviews.rows import row_in_line
 from datafast.store.review_records import RowKey
-from datafast.view.copies import CopiedRows
 from datafast.view.desk import desk_of, reach, said_of
 from datafast.view.outputs import Output
 from datafast.view.pairs import Candidate, Candidates, candidates_of, in_order, is_turned, shown
@@ -41,10 +40,7 @@ class _Queue:
     def candidates(self) -> Candidates:
         rows = self._output.rows
         with self._lock:
-            if isinstance(rows, CopiedRows):
-                rows.wait()
-            else:
-                rows.refresh()
+            rows.wait()
             state = rows.generation, rows.size
             if self._known is None or self._known[0] != state:
                 self._known = state, candidates_of(self._output)

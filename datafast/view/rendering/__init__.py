@@ -17,10 +17,7 @@ from datafast.view.rendering.hidden import coded, with_codes
 from datafast.view.rendering.layouts import laid_out
 from datafast.view.rendering.texts import Texts
 
-__all__ = ["PARTS", "Texts", "part_html", "row_html"]
-
-PARTS = frozenset({"details", "facts", "row", "sections", "talk", "text", "viewed"})
-"""The parts of a page that can be made one by one: macros of row.html.jinja."""
+__all__ = ["Texts", "part_html", "row_html"]
 
 
 def row_html(row: Any, texts: Texts | None = None) -> Markup:
@@ -29,8 +26,8 @@ def row_html(row: Any, texts: Texts | None = None) -> Markup:
 
 
 def part_html(part: str, value: object) -> Markup:
-    """A part as HTML: a `RowView` as `row` (or its `sections` and its `details`), a `Talk` as `talk`, a `ShownText` as `text`, a `Value` as
-    `viewed`, names and values as `facts`."""
+    """A part as HTML, by a macro of row.html.jinja: a `RowView` as `row` (or its `sections` and its `details`), a `Talk` as `talk`, a
+    `ShownText` as `text`, a `Value` as `viewed`, names and values as `facts`."""
     made: Markup = getattr(_macros(), part)(value)
     return made
 
