@@ -59,7 +59,7 @@ class ReviewFile:
         """
         try:
             file = self.path.open("rb")
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             self._forget()
             return ()
         except OSError as error:
