@@ -100,6 +100,14 @@ def open_page(browser: Any) -> Iterator[Browsing]:
     browsing.close()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Pages are closed before the servers that they ask: fixtures end in the order of their making, whatever that is."""
+    browsing = getattr(item, "funcargs", {}).get("open_page")
+    if isinstance(browsing, Browsing):
+        browsing.leave()
+
+
 @pytest.fixture
 def fault_server() -> Iterator[FaultServer]:
     """A server on loopback that answers as it is told to."""
