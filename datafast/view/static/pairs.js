@@ -1,5 +1,5 @@
 // Which of two texts is better, by one key each. Who wrote them is not in this page until the results are asked for.
-import { ViewerError, element, getJson, postJson } from "./shared.js";
+import { element, getJson, oneAtATime, postJson } from "./shared.js";
 
 const page = document.getElementById("pairs");
 const api = `/api/o/${page.dataset.output}`;
@@ -8,7 +8,6 @@ const by = (id) => document.getElementById(id);
 const MOST_SKIPPED = 200;
 
 let now = null;
-let busy = false;
 let skipped = [];
 
 function reviewer() {
@@ -41,20 +40,7 @@ async function load() {
   window.scrollTo({ top: 0 });
 }
 
-async function doing(task) {
-  if (busy) return;
-  busy = true;
-  page.setAttribute("aria-busy", "true");
-  try {
-    await task();
-  } catch (error) {
-    if (!(error instanceof ViewerError)) throw error;
-    say(error.message, true);
-  } finally {
-    busy = false;
-    page.removeAttribute("aria-busy");
-  }
-}
+const doing = oneAtATime(page, (message) => say(message, true));
 
 async function prefer(better) {
   await postJson(`${api}/pairs/prefer`, { pair: now.name, rows: now.rows, better, reviewer: reviewer() });

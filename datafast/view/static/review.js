@@ -1,5 +1,5 @@
 // Rows one after the other. Every button has a key, and nothing is done by a key while somebody types.
-import { ViewerError, element, getJson, postJson } from "./shared.js";
+import { element, getJson, oneAtATime, postJson } from "./shared.js";
 
 const page = document.getElementById("review");
 const api = `/api/o/${page.dataset.output}/review`;
@@ -8,7 +8,6 @@ const by = (id) => document.getElementById(id);
 const MOVES_ON = new Set(["accept", "reject", "edit"]);
 
 let now = null; // the row that is shown, as the viewer has told it
-let busy = false;
 let awaited = null; // the form that opens when what goes on has ended
 let rows = 0; // how many there are
 let step = 1; // the direction in which rows are gone through
@@ -135,27 +134,16 @@ function move(direction) {
   return direction > 0 ? go(0, 1) : go(rows - 1, -1);
 }
 
-/** Does something, one thing at a time; what is wrong with it is said. A form that is asked for meanwhile opens at the end. */
-async function doing(task) {
-  if (busy) return;
-  busy = true;
-  page.setAttribute("aria-busy", "true");
-  try {
-    await task();
-  } catch (error) {
-    if (!(error instanceof ViewerError)) throw error;
-    if (by("form") && !by("form").hidden) {
-      by("form-error").textContent = error.message;
-    } else {
-      say(error.message, true);
-    }
-  } finally {
-    busy = false;
-    page.removeAttribute("aria-busy");
-    const form = awaited;
-    awaited = null;
-    if (form) perform(form);
-  }
+// A form that is asked for meanwhile opens at the end.
+const doing = oneAtATime(page, tellWrong, () => {
+  const form = awaited;
+  awaited = null;
+  if (form) perform(form);
+});
+
+function tellWrong(message) {
+  if (by("form") && !by("form").hidden) by("form-error").textContent = message;
+  else say(message, true);
 }
 
 // -- deciding
@@ -302,7 +290,7 @@ function keepsUnsaved() {
 
 function perform(name) {
   if (NEEDS_RIGHT.has(name) && !decides) return;
-  if (FORMS.has(name) && busy) {
+  if (FORMS.has(name) && page.hasAttribute("aria-busy")) {
     awaited ??= name;
     return;
   }

@@ -56,3 +56,24 @@ export function element(name, attributes = {}, ...children) {
   made.append(...children.filter((child) => child !== null && child !== undefined));
   return made;
 }
+
+/** Gives a function that does one thing at a time, while `place` says that it is busy: what is asked for meanwhile is not done. What is wrong
+ * with a thing is given to `tell`; `then` is called when it has ended. */
+export function oneAtATime(place, tell, then = () => {}) {
+  let busy = false;
+  return async (task) => {
+    if (busy) return;
+    busy = true;
+    place.setAttribute("aria-busy", "true");
+    try {
+      await task();
+    } catch (error) {
+      if (!(error instanceof ViewerError)) throw error;
+      tell(error.message);
+    } finally {
+      busy = false;
+      place.removeAttribute("aria-busy");
+      then();
+    }
+  };
+}
