@@ -115,6 +115,11 @@ def test_nobody_decides_about_a_text_that_they_have_not_seen(client: Client, row
     assert datafast.load(rows_file).reviews().progress().by_reviewer["ann"].accepted == 1
 
 
+def test_without_a_name_the_user_of_the_process_decides_and_undoes(client: Client) -> None:
+    assert decide(client, look(client), "accept", who="").status == 200
+    assert post(client, "review/undo", {"reviewer": None}).json()["record"]["action"] == "accept"
+
+
 def test_undo_takes_back_what_this_reviewer_has_done_last(client: Client) -> None:
     decide(client, look(client), "accept")
     decide(client, look(client, who="bea"), "reject", who="bea", reason="dull")

@@ -79,7 +79,7 @@ async def _decide(request: Request) -> Response:
 async def _undo(request: Request) -> Response:
     _, desk = _output_and_desk(request)
     told = await body_of(request)
-    record = await run_in_threadpool(desk.undo, str(told.get("reviewer", "")))
+    record = await run_in_threadpool(desk.undo, str(told.get("reviewer") or ""))
     return JSONResponse({"record": None if record is None else said_of(record)})
 
 
