@@ -85,7 +85,7 @@ class Gate:
         earlier: (seconds ago, tokens) of the newest requests of earlier runs, oldest first; pacing continues from there.
         on_limit: called with a new limit.
         auto: find a limit that the server can use, at most `limit`.
-        clock: gives monotonic seconds.
+        clock: gives monotonic seconds; by default the machine's.
 
     Attributes:
         most: the limit that was given.
@@ -106,9 +106,9 @@ class Gate:
         backoff: Backoff = Backoff(),  # noqa: B008 - it cannot be changed
         on_limit: Callable[[int], None] | None = None,
         auto: bool = False,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] | None = None,
     ) -> None:
-        self._clock = clock
+        self._clock = clock or time.monotonic
         self._backoff = backoff
         self.most = limit
         self.knee = Knee(limit) if auto else None
