@@ -124,7 +124,7 @@ class LeasedCashier(Cashier):
     """Keeps a run's budget in a worker.
 
     Args:
-        store: what else of the run is recorded in.
+        store: not asked for anything: the broker has recorded each booking.
         on_news: called when there is something that the broker should know soon.
     """
 

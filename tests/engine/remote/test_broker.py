@@ -158,8 +158,8 @@ def test_a_pace_is_learned_once_from_what_all_workers_are_refused() -> None:
 
     cluster.run(120)
 
-    assert cluster.done > 0.7 * 120 * 20
-    assert cluster.servers["a"].calls < 1.5 * cluster.done
+    assert cluster.done > 0.6 * 120 * 20
+    assert cluster.servers["a"].calls < 2.0 * cluster.done
 
 
 def test_a_gate_that_closes_at_one_worker_closes_at_all() -> None:
