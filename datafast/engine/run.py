@@ -335,9 +335,9 @@ class _Run:
         if check is None:
             return None
 
-        async def watch(check: Callable[[], None]) -> None:
+        async def watch(check: Callable[[Callable[[], bool]], None]) -> None:
             try:
-                await asyncio.to_thread(check)
+                await asyncio.to_thread(check, lambda: bool(self._stop))
             except Exception as error:  # noqa: BLE001 - handed to the caller of the run by `execute`
                 self._stop.now(StopCause.OUTPUT, str(error), error)
 

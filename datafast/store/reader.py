@@ -24,7 +24,7 @@ from datafast.store.unrecorded import Pricing, read_unrecorded
 
 __all__ = ["Bill", "LedgerReader", "PastCall"]
 
-_FAILED = "FROM failures f JOIN items i ON i.id = f.item WHERE i.state = 2"
+_FAILED = "FROM failures f CROSS JOIN items i ON i.id = f.item WHERE i.state = 2"
 
 
 class PastCall(NamedTuple):

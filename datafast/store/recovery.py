@@ -26,6 +26,7 @@ from datafast.plan.items import Plan
 from datafast.store.append_file import AppendFile
 from datafast.store.batch_book import BatchBook
 from datafast.store.batches import under_way
+from datafast.store.checking import DeepCheck, check_from, compare, is_as_left
 from datafast.store.compaction import finish_rewrite, move_rows_to_remake, move_stale_rows
 from datafast.store.deciding import decide_where_changed
 from datafast.store.generations import arrange
@@ -37,20 +38,13 @@ from datafast.store.lock import take_locks
 from datafast.store.matching import Matched, match
 from datafast.store.paths import OutputPaths
 from datafast.store.records import ItemState
-from datafast.store.rows import set_aside_name, size_of, split_off_tail, verify
+from datafast.store.rows import set_aside_name, size_of, split_off_tail
 from datafast.store.unrecorded import Pricing, read_unrecorded
 from datafast.store.verdicts import Abandoned, Decides, Reversed
 from datafast.store.writer import Store
 
 __all__ = ["OpenOutput", "Opening", "are_remade", "open_output", "reasoning_of_rows", "replay_journal", "rows_fit"]
 
-_VERIFY_AT_ONCE = 64 * 1024 * 1024
-
-
-_VERIFY_APPENDS = 100_000
-
-
-_VERIFY_FIRST = 1024 * 1024
 NO_REASONING = "drop"
 
 
@@ -63,7 +57,7 @@ class OpenOutput:
         failed: positions of items that have failed; retried only on request.
         lost: positions of items with rows that are to be built again from recorded replies, or were dropped and are to be made again.
         set_aside: files with what was moved aside.
-        deep_check: compares the rest of a large JSONL; meant for a thread, raises OutputChangedError.
+        deep_check: compares the rest of a large JSONL; None where that is not needed.
     """
 
     store: Store
@@ -71,7 +65,7 @@ class OpenOutput:
     failed: PositionSet
     lost: frozenset[int]
     set_aside: list[Path]
-    deep_check: Callable[[], None] | None
+    deep_check: DeepCheck | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -271,6 +265,7 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
     try:
         replay_journal(ledger, journal, how.pricing, set_aside)
         checked_from = _reconcile(paths.rows, ledger, set_aside)
+        deep = _deep_check(paths, ledger, checked_from)
         matched = match(ledger, plan, how.located)
         if how.retry_failed:
             _reopen(ledger, matched, how.chosen)
@@ -307,6 +302,7 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
             durability=how.durability,
             ordered=how.ordered,
             redecided=decided,
+            deep_check=deep,
         )
     except BaseException:  # the files must not stay open after any error
         journal.close()
@@ -319,7 +315,7 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
         if item.state is ItemState.FAILED and not item.is_for_asking
     )
     lost = frozenset(position for position, item in matched.unfinished.items() if item.kept or item.dropped)
-    return OpenOutput(store, matched.done, failed_items, lost, set_aside, _deep_check(paths, checked_from))
+    return OpenOutput(store, matched.done, failed_items, lost, set_aside, deep)
 
 
 def _are_to_replace(ledger: Ledger, how: Opening) -> bool:
@@ -454,10 +450,9 @@ def _reconcile(rows: Path, ledger: Ledger, set_aside: list[Path]) -> int:
     """Makes the JSONL exactly what is committed. Returns the byte from which it was compared."""
     size, committed = size_of(rows), ledger.appends.committed_size()
     end = ledger.appends.last_end_within(min(size, committed))
-    few = end <= _VERIFY_AT_ONCE and ledger.max_id("appends") <= _VERIFY_APPENDS
-    checked_from = 0 if few else ledger.appends.last_end_within(end - _VERIFY_FIRST)
+    checked_from = check_from(ledger, end)
     if end:
-        _verify(rows, ledger, checked_from, end)
+        compare(rows, ledger, checked_from, end)
     if tail := split_off_tail(rows, end):
         set_aside.append(tail)
     if committed > end:
@@ -466,21 +461,7 @@ def _reconcile(rows: Path, ledger: Ledger, set_aside: list[Path]) -> int:
     return checked_from
 
 
-def _verify(rows: Path, ledger: Ledger, start: int, end: int) -> None:
-    # An error that is kept must not keep the reader, and so the ledger, open.
-    with contextlib.closing(ledger.appends.between(start, end)) as appends:
-        verify(rows, appends)
-
-
-def _deep_check(paths: OutputPaths, checked_from: int) -> Callable[[], None] | None:
-    if not checked_from:
+def _deep_check(paths: OutputPaths, ledger: Ledger, checked_from: int) -> DeepCheck | None:
+    if not checked_from or is_as_left(paths.rows, ledger):
         return None
-
-    def check() -> None:
-        ledger = Ledger(paths.ledger, read_only=True)
-        try:
-            _verify(paths.rows, ledger, 0, checked_from)
-        finally:
-            ledger.close()
-
-    return check
+    return DeepCheck(paths.rows, paths.ledger, checked_from)

@@ -104,15 +104,16 @@ class Scans:
 
     def failures(self) -> Iterator[ScannedFailure]:
         """The failures of items that are in the plan and have failed."""
-        query = (
-            "SELECT f.item AS id, category, provider, rows FROM failures f JOIN items i ON i.id = f.item AND state = 2"
-        )
+        query = "SELECT f.item AS id, category, provider, rows FROM failures f CROSS JOIN items i ON i.id = f.item AND state = 2"
         for row in self._pages(query, "f.item"):
             yield ScannedFailure._make(row)
 
     def dropped(self) -> Iterator[ScannedDrop]:
         """The rows that stages have dropped, of items that are in the plan."""
-        query = "SELECT d.id AS id, d.item, stage, reason, row FROM filtered d JOIN items i ON i.id = d.item AND state != 3 AND NOT hidden"
+        query = (
+            "SELECT d.id AS id, d.item, stage, reason, row FROM filtered d CROSS JOIN items i ON i.id = d.item "
+            "AND state != 3 AND NOT hidden"
+        )
         for row in self._pages(query, "d.id"):
             yield ScannedDrop._make(row)
 

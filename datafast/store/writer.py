@@ -22,6 +22,7 @@ from datafast.plan.items import Context, Plan, WorkItem
 from datafast.store.append_file import AppendFile
 from datafast.store.batch_book import BatchBook
 from datafast.store.changed import ChangedRow
+from datafast.store.checking import DeepCheck, note_left
 from datafast.store.compaction import order_rows
 from datafast.store.contexts import ContextRow
 from datafast.store.group_commit import GroupCommit
@@ -62,6 +63,7 @@ class Store:
         most_donated: the most rows that one of these items asks for.
         refused: keys of items that a provider has refused in an earlier run without saying whose fault it was, by position.
         ordered: whether `close` puts the rows in plan order.
+        deep_check: compares rows that were there before with what was committed.
 
     Attributes:
         batches: the batches of the output.
@@ -87,6 +89,7 @@ class Store:
         durability: str = "normal",
         ordered: bool = False,
         redecided: Reversed | None = None,
+        deep_check: DeepCheck | None = None,
     ) -> None:
         self.counts = counts
         self.failures = ledger.failure_counts()
@@ -106,6 +109,7 @@ class Store:
         self._ordered = ordered
         self.redecided = redecided or Reversed()
         self.settled: Reversed | None = None
+        self._deep_check = deep_check
         self._reservations = Reservations(ledger, journal)
         self._commit = GroupCommit(rows, ledger, journal, self._reservations, durability=durability)
         self._next_item = ledger.max_id("items") + 1
@@ -367,6 +371,8 @@ class Store:
                 await self._settle(settle)
             if self._ordered:
                 self._order()
+            if self._ledger.rewrites == self._rewrites and (self._deep_check is None or self._deep_check.is_done):
+                note_left(self.path, self._ledger)
         except OutputWriteError:
             self._recount()
             raise
