@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import pytest
@@ -46,7 +47,7 @@ def test_shards_divide_a_plan_and_count_their_part_of_it(size: int, of: int) -> 
 @given(st.integers(1, 99_999), st.integers(0, 50))
 def test_the_shard_of_a_key_is_its_place_among_all_keys(of: int, size: int) -> None:
     plan = grid(size)
-    expected = [int.from_bytes(key[:8], "big") * of // 2**64 + 1 for key in plan.keys()]
+    expected = [int.from_bytes(key[:8], "big") * of // 2**64 + 1 for key in list(plan.keys())]
     assert [number for numbers in shard_numbers(plan, of) for number in numbers.tolist()] == expected
 
 
@@ -54,7 +55,7 @@ def test_the_shard_of_a_key_is_its_place_among_all_keys(of: int, size: int) -> N
 def test_blocks_are_as_equal_as_can_be(size: int, of: int) -> None:
     blocks = [block_of(size, number, of) for number in range(1, of + 1)]
     assert (blocks[0].start, blocks[-1].stop) == (0, size)
-    assert all(one.stop == other.start for one, other in zip(blocks, blocks[1:], strict=False))
+    assert all(one.stop == other.start for one, other in itertools.pairwise(blocks))
     assert max(map(len, blocks)) - min(map(len, blocks)) <= 1
 
 
