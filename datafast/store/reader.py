@@ -179,6 +179,7 @@ class LedgerReader(Ledger):
             if rows:
                 self._db.execute(f"CREATE TEMP TABLE new_{table} AS SELECT * FROM main.{table} WHERE 0")  # noqa: S608 - our own names
                 marks = ",".join(["nullif(?,'')"] * len(rows[0]))  # as `row_values` writes NULL
+                marks += ",NULL" if table == "calls" else ""  # a new reply is as it came
                 self._db.executemany(f"INSERT INTO new_{table} VALUES({marks})", rows)
                 self._db.execute(
                     f"CREATE TEMP VIEW {table} AS SELECT * FROM main.{table} UNION ALL SELECT * FROM new_{table} "  # noqa: S608 - our own names
