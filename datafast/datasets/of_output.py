@@ -19,8 +19,11 @@ from datafast.store.reader import LedgerReader
 __all__ = ["dataset_in"]
 
 
-def dataset_in(paths: OutputPaths) -> Any:
+def dataset_in(paths: OutputPaths, *, output: OutputPaths | None = None) -> Any:
     """The dataset that has made an output, by the config in its ledger, with its files where they are now.
+
+    Args:
+        output: the files of its output, if they are not these.
 
     Raises:
         ConfigError: its kind is not installed, or its config cannot be loaded: says what is needed.
@@ -31,10 +34,10 @@ def dataset_in(paths: OutputPaths) -> Any:
     made_in = Path(folder) if folder and Path(folder).is_dir() else paths.rows.parent
     near = paths.rows.absolute().parent
     fields = found_again(fields, [made_in, near, near.parent])
-    fields["output_file"] = str(paths.rows)
-    fields.setdefault("run", {})["ledger"] = (
-        None if paths.ledger == OutputPaths.of(paths.rows).ledger else str(paths.ledger)
-    )
+    made = output or paths
+    fields["output_file"] = str(made.rows)
+    is_beside = made.ledger == OutputPaths.of(made.rows).ledger
+    fields.setdefault("run", {})["ledger"] = None if is_beside else str(made.ledger)
     dataset_class: Any = FilteredDataset if kind == FilteredDataset.kind else load_kind(str(kind))
     try:
         with warnings.catch_warnings():

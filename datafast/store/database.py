@@ -9,7 +9,7 @@ from pathlib import Path
 
 from datafast.errors import OutputError, OutputWriteError
 
-__all__ = ["Transaction", "cannot_open", "connect", "unreadable", "unwritable"]
+__all__ = ["Transaction", "address_of", "cannot_open", "connect", "unreadable", "unwritable"]
 
 _LEAST_ROOM = 64 * 1024  # SQLite says 'disk I/O error' when its side files find no room
 _BUSY_S = 5.0  # another program may hold the file for a moment: a backup, `datafast status`
@@ -20,10 +20,7 @@ _OF_A_FULL_DISK = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
 def connect(path: Path, *, full_durability: bool, read_only: bool) -> sqlite3.Connection:
     """Opens the file. Raises sqlite3.DatabaseError, which `cannot_open` turns into an error for the user."""
     if read_only:
-        # Without a write-ahead log nobody is writing, so the file can be read without making side files.
-        still = "" if path.with_name(path.name + "-wal").exists() else "&immutable=1"
-        address = f"{path.absolute().as_uri()}?mode=ro{still}"
-        return sqlite3.connect(address, uri=True, check_same_thread=False, timeout=_BUSY_S)
+        return sqlite3.connect(address_of(path), uri=True, check_same_thread=False, timeout=_BUSY_S)
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_BUSY_S)
     try:
         db.execute("PRAGMA journal_mode=WAL")
@@ -32,6 +29,13 @@ def connect(path: Path, *, full_durability: bool, read_only: bool) -> sqlite3.Co
         db.close()
         raise
     return db
+
+
+def address_of(path: Path) -> str:
+    """What opens the file for reading alone."""
+    # Without a write-ahead log nobody is writing, so the file can be read without making side files.
+    still = "" if path.with_name(path.name + "-wal").exists() else "&immutable=1"
+    return f"{path.absolute().as_uri()}?mode=ro{still}"
 
 
 def cannot_open(path: Path, error: sqlite3.DatabaseError, *, read_only: bool) -> OutputError:
