@@ -87,7 +87,7 @@ def make_report(
         pair = [] if found.similar is None else [seen.row(number - 1) for number in found.similar.numbers]
         slots, slot_s = ([], 0.0) if ledger is None else _over_time(ledger)
         return Report(
-            title=paths.rows.name,
+            title=paths.place.name,
             made_at=datetime.now(UTC).isoformat(timespec="seconds"),
             statistics=statistics,
             over_time=slots,

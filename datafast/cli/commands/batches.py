@@ -11,7 +11,7 @@ import click
 
 from datafast._util.user_path import is_file
 from datafast.cli import options
-from datafast.cli.outputs import key_file_of, output_command, paths_of
+from datafast.cli.outputs import key_file_of, output_command, output_of
 from datafast.store.resuming import resume_command
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ _ENDED_SHOWN = 10
 @click.pass_context
 def command(
     ctx: click.Context,
-    file: Path,
+    file: str,
     cancel: bool,
     no_wait: bool,
     no_call: bool,
@@ -72,11 +72,17 @@ def command(
     from datafast.logger_config import configure_logger
 
     configure_logger("WARNING", format_string="{level}: {message}", colorize=False)
-    paths = paths_of(file, ledger)
-    providers = {} if no_call else _providers(paths, config, env_file)
-    if cancel:
-        ctx.exit(_cancel(paths, providers, file, wait=not no_wait, as_json=as_json))
-    _list(paths, providers, file, ask=not no_call, as_json=as_json)
+    from datafast.datasets.opened import refuse_copy
+
+    with output_of(file, ledger) as paths:
+        if cancel:
+            refuse_copy(
+                paths, "--cancel writes into the output, and this is read from a copy. Run it where the output is made."
+            )
+        providers = {} if no_call else _providers(paths, config, env_file)
+        if cancel:
+            ctx.exit(_cancel(paths, providers, wait=not no_wait, as_json=as_json))
+        _list(paths, providers, ask=not no_call, as_json=as_json)
 
 
 def _providers(paths: OutputPaths, config: Path | None, env_file: Path | None) -> dict[str, LLMProvider]:
@@ -99,7 +105,7 @@ def _providers(paths: OutputPaths, config: Path | None, env_file: Path | None) -
 # -- the list
 
 
-def _list(paths: OutputPaths, providers: Mapping[str, LLMProvider], file: Path, *, ask: bool, as_json: bool) -> None:
+def _list(paths: OutputPaths, providers: Mapping[str, LLMProvider], *, ask: bool, as_json: bool) -> None:
     from datafast._util import background
     from datafast.store.batches import BatchPhase
     from datafast.store.reader import LedgerReader
@@ -116,10 +122,10 @@ def _list(paths: OutputPaths, providers: Mapping[str, LLMProvider], file: Path, 
     if as_json:
         found = {one.row.id: one for one in seen}
         options.print_json(
-            {"output_file": str(file), "batches": [_as_dict(row, found.get(row.id)) for row in rows], "resume": resume}
+            {"output_file": paths.name, "batches": [_as_dict(row, found.get(row.id)) for row in rows], "resume": resume}
         )
         return
-    _show(rows, seen, file, paths, resume)
+    _show(rows, seen, paths, resume)
 
 
 def _as_dict(row: BatchRow, seen: Seen | None) -> dict[str, Any]:
@@ -141,7 +147,7 @@ def _as_dict(row: BatchRow, seen: Seen | None) -> dict[str, Any]:
     }
 
 
-def _show(rows: Sequence[BatchRow], seen: Sequence[Seen], file: Path, paths: OutputPaths, resume: str | None) -> None:
+def _show(rows: Sequence[BatchRow], seen: Sequence[Seen], paths: OutputPaths, resume: str | None) -> None:
     from rich.console import Console
 
     from datafast.cli.display.lines import Step, labelled, print_lines, print_steps
@@ -153,7 +159,7 @@ def _show(rows: Sequence[BatchRow], seen: Sequence[Seen], file: Path, paths: Out
         from rich.text import Text
 
         told = "has no batches. `datafast generate CONFIG.yaml --batch` sends the requests of a config in batches."
-        print_lines(console, Text(f"{file} {told}"))
+        print_lines(console, Text(f"{paths.name} {told}"))
         return
     ended = [row for row in rows if row.phase is BatchPhase.CLOSED]
     asked = {one.row.id: one for one in seen}
@@ -168,7 +174,7 @@ def _show(rows: Sequence[BatchRow], seen: Sequence[Seen], file: Path, paths: Out
         labelled(console, "note", "a run is waiting for them now")
     elif len(ended) < len(rows):
         go_on = Step(resume or "run the same script again", "collect what is back, and go on")
-        cancel = f"{output_command('batches', file, paths.ledger)} --cancel"
+        cancel = f"{output_command('batches', paths.name, paths.ledger)} --cancel"
         print_steps(console, [go_on, Step(cancel, "give them up; what was answered is kept")])
 
 
@@ -226,7 +232,7 @@ def _sums(ended: Sequence[BatchRow]) -> str:
 # -- giving up
 
 
-def _cancel(paths: OutputPaths, providers: Mapping[str, LLMProvider], file: Path, *, wait: bool, as_json: bool) -> int:
+def _cancel(paths: OutputPaths, providers: Mapping[str, LLMProvider], *, wait: bool, as_json: bool) -> int:
     """Cancels what is under way. Returns the exit code."""
     from rich.console import Console
 
@@ -237,9 +243,9 @@ def _cancel(paths: OutputPaths, providers: Mapping[str, LLMProvider], file: Path
     is_open = [one for one in done if one.problem]
     if as_json:
         batches = [{**_as_dict(one.row, None), "problem": one.problem or None} for one in done]
-        options.print_json({"output_file": str(file), "batches": batches})
+        options.print_json({"output_file": paths.name, "batches": batches})
     else:
-        _show_given_up(done, file, paths)
+        _show_given_up(done, paths)
     return 130 if stop.reason is not None and is_open else 4 if is_open else 0
 
 
@@ -280,7 +286,7 @@ def _carried_out(
             background.call_soon(lambda: stop.now(StopCause.INTERRUPTED, "interrupted"))
 
 
-def _show_given_up(done: Sequence[GivenUp], file: Path, paths: OutputPaths) -> None:
+def _show_given_up(done: Sequence[GivenUp], paths: OutputPaths) -> None:
     from rich.console import Console
     from rich.text import Text
 
@@ -289,7 +295,7 @@ def _show_given_up(done: Sequence[GivenUp], file: Path, paths: OutputPaths) -> N
 
     console = Console(highlight=False)
     if not done:
-        print_lines(console, Text(f"No batch is under way for {file}."))
+        print_lines(console, Text(f"No batch is under way for {paths.name}."))
         return
     for one in done:
         if one.problem:
@@ -306,5 +312,5 @@ def _show_given_up(done: Sequence[GivenUp], file: Path, paths: OutputPaths) -> N
         told += "; the replies are kept, and the next run uses them"
         labelled(console, "paid", told if answered else "nothing: no call was answered")
     if len(closed) < len(done):
-        cancel = f"{output_command('batches', file, paths.ledger)} --cancel"
+        cancel = f"{output_command('batches', paths.name, paths.ledger)} --cancel"
         print_steps(console, [Step(cancel, "go on with it")])

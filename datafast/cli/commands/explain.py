@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from datafast.cli import options
-from datafast.cli.outputs import paths_of
+from datafast.cli.outputs import output_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,7 +28,7 @@ _LETTERS = 2_000
 )
 @options.ledger
 @options.as_json
-def command(file: Path, uuid: str, line: int | None, ledger: Path | None, as_json: bool) -> None:
+def command(file: str, uuid: str, line: int | None, ledger: Path | None, as_json: bool) -> None:
     """Show everything that is recorded of one row: what it is about, what was asked and answered, attempts and cost, and what stages have
     said and changed.
 
@@ -41,13 +41,13 @@ def command(file: Path, uuid: str, line: int | None, ledger: Path | None, as_jso
 
     if bool(uuid) == (line is not None):
         raise click.UsageError("Give the UUID of a row, or its --line.")
-    paths = paths_of(file, ledger)
-    dataset, why_none = None, ""
-    try:
-        dataset = dataset_in(paths)
-    except ConfigError as error:
-        why_none = f"Its prompts are not known: {error}"
-    told = explain(paths, uuid, dataset, line=line, why_none=why_none)
+    with output_of(file, ledger) as paths:
+        dataset, why_none = None, ""
+        try:
+            dataset = dataset_in(paths)
+        except ConfigError as error:
+            why_none = f"Its prompts are not known: {error}"
+        told = explain(paths, uuid, dataset, line=line, why_none=why_none)
     if as_json:
         options.print_json(told.to_dict())
     else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from datafast.cli import options
-from datafast.cli.outputs import paths_of, retry_command
+from datafast.cli.outputs import output_of, retry_command
 from datafast.store.resuming import resume_command
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def _as_text(context: click.Context, option: click.Parameter, value: str | None)
 @options.ledger
 @options.as_json
 def command(
-    file: Path, category: str | None, provider: str | None, limit: int | None, ledger: Path | None, as_json: bool
+    file: str, category: str | None, provider: str | None, limit: int | None, ledger: Path | None, as_json: bool
 ) -> None:
     """Show what failed for good, item by item, and how to try it again.
 
@@ -56,21 +56,21 @@ def command(
     from datafast.store.reader import LedgerReader
     from datafast.store.records import by_category, by_provider
 
-    paths = paths_of(file, ledger)
-    with LedgerReader(paths.ledger) as reader:
-        values_of = _values_of(reader, paths.ledger)
-        summary = {
-            "output_file": str(file),
-            "failed": reader.counts().failed,
-            "failures": by_category(reader.failure_counts()),
-            "failures_by_provider": by_provider(reader.failure_counts()),
-            "retry": None if is_running(paths) else retry_command(resume_command(reader), kind=reader.meta("kind")),
-        }
-    items = FailedItems(paths.ledger, values_of, category=category, provider=provider)
-    if as_json:
-        options.print_json({**summary, "items": [item.to_dict() for item in items[:limit]]})
-    else:
-        _show(summary, items, limit or _SHOWN)
+    with output_of(file, ledger) as paths:
+        with LedgerReader(paths.ledger) as reader:
+            values_of = _values_of(reader, paths.ledger)
+            summary = {
+                "output_file": paths.name,
+                "failed": reader.counts().failed,
+                "failures": by_category(reader.failure_counts()),
+                "failures_by_provider": by_provider(reader.failure_counts()),
+                "retry": None if is_running(paths) else retry_command(resume_command(reader), kind=reader.meta("kind")),
+            }
+        items = FailedItems(paths.ledger, values_of, category=category, provider=provider)
+        if as_json:
+            options.print_json({**summary, "items": [item.to_dict() for item in items[:limit]]})
+        else:
+            _show(summary, items, limit or _SHOWN)
 
 
 def _values_of(reader: LedgerReader, ledger: Path) -> ValuesOf:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from datafast.cli import options
-from datafast.cli.outputs import failures_command, output_command, paths_of, retry_command
+from datafast.cli.outputs import failures_command, output_command, output_of, retry_command
 from datafast.store.resuming import resume_command
 
 if TYPE_CHECKING:
@@ -24,27 +24,27 @@ __all__ = ["command"]
 @options.output_file
 @options.ledger
 @options.as_json
-def command(file: Path, ledger: Path | None, as_json: bool) -> None:
+def command(file: str, ledger: Path | None, as_json: bool) -> None:
     """Show what an output holds: rows, calls, tokens, cost, what is pending or failed, and how to go on."""
-    status = _status(file, ledger)
+    with output_of(file, ledger) as paths:
+        status = _status(paths)
     if as_json:
         options.print_json(status)
     else:
         _show(status)
 
 
-def _status(file: Path, ledger_path: Path | None) -> dict[str, Any]:
+def _status(paths: OutputPaths) -> dict[str, Any]:
     from datafast.cli.display.agreement import told_agreement
     from datafast.engine.targets import noted_counts
     from datafast.store.lock import is_running
     from datafast.store.reader import LedgerReader
     from datafast.store.records import by_provider, by_stage
 
-    paths = paths_of(file, ledger_path)
     running = is_running(paths)
     with LedgerReader(paths.ledger) as ledger:
         return {
-            "output_file": str(file),
+            "output_file": paths.name,
             "ledger": str(paths.ledger),
             "kind": ledger.meta("kind"),
             "simulated": ledger.meta("mode") == "simulated",
@@ -207,10 +207,10 @@ def _next_steps(status: dict[str, Any]) -> list[Step]:
     if status["pending"] or not status["compared"]:
         steps.append(Step(command or "run the same script again: it goes on, and nothing is paid for twice"))
     if status["batches"]["open"]:
-        batches = output_command("batches", Path(status["output_file"]), Path(status["ledger"]))
+        batches = output_command("batches", status["output_file"], Path(status["ledger"]))
         steps.append(Step(batches, "how far the batches are; with --cancel, they are given up"))
     if status["failed"]:
-        failures = failures_command(Path(status["output_file"]), Path(status["ledger"]))
+        failures = failures_command(status["output_file"], Path(status["ledger"]))
         steps.append(Step(failures, "each of them, with why"))
         steps.append(Step(retry_command(command, kind=status["kind"])))
     return steps
