@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from datafast.llms.provider import LLMProvider
     from datafast.store.unrecorded import Pricing
 
-__all__ = ["Shards", "about_in"]
+__all__ = ["Shards", "about_in", "without_options"]
 
 _GROWN = ("topics.json", "personas.json")
 
@@ -95,6 +96,14 @@ class Shards:
                 if pending := reader.counts().pending:
                     found[str(name)] = pending
         return found
+
+    @property
+    def next_command(self) -> str:
+        """The command that goes on with a shard which is not finished; empty if it is not known."""
+        of = self.folder.of
+        numbers = [*self.unfinished, *(f"{number}/{of}" for number in self.folder.missing)]
+        words = without_options(self.first.get("command") or "", "--shard")
+        return shlex.join([*words, "--shard", numbers[0]]) if words and numbers else ""
 
     def sources(self) -> list[Source]:
         return [
@@ -185,6 +194,16 @@ class Shards:
                 with LedgerReader(grown.ledger) as reader:
                     reader.save_in(copy.ledger)
             shutil.copyfile(grown.rows, copy.rows)
+
+
+def without_options(command: str, *names: str) -> list[str]:
+    """The words of a command without some of its options, which have a value."""
+    words = shlex.split(command)
+    for name in names:
+        while name in words[:-1]:
+            place = words.index(name)
+            del words[place : place + 2]
+    return words
 
 
 def about_in(facts: Mapping[str, Any], where: Path) -> dict[str, Any]:

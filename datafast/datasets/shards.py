@@ -21,7 +21,7 @@ from datafast._util.user_path import is_file, user_path
 from datafast.amounts import counted
 from datafast.datasets.entry import Generation
 from datafast.datasets.of_output import dataset_in
-from datafast.datasets.shard_ledgers import Shards, about_in
+from datafast.datasets.shard_ledgers import Shards, about_in, without_options
 from datafast.engine.recorded_providers import recorded_routes
 from datafast.engine.stages import told_apart
 from datafast.errors import ConfigError, OutputError
@@ -51,6 +51,7 @@ class Merged:
         report: how the rows stand, once they were compared with each other; None if nothing was written because something lacks.
         missing: the numbers of shards that are not there; `unfinished`: rows that others still have to make, by their names.
         set_aside: files with what was moved aside.
+        next_command: the command that makes or buys what lacks; empty where no command has made the shards.
     """
 
     output_file: str
@@ -59,6 +60,7 @@ class Merged:
     missing: Sequence[int] = ()
     unfinished: Mapping[str, int] = field(default_factory=dict)
     set_aside: Sequence[str] = ()
+    next_command: str = ""
 
     @property
     def targets(self) -> list[TargetCount]:
@@ -82,7 +84,9 @@ class Merged:
             f"{target.name}: {target.accepted:,} of {target.target:,} rows were accepted." for target in self.targets
         ]
         if self.to_remake:
-            told.append(f"{counted(self.to_remake, 'row')} that others have pushed out are to be made again.")
+            told.append(f"{counted(self.to_remake, 'row')} that stages have dropped are to be made again.")
+        if self.report is not None and self.report.stop_reason:
+            told.append(f"The rows were not all compared with each other: {self.report.stop_reason}.")
         return told
 
 
@@ -125,6 +129,7 @@ def merge(
             missing=shards.folder.missing,
             unfinished=shards.unfinished,
             set_aside=[str(path) for path in set_aside],
+            next_command=shards.next_command,
         )
         if (made.missing or made.unfinished) and not partial:
             return made
@@ -136,7 +141,9 @@ def merge(
     finish(target)
     join_reviews([paths.reviews for paths in shards.folder.outputs], target.reviews)
     shards.copy_grown(target)
-    return replace(made, report=_compared(target, allow_commands=allow_commands))
+    report = _compared(target, allow_commands=allow_commands)
+    with LedgerReader(target.ledger) as reader:
+        return replace(made, report=report, next_command=reader.meta("command") or "")
 
 
 @contextmanager
@@ -220,8 +227,8 @@ def _notes(shards: Shards, target: OutputPaths) -> dict[str, Any]:
 
 
 def _without_reviews(stages: Sequence[str]) -> dict[str, str]:
-    """What is noted where reviewers have decided about rows of shards: that none was heard, so that only rows are looked at again about which
-    somebody has decided."""
+    """What is noted where reviewers have decided about rows of shards: that none was heard, so that rows are looked at again about which
+    somebody has decided, and no others."""
     found = [told_apart(one) for one in stages]
     if not any(mark for _, mark in found) or any(one != found[0][0] for one, _ in found):
         return {}
@@ -230,11 +237,7 @@ def _without_reviews(stages: Sequence[str]) -> dict[str, str]:
 
 def _command(command: str, rows: Path) -> str:
     """The command that goes on with the merged output, from one that has made a shard."""
-    words = shlex.split(command)
-    for option in ("--shard", "--output"):
-        while option in words[:-1]:
-            place = words.index(option)
-            del words[place : place + 2]
+    words = without_options(command, "--shard", "--output")
     return shlex.join([*words, "--from", str(rows)]) if words else ""
 
 
@@ -249,8 +252,8 @@ def _compared(target: OutputPaths, *, allow_commands: bool = False, is_view: boo
     job = Generation(dataset, routes, {"decide_only": True, "notes": notes}).job()
     if facts.get("plan") not in {same.fingerprint for same in (job.plan, *job.plan.former)}:
         raise OutputError(
-            f"What the config of {target.rows} reads has changed since its rows were made: they would be others now. Put it back as it was, "
-            f"or run the config on this output with --from."
+            f"What the config of {target.rows} reads has changed since its rows were made: they would be others now. Put it back as it "
+            f"was, or run the config on this output with --from."
         )
     for stage in dataset.config.quality if allow_commands else ():
         stage.allow_commands()

@@ -1,7 +1,7 @@
 """What ledgers note by name (`meta`), of several ledgers in one.
 
-Each fact is merged in its own way: lists are joined, counts are added up, what has numbers in it gets those of the new ledger. Facts that this
-module does not know are taken if all ledgers have them alike.
+Each fact is merged in its own way: lists are joined, counts are added up, what has numbers in it gets those of the new ledger. Facts that
+this module does not know are taken if all ledgers have them alike.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ def write_rows(gathering: Gathering, target: Path, order: RowOrder) -> WrittenRo
 
 
 def _write(db: sqlite3.Connection, files: _Files, sink: IO[bytes], order: RowOrder) -> WrittenRows:
-    size, number, sha256 = 0, 0, hashlib.sha256()
+    size, sha256 = 0, hashlib.sha256()
     appends: list[Append] = []
     places: list[tuple[int, int]] = []
 
@@ -80,9 +80,8 @@ def _write(db: sqlite3.Connection, files: _Files, sink: IO[bytes], order: RowOrd
         appends.clear()
         places.clear()
 
-    for item, parts in _grouped(db, order):
+    for number, (item, parts) in enumerate(_grouped(db, order), start=1):
         data, slots = files.read(parts)
-        number += 1
         sink.write(data)
         sha256.update(data)
         appends.append(Append(number, item, size, len(data), zlib.crc32(data), slots))

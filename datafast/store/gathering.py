@@ -185,7 +185,7 @@ class Gathering:
         item, joined = of_item
         first = int(self.db.execute("SELECT coalesce(max(first_call + num_calls), 1) FROM main.batches").fetchone()[0])
         new = {"id": "NULL", "first_call": f"s.first_call + {first}"}
-        wanted = f"(SELECT s.batch FROM src.batch_calls s {joined})"
+        wanted = f"(SELECT s.batch FROM src.batch_calls s {joined})"  # noqa: S608 - our own text
         known = "s.tag NOT IN (SELECT tag FROM main.batches)"
         self._copy("batches", new, where=known if takes_rest else f"{known} AND s.id IN {wanted}")
         moved = {

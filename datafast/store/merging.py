@@ -1,8 +1,8 @@
 """Shards of an output in one: one JSONL with their rows, one ledger with all that is recorded of them.
 
-Guarantee: the shards are left as they are. The new output is not there, or it is whole: its ledger and its rows are made under other names,
-the ledger says that the rows are still to be put in their place, and the ledger appears by one rename. A death before that leaves two hidden
-files, which the next merge removes; after it, the next command that opens the output does the rest (`compaction.finish_rewrite`).
+Guarantee: the shards are left as they are. The new output is not there, or it is whole: its ledger and its rows are made under other
+names, the ledger says that the rows are still to be put in their place, and the ledger appears by one rename. A death before that leaves
+two hidden files, which the next merge removes; after it, the next run or merge does the rest (`compaction.finish_rewrite`).
 
 Cost: see `gathering` and `gathered_rows`.
 """
