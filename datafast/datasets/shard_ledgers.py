@@ -16,6 +16,7 @@ from datafast._util.user_path import is_file
 from datafast.datasets.of_output import dataset_in
 from datafast.engine.pricing import pricing_of
 from datafast.engine.recorded_providers import RecordedProvider, recorded_routes
+from datafast.engine.stages import told_apart
 from datafast.errors import ConfigError, OutputError, OutputInUseError
 from datafast.store.batches import under_way
 from datafast.store.gathering import Source
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from datafast.llms.provider import LLMProvider
     from datafast.store.unrecorded import Pricing
 
-__all__ = ["Shards", "about_in", "without_options"]
+__all__ = ["Shards", "about_in", "command_with", "without_reviews"]
 
 _GROWN = ("topics.json", "personas.json")
 
@@ -102,8 +103,7 @@ class Shards:
         """The command that goes on with a shard which is not finished; empty if it is not known."""
         of = self.folder.of
         numbers = [*self.unfinished, *(f"{number}/{of}" for number in self.folder.missing)]
-        words = without_options(self.first.get("command") or "", "--shard")
-        return shlex.join([*words, "--shard", numbers[0]]) if words and numbers else ""
+        return command_with(self.first.get("command") or "", "--shard", numbers[0]) if numbers else ""
 
     def sources(self) -> list[Source]:
         return [
@@ -196,14 +196,28 @@ class Shards:
             shutil.copyfile(grown.rows, copy.rows)
 
 
-def without_options(command: str, *names: str) -> list[str]:
-    """The words of a command without some of its options, which have a value."""
+def command_with(command: str, *option: str) -> str:
+    """A command that has made a shard, with another option in the place of --shard, and of --output where the option names an output; empty
+    for none."""
     words = shlex.split(command)
-    for name in names:
+    for name in ("--shard", "--output") if option[0] == "--from" else ("--shard",):
         while name in words[:-1]:
             place = words.index(name)
             del words[place : place + 2]
-    return words
+    return shlex.join([*words, *option]) if words else ""
+
+
+def without_reviews(stages: Sequence[str]) -> dict[str, str]:
+    """What is noted where reviewers have decided about rows of some shards: that none was heard, so that rows are looked at again about
+    which somebody has decided, and no others.
+
+    Args:
+        stages: the settings of the stages of each shard.
+    """
+    found = [told_apart(one) for one in stages]
+    if not any(mark for _, mark in found) or any(one != found[0][0] for one, _ in found):
+        return {}
+    return {"stages": orjson.dumps(found[0][0]).decode(), "reviewed": ""}
 
 
 def about_in(facts: Mapping[str, Any], where: Path) -> dict[str, Any]:

@@ -6,7 +6,6 @@ process. Nothing is ever bought.
 
 from __future__ import annotations
 
-import shlex
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,9 +20,8 @@ from datafast._util.user_path import is_file, user_path
 from datafast.amounts import counted
 from datafast.datasets.entry import Generation
 from datafast.datasets.of_output import dataset_in
-from datafast.datasets.shard_ledgers import Shards, about_in, without_options
+from datafast.datasets.shard_ledgers import Shards, about_in, command_with, without_reviews
 from datafast.engine.recorded_providers import recorded_routes
-from datafast.engine.stages import told_apart
 from datafast.errors import ConfigError, OutputError
 from datafast.executors.local import LocalExecutor
 from datafast.store.gathered_rows import RowOrder
@@ -217,28 +215,13 @@ def _notes(shards: Shards, target: OutputPaths) -> dict[str, Any]:
     config.setdefault("run", {})["ledger"] = None if is_beside else str(target.ledger)
     notes = {
         "config": orjson.dumps(config).decode(),
-        "command": _command(first.get("command") or "", target.rows),
+        "command": command_with(first.get("command") or "", "--from", str(target.rows)),
         "directory": first.get("directory") or "",
         "plan": bytes.fromhex(shards.notes[0].plan),
         ABOUT: first[ABOUT],
         "walks": "null" if shards.deferred else "[]",  # null: to be compared yet
     }
-    return notes | _without_reviews([facts.get("stages") or "[]" for facts in shards.facts.values()])
-
-
-def _without_reviews(stages: Sequence[str]) -> dict[str, str]:
-    """What is noted where reviewers have decided about rows of shards: that none was heard, so that rows are looked at again about which
-    somebody has decided, and no others."""
-    found = [told_apart(one) for one in stages]
-    if not any(mark for _, mark in found) or any(one != found[0][0] for one, _ in found):
-        return {}
-    return {"stages": orjson.dumps(found[0][0]).decode(), "reviewed": ""}
-
-
-def _command(command: str, rows: Path) -> str:
-    """The command that goes on with the merged output, from one that has made a shard."""
-    words = without_options(command, "--shard", "--output")
-    return shlex.join([*words, "--from", str(rows)]) if words else ""
+    return notes | without_reviews([facts.get("stages") or "[]" for facts in shards.facts.values()])
 
 
 def _compared(target: OutputPaths, *, allow_commands: bool = False, is_view: bool = False) -> RunReport:

@@ -67,12 +67,13 @@ class OfOne:
         return orjson.loads(self.facts.get(name) or "null")
 
 
-def noted_together(found: Sequence[OfOne], target: Path) -> dict[str, Any]:
+def noted_together(found: Sequence[OfOne], target: Path, *, of_parts: bool = False) -> dict[str, Any]:
     """What the ledger that has all of it notes.
 
     Args:
         found: of each ledger, in the order in which they were taken.
         target: where the new ledger will be.
+        of_parts: whether the new ledger has only a part of what each has.
     """
     names = dict.fromkeys(name for one in found for name in one.facts)
     told: dict[str, Any] = {}
@@ -87,8 +88,8 @@ def noted_together(found: Sequence[OfOne], target: Path) -> dict[str, Any]:
     told["learned"] = orjson.dumps(
         {k: v for one in reversed(found) for k, v in (one.noted("learned") or {}).items()}
     ).decode()
-    told["models"] = _models(found)
-    told["made_for"] = _made_for(found, target)
+    told["models"] = "" if of_parts else _models(found)
+    told["made_for"] = "" if of_parts else _made_for(found, target)
     # Stages decide about all rows again where not all were decided about by the same.
     told.setdefault("stages", "null")
     for one in found:  # how providers that have batches are made again

@@ -13,7 +13,7 @@ import contextlib
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 from datafast.errors import OutputError
 from datafast.store.database import address_of, unreadable, unwritable
@@ -26,6 +26,11 @@ __all__ = ["Gathering", "Offsets", "Source"]
 _STAGED = """CREATE TEMP TABLE staged(
     id INTEGER PRIMARY KEY, source INTEGER NOT NULL, item INTEGER NOT NULL, num_rows INTEGER NOT NULL, start INTEGER NOT NULL,
     size INTEGER NOT NULL, crc INTEGER NOT NULL, slots BLOB)"""
+
+# An error counts as long as no reply of the same call is newer. Which calls are newer than others is not kept where ids are given anew.
+_NEWER_THAN_REPLIES = """
+    CASE WHEN s.before_call > coalesce((SELECT max(o.id) FROM src.calls o WHERE o.item = s.item AND o.key = s.key), 0)
+    THEN (SELECT coalesce(max(id), 0) + 1 FROM main.calls) ELSE 0 END"""
 
 
 class Source(NamedTuple):
@@ -94,8 +99,8 @@ class Gathering:
             self._require_newest(source)
             if chosen is not None:
                 self.db.execute("CREATE TEMP TABLE taken(number INTEGER PRIMARY KEY, item INTEGER NOT NULL)")
-                self.db.executemany("INSERT INTO taken(item) VALUES(?)", ((one,) for one in chosen))
                 self.db.execute("CREATE UNIQUE INDEX temp.taken_item ON taken(item)")
+                self.db.executemany("INSERT INTO taken(item) VALUES(?)", ((one,) for one in chosen))
             offsets = self._take(source, is_part=chosen is not None, takes_rest=takes_rest)
             if chosen is not None:
                 self.db.execute("DROP TABLE taken")
@@ -148,54 +153,48 @@ class Gathering:
     def _take(self, source: Source, *, is_part: bool, takes_rest: bool) -> Offsets:
         items, calls, appends = (self._newest(table) for table in ("items", "calls", "staged"))
         requests = self.requests
-        if is_part:
-            item, joined = f"t.number + {items}", "JOIN temp.taken t ON t.item = s.{}"
-        else:
-            item, joined = f"s.{{}} + {items}", ""
-        of_item = item.format("item"), joined.format("item")
-        self._take_items(source, item.format("id"), joined.format("id"))
+        item = f"t.number + {items}" if is_part else f"s.item + {items}"
+        self._take_items(source, f"t.number + {items}" if is_part else f"s.id + {items}", is_part=is_part)
         raw = {} if self._keeps_replies else {"raw": "x''"}
-        self._copy("calls", {"id": f"s.id + {calls}", "item": of_item[0], **raw}, of_item[1])
-        self._copy("failures", {"item": of_item[0]}, of_item[1], order="s.item")
-        own = {"id": "NULL", "item": of_item[0]}
+        self._copy("calls", {"id": "NULL" if is_part else f"s.id + {calls}", "item": item, **raw}, is_part=is_part)
+        self._copy("failures", {"item": item}, is_part=is_part, order="s.item")
         for table in ("changed", "contexts"):
-            self._copy(table, own, of_item[1])
-        self._copy("filtered", {**own, "place": f"s.place + {appends}"}, of_item[1])
-        staged = {"id": f"s.id + {appends}", "source": str(len(self.sources)), "item": of_item[0]}
-        self._copy("appends", staged, of_item[1], into="staged")
-        self._take_batches(of_item, calls=calls, requests=requests, is_part=is_part, takes_rest=takes_rest)
+            self._copy(table, {"id": "NULL", "item": item}, is_part=is_part)
+        self._copy("filtered", {"id": "NULL", "item": item, "place": f"s.place + {appends}"}, is_part=is_part)
+        staged = {"id": f"s.id + {appends}", "source": str(len(self.sources)), "item": item}
+        self._copy("appends", staged, is_part=is_part, into="staged", is_scanned=True)
+        self._take_batches(item, calls=calls, requests=requests, is_part=is_part, takes_rest=takes_rest)
         if takes_rest:
             self._copy("charges", {"id": "NULL" if is_part else f"s.id + {requests}"})
-        if not is_part:
-            row = self.db.execute("SELECT value FROM src.meta WHERE name = 'requests'").fetchone()
-            self.requests += int(row[0]) if row else 0
+        row = self.db.execute("SELECT value FROM src.meta WHERE name = 'requests'").fetchone()
+        self.requests += int(row[0]) if row else 0
         return Offsets(calls, requests)
 
-    def _take_items(self, source: Source, new: str, joined: str) -> None:
+    def _take_items(self, source: Source, new: str, *, is_part: bool) -> None:
         values = {"id": new}
         if (position_of := source.position_of) is not None:
             self.db.create_function("moved", 1, position_of)
             values["position"] = "CASE s.state WHEN 3 THEN s.position ELSE moved(s.position) END"
-        self._copy("items", values, joined)
+        self._copy("items", values, is_part=is_part, item="id")
 
-    def _take_batches(
-        self, of_item: tuple[str, str], *, calls: int, requests: int, is_part: bool, takes_rest: bool
-    ) -> None:
+    def _take_batches(self, item: str, *, calls: int, requests: int, is_part: bool, takes_rest: bool) -> None:
         """The batches, and their calls that came back with an error or were never answered. A batch that was divided is one again."""
-        item, joined = of_item
         first = int(self.db.execute("SELECT coalesce(max(first_call + num_calls), 1) FROM main.batches").fetchone()[0])
         new = {"id": "NULL", "first_call": f"s.first_call + {first}"}
-        wanted = f"(SELECT s.batch FROM src.batch_calls s {joined})"  # noqa: S608 - our own text
-        known = "s.tag NOT IN (SELECT tag FROM main.batches)"
-        self._copy("batches", new, where=known if takes_rest else f"{known} AND s.id IN {wanted}")
+        new_ones = "s.tag NOT IN (SELECT tag FROM main.batches)"
+        if not takes_rest:
+            new_ones += (
+                " AND s.id IN (SELECT c.batch FROM temp.taken t CROSS JOIN src.batch_calls c ON c.item = t.item)"
+            )
+        self._copy("batches", new, where=new_ones)
         moved = {
             "id": f"s.id + {first}",
             "item": item,
             "batch": "(SELECT b.id FROM main.batches b JOIN src.batches o ON o.tag = b.tag WHERE o.id = s.batch)",
             "request": "-1" if is_part else f"s.request + {requests}",  # -1: no request of this output
-            "before_call": f"s.before_call + {calls}",
+            "before_call": _NEWER_THAN_REPLIES if is_part else f"s.before_call + {calls}",
         }
-        self._copy("batch_calls", moved, joined)
+        self._copy("batch_calls", moved, is_part=is_part)
 
     def _newest(self, table: str) -> int:
         schema = "temp" if table == "staged" else "main"
@@ -205,23 +204,33 @@ class Gathering:
         self,
         table: str,
         values: Mapping[str, str],
-        joined: str = "",
         *,
+        is_part: bool = False,
         into: str | None = None,
+        item: str = "item",
         where: str = "",
         order: str = "s.id",
+        is_scanned: bool = False,
     ) -> None:
         """Copies rows of a table of the source.
 
         Args:
             values: what stands in columns whose value is another one, as SQL.
+            is_part: whether only those of the items that are taken, one after another; `item` is the column that says whose a row is.
+            is_scanned: whether the table has no index on items, and so is gone through.
         """
-        target = f"temp.{into}" if into else f"main.{table}"
-        schema, name = target.split(".")
+        schema, name = ("temp", into) if into else ("main", table)
         columns = [row[1] for row in self.db.execute(f"PRAGMA {schema}.table_info({name})")]
         chosen = ", ".join(values.get(column, f"s.{column}") for column in columns)
-        query = f"INSERT INTO {target}({', '.join(columns)}) SELECT {chosen} FROM src.{table} s {joined}"  # noqa: S608 - our own text
-        self.db.execute(f"{query} {f'WHERE {where}' if where else ''} ORDER BY {order}")
+        found, by = f"src.{table} s", order
+        if is_part and is_scanned:
+            found += f" CROSS JOIN temp.taken t ON t.item = s.{item}"
+        elif is_part:
+            # SQLite takes the tables in this order, so it finds the rows of each item by the index that the table has on items.
+            found = f"temp.taken t CROSS JOIN {found} ON s.{item} = t.item"
+            by = "t.number" if item == "id" else f"t.number, {order}"
+        query = f"INSERT INTO {schema}.{name}({', '.join(columns)}) SELECT {chosen} FROM {found}"  # noqa: S608 - our own text
+        self.db.execute(f"{query} {f'WHERE {where}' if where else ''} ORDER BY {by}")
 
     # -- what was taken
 
@@ -242,6 +251,10 @@ class Gathering:
                     found.append(source.paths.rows.name)
         return row[0], found
 
-    def values(self, query: str, *given: Any) -> list[Any]:
-        """The rows of a query about what was taken."""
-        return self.db.execute(query, given).fetchall()
+    def renumbered_requests(self) -> int:
+        """How many requests under a budget this ledger stands for, where it has a part of what others have."""
+        charges = self._newest("charges")
+        if not charges and not self.requests:
+            return 0
+        (attempts,) = self.db.execute("SELECT coalesce(sum(attempts), 0) FROM main.calls").fetchone()
+        return int(attempts) + charges

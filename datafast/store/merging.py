@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,12 +29,29 @@ from datafast.store.review_file import ReviewFile
 from datafast.store.review_records import ReviewRecord
 from datafast.store.rows import size_of
 
-__all__ = ["MERGED", "Mark", "join_reviews", "mark_of", "merge_outputs", "require_alike", "was_merged_from"]
+__all__ = [
+    "MERGED",
+    "Mark",
+    "Part",
+    "gathered",
+    "join_reviews",
+    "mark_of",
+    "merge_outputs",
+    "require_alike",
+    "was_merged_from",
+]
 
 MERGED = "merged"
 """What the ledger of a merged output notes: from which folder, and the mark of each shard when it was taken."""
 _HIDDEN = ".merging"
 _COUNTED = ("items", "calls", "appends", "filtered", "contexts", "charges")
+
+
+class Part(NamedTuple):
+    """What is taken of a source: the ids of items, rising, and whether also what belongs to no item."""
+
+    chosen: Iterable[int]
+    takes_rest: bool
 
 
 class Mark(NamedTuple):
@@ -101,14 +118,12 @@ def merge_outputs(
     order: RowOrder,
     notes: Mapping[str, Any],
     keeps_replies: bool = True,
-    check: Callable[[Gathering], None] | None = None,
 ) -> None:
     """Makes one output of several. There is none at its paths; nobody writes to the sources, or what they write is as good as not there.
 
     Args:
         notes: what the new ledger notes besides, or in the place of what those of the sources note.
         keeps_replies: whether raw replies are taken too.
-        check: sees to it that what was taken belongs together; what it raises leaves nothing behind.
 
     Raises:
         OutputError: or one of its subclasses: a source cannot be read, has an item that another has too, or rows that were changed.
@@ -118,7 +133,15 @@ def merge_outputs(
     remove_hidden(target)
     try:
         with _without_room(target):
-            _make(sources, rows, ledger, target, order=order, notes=notes, keeps_replies=keeps_replies, check=check)
+            put_in_place = {"renames": orjson.dumps([[rows.name, target.rows.name]]).decode()}
+            gathered(
+                sources,
+                OutputPaths(rows, ledger),
+                target.ledger,
+                order=order,
+                notes={**notes, **put_in_place},
+                keeps_replies=keeps_replies,
+            )
             _force(ledger)
             ledger.replace(target.ledger)
             _force_folder(target.ledger.parent)
@@ -148,44 +171,48 @@ def _hidden(target: OutputPaths) -> tuple[Path, Path]:
     return rows.with_name(f".{rows.name}{_HIDDEN}"), ledger.with_name(f".{ledger.name}{_HIDDEN}")
 
 
-def _make(
+def gathered(
     sources: Sequence[Source],
-    rows: Path,
-    path: Path,
-    target: OutputPaths,
+    made: OutputPaths,
+    ledger: Path,
     *,
     order: RowOrder,
     notes: Mapping[str, Any],
-    keeps_replies: bool,
-    check: Callable[[Gathering], None] | None,
+    keeps_replies: bool = True,
+    parts: Sequence[Part] | None = None,
 ) -> None:
+    """Makes the rows and the ledger of an output of what others have.
+
+    Args:
+        ledger: where the ledger will be.
+        parts: what is taken of each source; None for all.
+    """
     found: list[OfOne] = []
     marks: dict[str, Mark] = {}
-    with Gathering(path, keeps_replies=keeps_replies) as gathering:
-        for source in sources:
+    with Gathering(made.ledger, keeps_replies=keeps_replies) as gathering:
+        for number, source in enumerate(sources):
             first_item = gathering.newest_item
-            offsets = gathering.take(source)
+            chosen, takes_rest = (None, True) if parts is None else parts[number]
+            offsets = gathering.take(source, chosen=chosen, takes_rest=takes_rest)
             with LedgerReader(source.paths.ledger) as reader:
                 found.append(OfOne.read(reader, offsets=offsets, first_item=first_item))
                 marks[source.paths.rows.name] = mark_of(reader)
         _refuse_twice(gathering)
-        if check is not None:
-            check(gathering)
-        written = write_rows(gathering, rows, order)
+        written = write_rows(gathering, made.rows, order)
         gathering.finish()
-        requests = gathering.requests
-    with contextlib.closing(Ledger(path)) as ledger:
-        told = noted_together(found, target.ledger) | {MERGED: _as_text(marks), **notes}
-        with ledger.transaction():
-            for name, value in told.items():
-                ledger.set_meta(name, value)
+        requests = gathering.requests if parts is None else gathering.renumbered_requests()
+    with contextlib.closing(Ledger(made.ledger)) as new:
+        told = noted_together(found, ledger, of_parts=parts is not None)
+        told |= {MERGED: _as_text(marks)} if parts is None else {}
+        with new.transaction():
+            for name, value in {**told, **notes}.items():
+                new.set_meta(name, value)
             if requests:
-                ledger.set_meta("requests", requests)
-            ledger.note_opening()
-            ledger.note_hash(written.sha256)
-            ledger.note_unsettled()
-            ledger.set_meta("renames", orjson.dumps([[rows.name, target.rows.name]]).decode())
-        ledger.compact()
+                new.set_meta("requests", requests)
+            new.note_opening()
+            new.note_hash(written.sha256)
+            new.note_unsettled()
+        new.compact()
 
 
 def _as_text(marks: Mapping[str, Mark]) -> str:
