@@ -13,8 +13,18 @@ from datafast.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
     from datafast.store.paths import OutputPaths
+    from datafast.store.shards import ShardFolder
 
-__all__ = ["failures_command", "key_file_of", "need_ledger", "output_command", "output_of", "retry_command"]
+__all__ = [
+    "failures_command",
+    "key_file_of",
+    "need_ledger",
+    "output_command",
+    "output_of",
+    "outputs_of",
+    "retry_command",
+    "shard_folder",
+]
 
 
 @contextmanager
@@ -29,6 +39,40 @@ def output_of(file: str, ledger: Path | None) -> Iterator[OutputPaths]:
     with opened_output(file, ledger) as paths:
         need_ledger(paths)
         yield paths
+
+
+def shard_folder(file: str, ledger: Path | None) -> ShardFolder | None:
+    """The shards of a folder; None if this is none with shards.
+
+    Args:
+        ledger: the folder with their ledgers, if they are not beside them.
+
+    Raises:
+        OutputError: the folder cannot be read, or it has shards of several divisions.
+    """
+    from datafast.store.shards import ShardFolder, is_shard_folder
+
+    if "://" in file or not is_shard_folder(file, ledger):
+        return None
+    return ShardFolder.open(file, ledger)
+
+
+@contextmanager
+def outputs_of(file: str, ledger: Path | None) -> Iterator[dict[str, OutputPaths]]:
+    """The files of an output that has a ledger, under an empty name; or those of each shard of a folder, by names like 1/4.
+
+    Raises:
+        ConfigError, OutputError: as `output_of`; no shard of the folder has a ledger.
+    """
+    if (folder := shard_folder(file, ledger)) is None:
+        with output_of(file, ledger) as paths:
+            yield {"": paths}
+        return
+    found = {str(name): folder.paths(name.number) for name in folder.names}
+    known = {name: paths for name, paths in found.items() if is_file(paths.ledger)}
+    if not known:
+        need_ledger(next(iter(found.values())))
+    yield known
 
 
 def need_ledger(paths: OutputPaths) -> None:
