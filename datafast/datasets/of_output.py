@@ -16,7 +16,7 @@ from datafast.registry import load_kind
 from datafast.store.paths import OutputPaths
 from datafast.store.reader import LedgerReader
 
-__all__ = ["dataset_in"]
+__all__ = ["dataset_in", "in_output"]
 
 
 def dataset_in(paths: OutputPaths, *, output: OutputPaths | None = None) -> Any:
@@ -36,8 +36,8 @@ def dataset_in(paths: OutputPaths, *, output: OutputPaths | None = None) -> Any:
     fields = found_again(fields, [made_in, near, near.parent])
     made = output or paths
     fields["output_file"] = str(made.rows)
-    is_beside = made.ledger == OutputPaths.of(made.rows).ledger
-    fields.setdefault("run", {})["ledger"] = None if is_beside else str(made.ledger)
+    elsewhere = _elsewhere(made)
+    fields.setdefault("run", {})["ledger"] = None if elsewhere is None else str(elsewhere)
     dataset_class: Any = FilteredDataset if kind == FilteredDataset.kind else load_kind(str(kind))
     try:
         with warnings.catch_warnings():
@@ -50,3 +50,15 @@ def dataset_in(paths: OutputPaths, *, output: OutputPaths | None = None) -> Any:
             f"The config of {paths.rows} cannot be loaded from its ledger: {place}{first['msg'].removeprefix('Value error, ')} "
             f"Functions and data that only Python has are in no file: make the same dataset in Python and call its replay()."
         ) from None
+
+
+def in_output(dataset: Any, output: OutputPaths) -> Any:
+    """The same dataset with another output."""
+    config = dataset.config
+    run = config.run.model_copy(update={"ledger": _elsewhere(output)})
+    return type(dataset)(config.model_copy(update={"output_file": output.rows, "run": run}))
+
+
+def _elsewhere(paths: OutputPaths) -> Path | None:
+    """Where a ledger is that is not beside its rows."""
+    return None if paths.ledger == OutputPaths.of(paths.rows).ledger else paths.ledger

@@ -10,6 +10,7 @@ eight for each that is recorded; where the config has changed, a hundred for the
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -21,7 +22,6 @@ import orjson
 
 from datafast._util.user_path import user_path
 from datafast.datasets.about import about
-from datafast.datasets.of_output import dataset_in
 from datafast.datasets.placement import Placement, places_in_new_plan
 from datafast.datasets.shard_ledgers import Shards, about_in, command_with, without_reviews
 from datafast.datasets.sharding import Sharded
@@ -84,7 +84,8 @@ def reshard(
     Args:
         shards: how many there are to be.
         ledger_folder: where their ledgers are, if not beside them (`run.ledger`).
-        dataset: what makes them from now on, if its config has changed; `routes`: who answers then.
+        dataset: what makes them from now on, if its config has changed or cannot be loaded from a ledger.
+        routes: who answers from now on, if its config has changed.
 
     Raises:
         ConfigError: there is no such folder.
@@ -93,16 +94,16 @@ def reshard(
     if not 1 <= shards <= MOST_SHARDS:
         raise ConfigError(f"shards: expected 1 to {MOST_SHARDS:,}, got {shards:,}.", key="shards")
     ledgers = None if ledger_folder is None else user_path(ledger_folder)
-    found = Shards.open(user_path(folder), ledgers)
+    found = Shards.open(user_path(folder), ledgers, dataset)
     with found.repaired() as set_aside:
         found.require_whole()
-        division = _Division(found, shards, dataset, routes)
+        division = _Division(found, shards, routes)
         folders = list(dict.fromkeys([found.folder.path, ledgers or found.folder.path]))
         with making_place(folders):
             for number in range(1, shards + 1):
                 division.make(number)
             stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-            old = [path for paths in found.folder.outputs for path in (*paths.all, *paths.split_records)]
+            old = [path for paths in found.folder.outputs for path in _files_of(paths)]
             aside = exchange(folders, old, f"of-{found.folder.of:05}-{stamp}")
     return Resharded(
         str(found.folder.path),
@@ -115,14 +116,19 @@ def reshard(
     )
 
 
+def _files_of(paths: OutputPaths) -> list[Path]:
+    """All files of an output; its locks too where open files can be moved."""
+    return [*paths.all, *paths.split_records, *(paths.locks if os.name != "nt" else ())]
+
+
 class _Division:
     """How items are divided, and the new shards."""
 
-    def __init__(self, shards: Shards, of: int, dataset: Any, routes: Sequence[Route[LLMProvider]] | None) -> None:
+    def __init__(self, shards: Shards, of: int, routes: Sequence[Route[LLMProvider]] | None) -> None:
         self._shards = shards
         self._of = of
-        self._is_other = dataset is not None
-        self._dataset = dataset or dataset_in(shards.folder.outputs[0], output=OutputPaths.of(shards.folder.path))
+        self._is_other = routes is not None
+        self._dataset = shards.dataset_in(OutputPaths.of(shards.folder.path, shards.folder.ledger_folder))
         self._routes = shards.routes if routes is None else with_further(routes, self._dataset.config.further_roles())
         self._plan: Plan = self._dataset.whole_plan_for(self._routes)
         known = {same.fingerprint.hex() for same in (self._plan, *self._plan.former)}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from datafast._util.user_path import is_file
-from datafast.datasets.of_output import dataset_in
+from datafast.datasets.of_output import dataset_in, in_output
 from datafast.engine.pricing import pricing_of
 from datafast.engine.recorded_providers import RecordedProvider, recorded_routes
 from datafast.engine.stages import told_apart
@@ -40,12 +40,27 @@ _GROWN = ("topics.json", "personas.json")
 class Shards:
     """The shards of a folder, and what their ledgers note."""
 
-    def __init__(self, folder: ShardFolder) -> None:
+    def __init__(self, folder: ShardFolder, dataset: Any = None) -> None:
         self.folder = folder
+        self._dataset = dataset
 
     @classmethod
-    def open(cls, folder: Path, ledger_folder: Path | None) -> Shards:
-        return cls(ShardFolder.open(folder, ledger_folder))
+    def open(cls, folder: Path, ledger_folder: Path | None, dataset: Any = None) -> Shards:
+        """The shards of a folder.
+
+        Args:
+            dataset: what has made them, where its config cannot be loaded from a ledger.
+
+        Raises:
+            ConfigError, OutputError: as `ShardFolder.open`.
+        """
+        return cls(ShardFolder.open(folder, ledger_folder), dataset)
+
+    def dataset_in(self, paths: OutputPaths) -> Any:
+        """The dataset that has made the shards, with another output. Raises ConfigError: see `of_output.dataset_in`."""
+        if self._dataset is not None:
+            return in_output(self._dataset, paths)
+        return dataset_in(self.folder.outputs[0], output=paths)
 
     @cached_property
     def facts(self) -> dict[str, Mapping[str, Any]]:
@@ -138,8 +153,7 @@ class Shards:
     def refuse_other_plan(self) -> None:
         """Sees to it that the config still asks for what the shards have."""
         folder = self.folder
-        paths = folder.outputs[0]
-        dataset = dataset_in(paths, output=OutputPaths.of(folder.path))
+        dataset = self.dataset_in(OutputPaths.of(folder.path))
         plan = dataset.whole_plan_for(self.routes)
         if self.notes[0].plan not in {same.fingerprint.hex() for same in (plan, *plan.former)}:
             raise OutputError(

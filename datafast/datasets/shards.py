@@ -98,6 +98,7 @@ def merge(
     partial: bool = False,
     fresh: bool = False,
     allow_commands: bool = False,
+    dataset: Any = None,
 ) -> Merged:
     """Makes one output of a folder of shards. Nothing is sent, and the shards stay as they are.
 
@@ -111,13 +112,14 @@ def merge(
         partial: merge what there is, also if shards are missing or not finished.
         fresh: move an output that is there already aside.
         allow_commands: whether stages may run programs.
+        dataset: what has made the shards, where its config has functions or stages that are in no file.
 
     Raises:
         ConfigError: there is no such folder, or its config cannot be loaded.
         OutputError: shards do not belong together, are being written to or were changed, or there is an output already.
     """
     target = OutputPaths.of(user_path(output), None if ledger is None else user_path(ledger))
-    shards = Shards.open(user_path(folder), None if ledger_folder is None else user_path(ledger_folder))
+    shards = Shards.open(user_path(folder), None if ledger_folder is None else user_path(ledger_folder), dataset)
     shards.refuse_within(target)
     with shards.repaired() as set_aside:
         shards.require_whole()
@@ -139,7 +141,7 @@ def merge(
     finish(target)
     join_reviews([paths.reviews for paths in shards.folder.outputs], target.reviews)
     shards.copy_grown(target)
-    report = _compared(target, allow_commands=allow_commands)
+    report = _compared(shards.dataset_in(target), target, allow_commands=allow_commands)
     with LedgerReader(target.ledger) as reader:
         return replace(made, report=report, next_command=reader.meta("command") or "")
 
@@ -165,7 +167,7 @@ def merged_view(folder: Path, ledger_folder: Path | None = None) -> Iterator[Out
         shards.copy_grown(paths)
         if shards.deferred or paths.reviews.exists():
             try:
-                _compared(paths, is_view=True)
+                _compared(dataset_in(paths), paths, is_view=True)
             except ConfigError as error:
                 warn_user(
                     f"The rows of {folder} are shown as they are in the shards, not compared with each other: {error}"
@@ -224,9 +226,8 @@ def _notes(shards: Shards, target: OutputPaths) -> dict[str, Any]:
     return notes | without_reviews([facts.get("stages") or "[]" for facts in shards.facts.values()])
 
 
-def _compared(target: OutputPaths, *, allow_commands: bool = False, is_view: bool = False) -> RunReport:
+def _compared(dataset: Any, target: OutputPaths, *, allow_commands: bool = False, is_view: bool = False) -> RunReport:
     """Compares the rows of an output with each other, where its stages do that, and decides what reviewers have said. Sends nothing."""
-    dataset = dataset_in(target)
     with LedgerReader(target.ledger) as reader:
         facts = reader.facts()
     about = about_in(facts, target.rows)

@@ -42,10 +42,7 @@ def command(folder: Path, shards: int, config: Path | None, ledgers: Path | None
     from datafast.store.shards import MOST_SHARDS
 
     raise_limit(MOST_SHARDS)
-    if config is None:
-        made = reshard(folder, shards, ledger_folder=ledgers)
-    else:
-        made = _with_config(folder, shards, config, ledgers)
+    made = _with_config(folder, shards, config, ledgers) if config else reshard(folder, shards, ledger_folder=ledgers)
     if as_json:
         options.print_json(made)
     else:
