@@ -65,7 +65,7 @@ class Shards:
     @cached_property
     def facts(self) -> dict[str, Mapping[str, Any]]:
         """What each ledger notes, by the name of the shard."""
-        found = {}
+        found: dict[str, Mapping[str, Any]] = {}
         for name, paths in zip(self.folder.names, self.folder.outputs, strict=True):
             if not is_file(paths.ledger):
                 raise OutputError(
@@ -104,7 +104,7 @@ class Shards:
     @cached_property
     def unfinished(self) -> dict[str, int]:
         """The rows that shards lack which are not finished, by name."""
-        found = {}
+        found: dict[str, Mapping[str, Any]] = {}
         for name, paths in zip(self.folder.names, self.folder.outputs, strict=True):
             if not is_file(paths.ledger):
                 continue

@@ -13,6 +13,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import orjson
 from filelock import FileLock, Timeout
@@ -124,10 +125,10 @@ def _write_note(folder: Path, told: object) -> None:
     _force(place_in(folder))
 
 
-def _read_note(folder: Path) -> dict[str, list[list[str]]]:
+def _read_note(folder: Path) -> dict[str, Any]:
     path = _note_of(folder)
     try:
-        found: dict[str, list[list[str]]] = orjson.loads(path.read_bytes())
+        found: dict[str, Any] = orjson.loads(path.read_bytes())
     except (OSError, orjson.JSONDecodeError) as error:
         raise OutputError(
             f"Cannot read {path}, which says how the shards of {folder} were to be exchanged: {error}. Restore the file."
