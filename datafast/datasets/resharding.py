@@ -207,7 +207,7 @@ def _move(path: Path, plan: Plan, positions: Sequence[int]) -> None:
         absent = array("q", (number for number, position in enumerate(positions, start=1) if position < 0))
         located = Located(plan.fingerprint, ledger.items_mark(), array("q", [-1, *positions]), absent)
         match(ledger, plan, located)
-        ledger.compact()
+        ledger.checkpoint()
 
 
 def _divide_reviews(files: Sequence[Path], made: OutputPaths) -> None:

@@ -212,7 +212,7 @@ def gathered(
             new.note_opening()
             new.note_hash(written.sha256)
             new.note_unsettled()
-        new.compact()
+        new.checkpoint()
 
 
 def _as_text(marks: Mapping[str, Mark]) -> str:
