@@ -32,7 +32,7 @@ ORDERED = {"ordered": True, "max_concurrency": 4}
 
 
 def classification(folder: Path, **fields: Any) -> ClassificationDataset:
-    classes = [{"name": name, "description": name} for name in ("spam", "ham", "other")]
+    classes = [{"name": name, "description": name} for name in "abcdefghij"]
     given = {"output_file": folder / "out.jsonl", "run": RunConfig(**ORDERED), **fields}
     return ClassificationDataset(ClassificationDatasetConfig(classes=classes, num_samples_per_prompt=3, **given))
 
