@@ -34,6 +34,7 @@ __all__ = [
     "Mark",
     "Part",
     "gathered",
+    "is_merged",
     "join_reviews",
     "mark_of",
     "merge_outputs",
@@ -63,6 +64,14 @@ class Mark(NamedTuple):
 
 def mark_of(ledger: Ledger) -> Mark:
     return Mark(ledger.meta("opening"), {table: ledger.max_id(table) for table in _COUNTED})
+
+
+def is_merged(paths: OutputPaths) -> bool:
+    """Whether an output was merged from shards. Raises OutputError if its ledger cannot be read."""
+    if not size_of(paths.ledger):
+        return False
+    with LedgerReader(paths.ledger) as reader:
+        return reader.meta(MERGED) is not None
 
 
 def was_merged_from(ledger: Ledger, marks: Mapping[str, Mark]) -> bool | None:
@@ -212,6 +221,7 @@ def gathered(
             new.note_opening()
             new.note_hash(written.sha256)
             new.note_unsettled()
+        new.seal()
         new.checkpoint()
 
 
