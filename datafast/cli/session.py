@@ -342,7 +342,7 @@ def _further_steps(report: RunReport, settings: Settings, ledger: Path | None) -
         do_it = ["datafast", "generate", str(settings.config)]
         do_it += [] if settings.shard is None else ["--shard", str(settings.shard)]
         steps.append(Step(real, "what the real models will be asked, and its cost"))
-        if settings.output is None:
+        if settings.output is None and settings.merged is None:
             steps.append(Step(shlex.join([*do_it, "--fresh"]), "do it; the simulated rows are moved aside"))
         else:
             steps.append(Step(shlex.join(do_it), "do it, into the file of the config"))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from datafast.errors import OutputError
-from datafast.store.database import address_of, unreadable, unwritable
+from datafast.store.database import address_of, connect, unreadable, unwritable
 from datafast.store.ledger import Ledger
 from datafast.store.migrations import FORMAT
 from datafast.store.paths import OutputPaths
@@ -116,14 +116,17 @@ class Gathering:
     @contextlib.contextmanager
     def _attached(self, source: Source) -> Iterator[None]:
         path = source.paths.ledger
-        try:
-            self.db.execute("ATTACH ? AS src", (address_of(path),))
-        except sqlite3.Error as error:
-            raise unreadable(path, error) from error
-        try:
+        with contextlib.ExitStack() as opened:
+            try:
+                # It may be a copy that is read, of a ledger that another machine is writing.
+                reading = connect(path, full_durability=False, read_only=True)
+                opened.callback(reading.close)
+                (_, _, file) = reading.execute("PRAGMA database_list").fetchone()
+                self.db.execute("ATTACH ? AS src", (address_of(Path(file)),))
+            except sqlite3.Error as error:
+                raise unreadable(path, error) from error
+            opened.callback(self.db.execute, "DETACH src")
             yield
-        finally:
-            self.db.execute("DETACH src")
 
     @contextlib.contextmanager
     def _writing(self, source: Source) -> Iterator[None]:
