@@ -104,7 +104,7 @@ class Shards:
     @cached_property
     def unfinished(self) -> dict[str, int]:
         """The rows that shards lack which are not finished, by name."""
-        found: dict[str, Mapping[str, Any]] = {}
+        found: dict[str, int] = {}
         for name, paths in zip(self.folder.names, self.folder.outputs, strict=True):
             if not is_file(paths.ledger):
                 continue
