@@ -272,7 +272,7 @@ class DatasetConfig(ConfigModel):
     @property
     def paths(self) -> OutputPaths:
         """The files of the output."""
-        return OutputPaths.of(self.output_file, self.run.ledger)
+        return OutputPaths.of(self.output_file, self.run.ledger_path)
 
     def used_files(self) -> Iterator[UsedFile]:
         """The files of a run: first those that it only reads."""
@@ -282,7 +282,7 @@ class DatasetConfig(ConfigModel):
         for number, stage in enumerate(self.quality):
             for path in stage.files():
                 yield UsedFile(f"quality[{number}]", path, written=False)
-        yield from self.paths.used("output_file", "run.ledger" if self.run.ledger else "output_file")
+        yield from self.paths.used("output_file", "run.ledger" if self.run.ledger_path else "output_file")
 
 
 class PromptDatasetConfig(DatasetConfig):

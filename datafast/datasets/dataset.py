@@ -324,7 +324,7 @@ class Dataset(Publishing, Generic[ConfigT, RowT]):
         """The files of the output, or of the shard that runs make."""
         if self.shard is None:
             return self.config.paths
-        return shard_paths(self.config.output_file, *self.shard, self.config.run.ledger)
+        return shard_paths(self.config.output_file, *self.shard, self.config.run.ledger_path)
 
     @property
     def written_model(self) -> type[BaseModel]:

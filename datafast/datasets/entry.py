@@ -332,7 +332,7 @@ class Generation:
         """Sees to it that a shard has a folder, and the whole a file."""
         dataset, shard = self._dataset, self._dataset.shard
         if shard is not None:
-            refuse_other_shards(dataset.config.output_file, shard, dataset.paths, dataset.config.run.ledger)
+            refuse_other_shards(dataset.config.output_file, shard, dataset.paths, dataset.config.run.ledger_path)
         elif not self._options.get("fresh"):
             refuse_without_shard(dataset.paths)
 

@@ -13,14 +13,16 @@ import orjson
 
 from datafast.store.batches import BatchTables
 from datafast.store.meta import MetaTable
-from datafast.store.records import DEFAULT_FORMAT, CallRow, Charge, Recorded, Sizes, Spent, Totals
+from datafast.store.records import DEFAULT_FORMAT, OWN_CODE, CallRow, Charge, Recorded, Sizes, Spent, Totals
 from datafast.store.reply_forms import REPLY, Packer, ReplyForm, Stored, Unpacker
 from datafast.store.row_values import call_values
 from datafast.store.sealed import CALLS
 from datafast.types import ProviderUsage
 
-__all__ = ["CallTables"]
+__all__ = ["DROPS", "CallTables"]
 
+DROPS = "drops"
+"""What is noted, by name, in a ledger that has, or had, replies that are not to be kept."""
 _END = 2**62
 _RAW = 14
 _VALUES = "?,?,?,?,?,?,?,?,?,?,?,?,?,nullif(?,''),?,nullif(?,'')"
@@ -54,12 +56,14 @@ class CallTables:
         self._needed: frozenset[str] = frozenset()
 
     def store_as(self, form: ReplyForm, *, needed: Collection[str] = ()) -> None:
-        """From now on replies are stored in this form. `needed`: the roles of which none is dropped.
+        """From now on replies are stored in this form. Called inside a transaction. `needed`: the roles of which none is dropped.
 
         Raises:
             ConfigError: they cannot be packed here.
         """
         self._form, self._needed = form, frozenset(needed)
+        if form == "drop" and not self._meta.get(DROPS):
+            self._meta.put(DROPS, "1")
         self._packer = Packer(self._db) if form == "compress" else None
 
     def put(self, calls: Iterable[CallRow], *, settled: Container[int] = ()) -> None:
@@ -80,7 +84,7 @@ class CallTables:
         if self._packer is not None:
             values[_RAW] = self._packer.pack(call.raw)
             return (*values, Stored.PACKED)
-        if call.role in self._needed:
+        if call.role in self._needed or call.format == OWN_CODE:
             return (*values, "")
         if call.item not in settled:
             self._db.execute("INSERT OR IGNORE INTO replies VALUES(?,?)", (call.id, call.raw))
@@ -97,8 +101,23 @@ class CallTables:
         query = "INSERT OR IGNORE INTO replies SELECT id, ? FROM calls WHERE id = ? AND stored = 2"
         self._db.execute(query, (raw, call_id))
 
+    def drop_settled(self) -> None:
+        """Drops the replies that stand apart of all items that are done."""
+        self._db.execute(
+            "DELETE FROM replies WHERE id IN (SELECT r.id FROM replies r CROSS JOIN calls c ON c.id = r.id "
+            "CROSS JOIN items i ON i.id = c.item WHERE i.state = 1)"
+        )
+
+    @property
+    def has_dropped(self) -> bool:
+        """Whether a reply was dropped."""
+        query = "SELECT EXISTS(SELECT 1 FROM calls WHERE stored = 2 AND NOT EXISTS(SELECT 1 FROM replies WHERE id = calls.id))"
+        return bool(self._meta.get(DROPS) and self._db.execute(query).fetchone()[0])
+
     def dropped_of(self, item_ids: Iterable[int]) -> int:
         """How many of these items have replies that were dropped."""
+        if not self._meta.get(DROPS):
+            return 0
         query = "SELECT EXISTS(SELECT 1 FROM calls WHERE item = ? AND stored = 2 AND NOT EXISTS(SELECT 1 FROM replies WHERE id = calls.id))"
         return sum(self._db.execute(query, (item_id,)).fetchone()[0] for item_id in item_ids)
 
@@ -118,10 +137,13 @@ class CallTables:
             "input_tokens, output_tokens, cached_tokens, cost_usd"
         )
         query = f"SELECT {names} FROM calls WHERE item IN ({','.join('?' * len(item_ids))}) ORDER BY id"  # noqa: S608 - question marks
-        return [
-            CallRow(*row[:10], self.unpacker.reply(stored, raw), *row[10:], is_dropped=raw is None)
-            for stored, raw, *row in self._db.execute(query, (DEFAULT_FORMAT, *item_ids))
-        ]
+        found = []
+        for stored, raw, *row in self._db.execute(query, (DEFAULT_FORMAT, *item_ids)):
+            row.insert(10, self.unpacker.reply(stored, raw))
+            call = CallRow(*row)
+            call.is_dropped = raw is None
+            found.append(call)
+        return found
 
     def providers_by_role(self) -> dict[str, str]:
         """The provider of the first recorded reply in each role."""

@@ -13,7 +13,7 @@ Cost: packing takes about 10 µs a reply.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 from datafast.errors import ConfigError, OutputError
@@ -60,7 +60,7 @@ class _Zstd(NamedTuple):
 
     packing: Callable[[bytes], Callable[[bytes], bytes]]
     unpacking: Callable[[bytes], Callable[[bytes], bytes]]
-    train: Callable[[list[bytes]], bytes]
+    train: Callable[[Sequence[bytes]], bytes]
     dictionary_of: Callable[[bytes], int]
     """The number of the dictionary that something was packed with; 0 for none."""
 
@@ -108,7 +108,7 @@ def _by_package() -> _Zstd:
     return _Zstd(
         packing,
         unpacking,
-        lambda samples: bytes(zstandard.train_dictionary(_DICTIONARY_BYTES, samples).as_bytes()),
+        lambda samples: bytes(zstandard.train_dictionary(_DICTIONARY_BYTES, [*samples]).as_bytes()),
         lambda packed: int(zstandard.get_frame_parameters(packed).dict_id),
     )
 

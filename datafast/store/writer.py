@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from datafast._util.notify import warn_user
 from datafast.errors import OutputError, OutputWriteError
@@ -64,6 +65,7 @@ class Store:
         refused: keys of items that a provider has refused in an earlier run without saying whose fault it was, by position.
         ordered: whether `close` puts the rows in plan order.
         deep_check: compares rows that were there before with what was committed.
+        drops: when replies are dropped: once the rows of their items are written, or once no row is to be made again.
 
     Attributes:
         batches: the batches of the output.
@@ -90,6 +92,7 @@ class Store:
         ordered: bool = False,
         redecided: Reversed | None = None,
         deep_check: DeepCheck | None = None,
+        drops: Literal["at once", "at the end"] | None = None,
     ) -> None:
         self.counts = counts
         self.failures = ledger.failure_counts()
@@ -110,8 +113,11 @@ class Store:
         self.redecided = redecided or Reversed()
         self.settled: Reversed | None = None
         self._deep_check = deep_check
+        self._drops = drops
         self._reservations = Reservations(ledger, journal)
-        self._commit = GroupCommit(rows, ledger, journal, self._reservations, durability=durability)
+        self._commit = GroupCommit(
+            rows, ledger, journal, self._reservations, durability=durability, drops=drops == "at once"
+        )
         self._next_item = ledger.max_id("items") + 1
         self._next_call = ledger.max_id("calls") + 1
         self._lent: set[int] = set()
@@ -369,6 +375,9 @@ class Store:
             self._rows.require_unaltered()
             if settle is not None:
                 await self._settle(settle)
+            if self._drops == "at the end" and not (self.counts.pending or self._ledger.is_waiting):
+                with self._ledger.transaction():
+                    self._ledger.calls.drop_settled()
             if self._ordered:
                 self._order()
             if self._ledger.rewrites == self._rewrites and (self._deep_check is None or self._deep_check.is_done):

@@ -89,7 +89,7 @@ def _prompts(project: Project, dataset: Dataset[Any, Any], number: int) -> list[
     config = project.config
     plan = dataset.whole_plan_for(project.routes)
     chosen = spread(plan, number, seed=config.run.seed)
-    paths = OutputPaths.of(config.output_file, config.run.ledger)
+    paths = OutputPaths.of(config.output_file, config.run.ledger_path)
     prompts: list[dict[str, Any]] = []
     if not is_file(paths.ledger):
         return prompts  # stopped while its topics were grown
