@@ -24,8 +24,8 @@ from datafast.errors import MissingExtraError
 from datafast.types import RunReport, StopCause
 
 if TYPE_CHECKING:
-    from datafast.engine.remote.crew import Crew
     from datafast.engine.settings import RayConfig
+    from datafast.executors.ray import RayCrew
 
 __all__ = ["LocalExecutor"]
 
@@ -160,7 +160,7 @@ class LocalExecutor:
         return started
 
 
-def _ray_crew() -> Callable[[RayConfig], AbstractAsyncContextManager[Crew]]:
+def _ray_crew() -> Callable[[RayConfig], AbstractAsyncContextManager[RayCrew]]:
     try:
         from datafast.executors.ray import open_crew
     except ImportError:

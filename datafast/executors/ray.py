@@ -1,7 +1,7 @@
 """Workers on a Ray cluster. The only module that imports ray.
 
-An actor is a worker (`datafast.engine.remote.worker`). This process starts them, speaks with each, and starts another one where one is lost;
-they end with the run, or with this process. Nothing that matters is in them, nor in Ray's object store.
+An actor is a worker (`datafast.engine.remote.worker`). This process starts them, speaks with each, and starts another one where one is
+lost. They end with the run, or with this process. Nothing that matters is in them, nor in Ray's object store.
 
 Ray sends what it is given by cloudpickle, so functions and classes of the user's own script arrive by value, and those of packages by name.
 """
@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import gc
 import io
+import logging
 import os
 import pickle
 import platform
@@ -32,10 +33,11 @@ from datafast.engine.remote.worker import Worker
 from datafast.errors import ConfigError
 
 if TYPE_CHECKING:
+    from datafast.engine.remote.crew import Link
     from datafast.engine.remote.messages import Orders, Report, Setup
     from datafast.engine.settings import RayConfig
 
-__all__ = ["RayCrew", "open_crew"]
+__all__ = ["RayCrew", "open_crew", "packed"]
 
 _LEASE_S = 10.0
 _LOOK_S = 1.0  # how often it is looked whether nodes have come or gone
@@ -45,14 +47,15 @@ _CALLS_AT_ONCE = 16  # to one actor: an exchange, nudges, and its end
 _CONNECTIONS = 4096
 
 
-class _Packer(cloudpickle.Pickler):  # type: ignore[misc, valid-type]
+class _Packer(cloudpickle.Pickler):  # type: ignore[misc]
     """Packs what is sent, with stand-ins for what stays here."""
 
     def reducer_override(self, thing: Any) -> Any:
         return reduced(thing) or super().reducer_override(thing)
 
 
-def _packed(message: object) -> bytes:
+def packed(message: object) -> bytes:
+    """A message as it is sent; `cloudpickle.loads` reads it."""
     buffer = io.BytesIO()
     _Packer(buffer, protocol=pickle.HIGHEST_PROTOCOL).dump(message)
     return buffer.getvalue()
@@ -77,8 +80,8 @@ class _Actor:
             found: Setup = cloudpickle.loads(setup)
         except ModuleNotFoundError as error:
             return (
-                f"It has no module {error.name!r}, which the config, the kind or a provider comes from. Install it on every node, or send it "
-                "with the job (`ray job submit --working-dir`)."
+                f"It has no module {error.name!r}, which the config, the kind or a provider comes from. Install it on every node, or "
+                "send it with the job (`ray job submit --working-dir`)."
             )
         except Exception as error:  # noqa: BLE001 - whatever a class of the user's raises when it is made again
             return f"What the run is made of cannot be read there: {type(error).__name__}: {error}."
@@ -104,16 +107,15 @@ class _Actor:
 class RayLink:
     """The way to one actor, a `Link`."""
 
-    def __init__(self, actor: Any, place: str, seat: _Seat) -> None:
+    def __init__(self, actor: Any, place: str) -> None:
         self.place = place
         self.actor = actor
-        self.seat = seat
         self._is_nudged = False
 
     async def begin(self, setup: Setup) -> None:
         """See `Link.begin`."""
         try:
-            packed = _packed(setup)
+            packed = packed(setup)
         except Exception as error:
             raise ConfigError(
                 f"run.executor: This dataset cannot be sent to workers: {type(error).__name__}: {error}. What it is made of must be "
@@ -126,7 +128,7 @@ class RayLink:
     async def exchange(self, orders: Orders) -> Report:
         """See `Link.exchange`."""
         self._is_nudged = False
-        report: Report = await self._answer(self.actor.exchange.remote(_packed(orders)))
+        report: Report = await self._answer(self.actor.exchange.remote(packed(orders)))
         return report
 
     def nudge(self) -> None:
@@ -184,12 +186,13 @@ class RayCrew:
                 raise came
             yield came
 
-    def lose(self, link: RayLink) -> None:
+    def lose(self, link: Link) -> None:
         """See `Crew.lose`. The actor is ended for good, so that it does not come again while another has its place."""
-        if self._links.get(link.seat) is link:
-            del self._links[link.seat]
-            self._seats.pop(link.seat, None)
-            _kill(link.actor)
+        for seat, known in list(self._links.items()):
+            if known is link:
+                del self._links[seat]
+                self._seats.pop(seat, None)
+                _kill(known.actor)
 
     # -- who is there
 
@@ -211,11 +214,12 @@ class RayCrew:
                     raise self._none_free()
                 if not self._has_had_one and waited_s > _TOLD_AFTER_S and not has_told:
                     has_told = True
-                    warn_user(f"run.executor: No worker could be started yet; each needs {_shown(self._needed)}. The run waits.")
+                    warn_user(
+                        f"run.executor: No worker could be started yet; each needs {_shown(self._needed)}. The run waits."
+                    )
                 await asyncio.sleep(_LOOK_S)
         except ConfigError as error:
-            for queue in self._coming:
-                queue.put_nowait(error)
+            self._tell(error)
 
     def _connect(self) -> None:
         """Joins the cluster. In a thread of its own, where Ray leaves the handlers of signals alone."""
@@ -224,18 +228,14 @@ class RayCrew:
         address = self._settings.address
         if address.startswith("ray://"):
             raise ConfigError(
-                "run.ray.address: Ray clients (ray://) cannot drive a run. Start datafast on a machine of the cluster, or with `ray job submit`.",
+                "run.ray.address: Ray clients (ray://) cannot drive a run. Start datafast on a machine of the cluster, or with "
+                "`ray job submit`.",
                 key="address",
             )
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        options = {"include_dashboard": False} if address == "local" else {}
+        starts = {"include_dashboard": False} if address == "local" else {}
         try:
-            ray.init(
-                address=address,
-                log_to_driver=False,
-                configure_logging=False,
-                **options,
-            )
+            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **starts)
         except (ConnectionError, RuntimeError, ValueError, OSError, RayError) as error:
             raise ConfigError(self._unreachable(address, error), key="address") from error
         self._has_connected = True
@@ -280,11 +280,12 @@ class RayCrew:
             place = await actor.place.remote()
         except RayError as error:
             if "No module named 'datafast'" in str(error):
-                missing = ConfigError(
-                    f"run.executor: datafast is not installed on a node of the cluster. Install datafast[ray] {VERSION} on every node."
+                self._tell(
+                    ConfigError(
+                        "run.executor: datafast is not installed on a node of the cluster. Install datafast[ray] "
+                        f"{VERSION} on every node."
+                    )
                 )
-                for queue in self._coming:
-                    queue.put_nowait(missing)
             await asyncio.sleep(_LOOK_S)
             self._seats.pop(seat, None)
             return
@@ -292,9 +293,12 @@ class RayCrew:
             _kill(actor)
             raise
         self._has_had_one = True
-        link = self._links[seat] = RayLink(actor, place, seat)
+        link = self._links[seat] = RayLink(actor, place)
+        self._tell(link)
+
+    def _tell(self, came: RayLink | ConfigError) -> None:
         for queue in self._coming:
-            queue.put_nowait(link)
+            queue.put_nowait(came)
 
     def _nowhere(self) -> ConfigError:
         nodes = "; ".join(_shown(node["Resources"]) for node in ray.nodes() if node["Alive"])

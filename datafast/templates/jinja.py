@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from copy import deepcopy
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from jinja2 import Template, TemplateError, meta, nodes
@@ -41,7 +41,7 @@ class _Compiled:
         self, tree: nodes.Template, source: str, names: Collection[str], field: str, *, again: Callable[..., Any]
     ) -> None:
         self._length = len(source)
-        self._again = partial(again, source, names=names, field=field)
+        self._again = partial(again, source, names=tuple(names), field=field)
         columns = {jinja_name(name): name for name in names}
         _check_depth(tree, field)
         _check_filters(tree, field)

@@ -1,8 +1,8 @@
 """Who works on which items: the orders that wait, and those that each worker has.
 
-A worker has as many items of a share at work as its part of the share's width, and a few more that it has not begun, so that it never waits
-for the next one. Where others are idle and nothing else is left, such items are taken back and given to them: a slow worker holds up no more
-than what it has begun.
+A worker has as many items of a share at work as its part of the share's width, and a few more that it has not begun, so that it never
+waits for the next one. Where others are idle and nothing else is left, such items are taken back and given to them: a slow worker holds up
+no more than what it has begun.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Hand:
         to_tell: those of them that it does not know of yet.
         open: how many it has of each share; `unbegun` are not begun; `waiting` of them wait without a slot.
         widths: how many of each share it works on at once.
-        asked_back: how many items it was told to give back, and has not answered.
+        is_asked: whether it was told to give some back, and has not answered.
     """
 
     pending: dict[int, Pending] = field(default_factory=dict)
@@ -57,7 +57,11 @@ class Hand:
     unbegun: list[int] = field(default_factory=list)
     waiting: list[int] = field(default_factory=list)
     widths: list[int] = field(default_factory=list)
-    asked_back: int = 0
+    is_asked: bool = False
+
+    def at_work(self, number: int) -> int:
+        """How many items of a share it has that do not wait."""
+        return self.open[number] - self.waiting[number]
 
 
 class Dealer:
@@ -135,7 +139,7 @@ class Dealer:
 
     def given_back(self, hand: Hand, items: Sequence[int]) -> None:
         """A worker gives items back that it has not begun."""
-        hand.asked_back = 0
+        hand.is_asked = False
         for item in items:
             pending = hand.pending.pop(item, None)
             if pending is not None:
@@ -169,22 +173,19 @@ class Dealer:
                 hand.waiting[number] += change
                 self._shares[number].on_wait(change)
 
-    def wants_back(self, hand: Hand) -> int:
-        """How many items that a worker has not begun are better given to others: those that others could begin with at once."""
-        if hand.asked_back or any(self._queues):
-            return 0
-        idle = sum(
-            max(0, other.widths[number] - (other.open[number] - other.waiting[number]))
-            for other in self._hands
-            if other is not hand
-            for number in range(len(self._shares))
-            if hand.unbegun[number]
-        )
-        most = sum(hand.unbegun) - len(hand.to_tell)
-        if not idle or most <= 0 or most < max(sum(other.unbegun) for other in self._hands):
-            return 0
-        hand.asked_back = min(idle, most)
-        return hand.asked_back
+    def wants_back(self, hand: Hand) -> list[int]:
+        """How many items of each share that a worker has no room to begin with are better given to others that could begin at once."""
+        wanted = [0 for _ in self._shares]
+        if hand.is_asked or hand.to_tell or any(self._queues):
+            return wanted
+        for number in range(len(self._shares)):
+            too_many = min(hand.unbegun[number], hand.at_work(number) - hand.widths[number])
+            if too_many > 0:
+                others = (other for other in self._hands if other is not hand)
+                room = sum(max(0, other.widths[number] - other.at_work(number)) for other in others)
+                wanted[number] = min(too_many, room)
+        hand.is_asked = any(wanted)
+        return wanted
 
     # -- who gets which
 
@@ -212,7 +213,7 @@ class Dealer:
             if not width:
                 continue
             most = width + max(_LEAST_AHEAD, int(width * _AHEAD))
-            full = (hand.open[number] - hand.waiting[number]) / most
+            full = hand.at_work(number) / most
             if full < fullest:
                 found, fullest = hand, full
         return found

@@ -193,6 +193,7 @@ class Fleet:
     def _orders(self, member: _Member) -> Orders:
         self._share_out()
         stop, hand = self._stop, member.hand
+        give_back = () if stop else self._dealer.wants_back(hand)
         items, hand.to_tell = hand.to_tell, []
         told = (stop.cause, stop.reason) if stop.cause is not None and stop.reason is not None else None
         stopped = {label: one.stopped for label, one in self._endpoints.items() if one.stopped is not None}
@@ -201,7 +202,7 @@ class Fleet:
             grant=self._broker.grant(member.number),
             items=items,
             widths=list(hand.widths),
-            give_back=self._dealer.wants_back(hand) if told is None else 0,
+            give_back=give_back,
             is_paused=stop.is_paused,
             stop=told,
             stopped=stopped,

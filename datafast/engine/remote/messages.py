@@ -1,8 +1,8 @@
 """What a driver and a worker tell each other.
 
-One exchange at a time: the driver sends `Orders`, and the worker answers with a `Report` as soon as there is something to tell, or after a
-moment. Everything that happened stands in the report's `entries`, in the order in which it happened. All of it can be pickled; nothing has a
-moment in it, only durations, since clocks of two machines differ.
+One exchange at a time: the driver sends `Orders`, and the worker answers with a `Report` as soon as there is something to tell, or after
+a moment. Everything that happened stands in the report's `entries`, in the order in which it happened. All of it can be pickled. Nothing
+has a moment in it, only durations, since clocks of two machines differ.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Orders:
     Attributes:
         kept: the number of its entries that are safe. Replies among them free their slots.
         widths: how many items of each share it works on at once.
-        give_back: how many items that it has not begun another worker takes.
+        give_back: how many items of each share that it has not begun others take.
         stop: why the run ends, if it does; what is in flight lands.
         stopped: why nothing more is sent to a provider, by its name. `answered`: the providers that have answered somebody.
         wait_s: for how long it waits at most for something to tell.
@@ -92,7 +92,7 @@ class Orders:
     grant: Grant
     items: Sequence[Order] = ()
     widths: Sequence[int] = ()
-    give_back: int = 0
+    give_back: Sequence[int] = ()
     is_paused: bool = False
     stop: tuple[StopCause, str] | None = None
     stopped: Mapping[str, str] = field(default_factory=dict)
@@ -198,4 +198,4 @@ class Report:
     given_back: Sequence[int] = ()
     waiting: Sequence[int] = ()
     models: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    counted: Counted = Counted()
+    counted: Counted = field(default_factory=Counted)

@@ -39,7 +39,8 @@ class Elsewhere(Sequence[Any]):
 
     def _refuse(self) -> NoReturn:
         raise ConfigError(
-            f"{self.name or 'A source'} is read where the run was started, not by workers. produce() has to take what it needs from its item."
+            f"{self.name or 'A source'} is read where the run was started, not by workers. produce() has to take what it needs from "
+            "its item."
         )
 
 

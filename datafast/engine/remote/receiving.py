@@ -96,6 +96,17 @@ class Receiver:
                 self._dealer.begun(hand, item)
             case Ended(item, outcome):
                 self._ended(hand, item, outcome)
+            case Happened(event):
+                self._happened(hand, event)
+            case ProviderEnded(provider, reason):
+                self._sender.faults.stop_provider(self._endpoints[provider], reason)
+            case RunFailed(cause, reason, error):
+                self._stop.now(cause, reason, error)
+            case _:
+                self._note(hand, entry)
+
+    def _note(self, hand: Hand, entry: Frozen | Refused | Learned | Warned) -> None:
+        match entry:
             case Frozen(item, context):
                 if (pending := hand.pending.get(item)) is not None:
                     self._store.freeze(pending.order.record, context)
@@ -104,16 +115,10 @@ class Receiver:
                     self._store.note_refused(pending.order.record)
             case Learned(name, what):
                 self._store.learn(name, what)
-            case Happened(event):
-                self._happened(hand, event)
             case Warned(message):
                 if message not in self._warned:
                     self._warned.add(message)
                     warn_user(message)
-            case ProviderEnded(provider, reason):
-                self._sender.faults.stop_provider(self._endpoints[provider], reason)
-            case RunFailed(cause, reason, error):
-                self._stop.now(cause, reason, error)
 
     def _replied(self, hand: Hand, entry: Replied) -> None:
         """Records a reply, whatever has become of its item."""

@@ -13,7 +13,7 @@ import contextvars
 import functools
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -182,10 +182,10 @@ class WorkerEngine:
             self._stop.now(*orders.stop)
         for order in orders.items:
             self._queues[order.share].items.append(order)
-        self._give_back(orders.give_back)
         for queue, width in zip(self._queues, orders.widths, strict=True):
             queue.width = width
             self._begin(queue)
+        self._give_back(orders.give_back)
 
     def _hold(self, *, is_paused: bool) -> None:
         if is_paused == self._stop.is_paused:
@@ -200,13 +200,11 @@ class WorkerEngine:
             endpoint.breaker.excuse(time.monotonic() - self._paused_at)
         self._admission.open()
 
-    def _give_back(self, number: int) -> None:
+    def _give_back(self, numbers: Sequence[int]) -> None:
         """Gives back items that were not begun, the newest first."""
-        for _ in range(number):
-            longest = max(self._queues, key=lambda queue: len(queue.items))
-            if not longest.items:
-                return
-            self._given_back.append(longest.items.pop().record.id)
+        for queue, number in zip(self._queues, numbers, strict=False):
+            for _ in range(min(number, len(queue.items))):
+                self._given_back.append(queue.items.pop().record.id)
 
     # -- work
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import pickle
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import Any
 
 from datafast.engine.job import Job
@@ -15,6 +14,7 @@ from datafast.engine.remote.worker import Worker
 from datafast.engine.run import run_job
 from datafast.engine.stop import StopSignal
 from datafast.executors.local import LocalExecutor
+from datafast.executors.ray import packed
 from datafast.types import RunReport
 
 __all__ = ["LocalCrew", "LocalLink", "RemoteExecutor"]
@@ -22,7 +22,7 @@ __all__ = ["LocalCrew", "LocalLink", "RemoteExecutor"]
 
 def sent(message: Any) -> Any:
     """A message as it arrives."""
-    return pickle.loads(pickle.dumps(message))
+    return pickle.loads(packed(message))
 
 
 class LocalLink:
@@ -35,8 +35,7 @@ class LocalLink:
         self.exchanges = 0
 
     async def begin(self, setup: Setup) -> None:
-        # The dataset is shared, as everything here is one process; what is said is copied.
-        await self.worker.begin(replace(setup, learned=sent(setup.learned), terms=sent(setup.terms)))
+        await self.worker.begin(sent(setup))
 
     async def exchange(self, orders: Orders) -> Report:
         self.exchanges += 1
