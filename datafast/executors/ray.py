@@ -115,13 +115,13 @@ class RayLink:
     async def begin(self, setup: Setup) -> None:
         """See `Link.begin`."""
         try:
-            packed = packed(setup)
+            message = packed(setup)
         except Exception as error:
             raise ConfigError(
                 f"run.executor: This dataset cannot be sent to workers: {type(error).__name__}: {error}. What it is made of must be "
                 "picklable; leave out open files, locks and connections."
             ) from error
-        refusal = await self._answer(self.actor.begin.remote(packed))
+        refusal = await self._answer(self.actor.begin.remote(message))
         if refusal is not None:
             raise ConfigError(f"run.executor: The worker on {self.place} cannot begin. {refusal}")
 
