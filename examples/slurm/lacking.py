@@ -1,4 +1,4 @@
-"""Prints the numbers of the shards that lack rows, as `sbatch --array` takes them: `datafast status FOLDER --json | python3 lacking.py SHARDS`."""
+"""Prints the shards that lack rows, for `sbatch --array`: `datafast status FOLDER --json | python3 lacking.py SHARDS`."""
 
 import json
 import sys
