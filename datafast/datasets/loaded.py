@@ -171,9 +171,7 @@ class LoadedRows(Publishing):
         return _Whole(self._source, list(self._model.model_fields))
 
     def used_files(self) -> Iterator[UsedFile]:
-        yield UsedFile("FILE", self.paths.rows, written=True)
-        yield UsedFile("the ledger", self.paths.ledger, written=True)
-        yield UsedFile("the manifest", self.paths.manifest, written=True)
+        yield from self.paths.read()
 
     def __repr__(self) -> str:
         return f"<rows of {self.paths.name}: {', '.join(self._model.model_fields)}>"

@@ -44,13 +44,13 @@ def opened_source(given: str, *, field: str) -> Iterator[str | SourceRows]:
 
 
 def refuse_copy(paths: OutputPaths, why: str) -> None:
-    """Refuses to change what would be gone with a copy.
+    """Refuses what can be done with an output alone, and not with a copy of it.
 
     Args:
-        why: what the user may do instead, as sentences.
+        why: a sentence.
 
     Raises:
-        ConfigError: the files are a copy.
+        ConfigError: the files are a copy; says why, and what the user may do instead.
     """
     if paths.copy_of is not None:
-        raise ConfigError(f"{paths.name}: {why}")
+        raise ConfigError(f"{paths.name}: {why} {paths.copy_of.instead}")

@@ -114,8 +114,8 @@ def compare(
 def _compared(files: Sequence[OutputPaths]) -> Iterator[UsedFile]:
     """The files that are compared, which no verdict may be written into."""
     for name, paths in zip("AB", files, strict=True):
-        yield UsedFile(name, paths.rows, written=False)
-        yield UsedFile(f"the ledger of {name}", paths.ledger, written=False)
+        for file in paths.read():
+            yield UsedFile(name, file.path, written=False)
 
 
 def _verdicts(paths: Sequence[Path], judging: Judging, seed: int) -> Verdicts:

@@ -24,10 +24,14 @@ class CopyOf(NamedTuple):
     Attributes:
         name: what it is called, as the user has written it.
         place: a path on this machine, of which files have folder and name that are written beside an output.
+        instead: what the user may do who wants to change it, as a sentence.
+        files: those on this machine that the copy was made of.
     """
 
     name: str
     place: Path
+    instead: str
+    files: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,16 @@ class OutputPaths:
     @property
     def _of_sqlite(self) -> list[Path]:
         return [_beside(self.ledger, "-wal"), _beside(self.ledger, "-shm")]
+
+    def read(self) -> Iterator[UsedFile]:
+        """Those that a command reads, as files that it must not write."""
+        if self.copy_of is not None:
+            for file in self.copy_of.files:
+                yield UsedFile(self.copy_of.name, file, written=True)
+            return
+        yield UsedFile("FILE", self.rows, written=True)
+        yield UsedFile("the ledger", self.ledger, written=True)
+        yield UsedFile("the manifest", self.manifest, written=True)
 
     def used(self, rows: str, ledger: str) -> Iterator[UsedFile]:
         """All of them, as files that a run writes. `rows` and `ledger` name the fields that they come from."""
