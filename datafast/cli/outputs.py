@@ -52,7 +52,7 @@ def shard_folder(file: str, ledger: Path | None) -> ShardFolder | None:
     """
     from datafast.store.shards import ShardFolder, is_shard_folder
 
-    if "://" in file or not is_shard_folder(file, ledger):
+    if not is_folder(Path(file)) or not is_shard_folder(file, ledger):
         return None
     return ShardFolder.open(file, ledger)
 
@@ -82,7 +82,7 @@ def need_ledger(paths: OutputPaths) -> None:
         ConfigError, OutputError: as `output_of`.
     """
     if is_folder(paths.rows):
-        raise ConfigError(f"{paths.name} is a folder. Give the output file in it.")
+        raise ConfigError(f"{paths.name} is a folder. Give the output file in it, or a folder that has shards.")
     if is_file(paths.ledger):
         return
     if not is_file(paths.rows):

@@ -75,10 +75,9 @@ class Publishing(Exporting):
         Raises:
             ConfigError: the rows are those of a folder of shards, or lie elsewhere than on this machine.
         """
-        from datafast.datasets.opened import refuse_copy
         from datafast.reviews import Reviews
 
-        refuse_copy(self.paths, "Decisions about rows are kept beside their file.")
+        self.paths.refuse_copy("Decisions about rows are kept beside their file.")
         made_by = self._made_by
         disagreement: Disagreement = "reject" if made_by is None else made_by.config.disagreement
         model = self.written_model if self.is_output else None

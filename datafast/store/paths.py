@@ -64,6 +64,18 @@ class OutputPaths:
         """The path of which files have folder and name that commands write beside the output. That of its rows, where they are no copy."""
         return self.rows if self.copy_of is None else self.copy_of.place
 
+    def refuse_copy(self, why: str) -> None:
+        """Refuses what can be done with an output alone, and not with a copy of it.
+
+        Args:
+            why: a sentence.
+
+        Raises:
+            ConfigError: these files are a copy; says why, and what the user may do instead.
+        """
+        if self.copy_of is not None:
+            raise ConfigError(f"{self.name}: {why} {self.copy_of.instead}")
+
     @property
     def journal(self) -> Path:
         return _beside(self.ledger, "-replies")

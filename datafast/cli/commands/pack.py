@@ -43,11 +43,10 @@ def command(
     which a key of the environment or of secrets.env stands. Unpacked, all commands work on it, and the same config goes on without buying
     anything twice.
     """
-    from datafast.datasets.opened import refuse_copy
     from datafast.engine.packing import pack
 
     with output_of(file, ledger) as paths:
-        refuse_copy(paths, "An archive is made of an output with its raw replies.")
+        paths.refuse_copy("An archive is made of an output with its raw replies.")
         made = pack(paths, output or paths.rows.with_suffix(".zip"), force=force, variables=_variables(paths, env_file))
     if as_json:
         options.print_json({"archive": str(made.path), "rows": made.rows, "files": made.files})
