@@ -28,15 +28,18 @@ __all__ = [
 
 
 @contextmanager
-def output_of(file: str, ledger: Path | None) -> Iterator[OutputPaths]:
+def output_of(file: str, ledger: Path | None, *, replies: bool = True) -> Iterator[OutputPaths]:
     """The files of an output that has a ledger, as long as the context lasts; see `datafast.datasets.opened`.
+
+    Args:
+        replies: whether raw replies are looked at.
 
     Raises:
         ConfigError, OutputError: there is no such output, or no ledger that tells of it.
     """
     from datafast.datasets.opened import opened_output
 
-    with opened_output(file, ledger) as paths:
+    with opened_output(file, ledger, replies=replies) as paths:
         need_ledger(paths)
         yield paths
 

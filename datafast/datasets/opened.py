@@ -5,7 +5,7 @@ Every command that takes FILE, and `datafast.load`, come here. What is not one f
 whoever writes beside it `paths.place`, and whoever changes it calls `paths.refuse_copy` first. Commands that take any SOURCE use
 `opened_source`.
 
-Cost: nothing for a file; for a folder of shards that of merging them without their raw replies.
+Cost: nothing for a file; for a folder of shards that of merging them, in time and in room for a while, with or without their raw replies.
 """
 
 from __future__ import annotations
@@ -24,19 +24,22 @@ from datafast.store.shards import ShardFolder, is_shard_folder
 __all__ = ["opened_output", "opened_source"]
 
 
-def opened_output(name: str | Path, ledger: Path | None = None) -> AbstractContextManager[OutputPaths]:
+def opened_output(
+    name: str | Path, ledger: Path | None = None, *, replies: bool = True
+) -> AbstractContextManager[OutputPaths]:
     """The files of an output, or of any other file of rows, as long as the context lasts. They need not be there.
 
     Args:
         name: as the user has written it.
         ledger: the ledger, if it is not beside the rows; of a folder of shards, the folder with theirs.
+        replies: whether raw replies are looked at. A copy may lack them otherwise, which makes it much smaller.
 
     Raises:
         ConfigError: no file can have this name.
         OutputError: shards do not belong together, or cannot be read.
     """
     path = user_path(name)
-    return _copied(str(name), path, ledger) or nullcontext(OutputPaths.of(path, ledger))
+    return _copied(str(name), path, ledger, replies=replies) or nullcontext(OutputPaths.of(path, ledger))
 
 
 @contextmanager
@@ -49,7 +52,7 @@ def opened_source(given: str, *, field: str) -> Iterator[str | SourceRows]:
     """
     copied = None
     with suppress(ConfigError):  # it is no path at all
-        copied = _copied(given, user_path(given), None)
+        copied = _copied(given, user_path(given), None, replies=False)
     if copied is None:
         yield given
         return
@@ -60,15 +63,15 @@ def opened_source(given: str, *, field: str) -> Iterator[str | SourceRows]:
         yield rows
 
 
-def _copied(name: str, path: Path, ledger: Path | None) -> AbstractContextManager[OutputPaths] | None:
+def _copied(name: str, path: Path, ledger: Path | None, *, replies: bool) -> AbstractContextManager[OutputPaths] | None:
     """A copy of what has this name, which has a `copy_of`; None if it is a file of this machine, or nothing at all."""
     if is_folder(path) and is_shard_folder(path, ledger):
-        return _merged(name, ShardFolder.open(path, ledger))
+        return _merged(name, ShardFolder.open(path, ledger), replies=replies)
     return None
 
 
 @contextmanager
-def _merged(name: str, folder: ShardFolder) -> Iterator[OutputPaths]:
+def _merged(name: str, folder: ShardFolder, *, replies: bool) -> Iterator[OutputPaths]:
     from datafast.datasets.shards import merged_view
 
     place = folder.path if folder.path.name not in {"", ".."} else folder.path.resolve()
@@ -78,5 +81,5 @@ def _merged(name: str, folder: ShardFolder) -> Iterator[OutputPaths]:
         instead=f"`datafast merge {name} -o FILE.jsonl` makes one output of its shards, at no cost.",
         files=tuple(file for paths in folder.outputs for file in (paths.rows, paths.ledger)),
     )
-    with merged_view(folder.path, folder.ledger_folder) as paths:
+    with merged_view(folder.path, folder.ledger_folder, keeps_replies=replies) as paths:
         yield replace(paths, copy_of=about)

@@ -92,7 +92,8 @@ class Publishing(Exporting):
 
         Raises:
             MissingExtraError: PNG is asked for, which needs the extra `png`.
-            ConfigError: there are no rows yet, or the file is there and is not a card of datafast.
+            ConfigError: there are no rows yet, the file is there and is not a card of datafast, or the rows are those of a folder of
+                shards, or lie elsewhere than on this machine.
             OutputWriteError: it cannot be written.
         """
         output = user_path(path)
@@ -103,6 +104,7 @@ class Publishing(Exporting):
         """The same, and returns all files that were written."""
         from datafast.export.card_files import write_card
 
+        self.paths.refuse_copy("A card says how one file of rows is loaded.")
         refuse_shared([*self.used_files(), UsedFile("path", output, written=True)])
         info = self.card_info()
         if pictures == "png":
