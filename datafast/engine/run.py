@@ -173,8 +173,7 @@ class _Run:
             chosen.sort()
         # With ordered rows the reorder buffer wants rising positions.
         last = self._store.refused_before if self._reorder is None else frozenset[int]()
-        skip = (lambda position: position in done or position in failed) if failed else done.__contains__
-        deal(self._shares, self._plan, chosen, last=last, skip=skip)
+        deal(self._shares, self._plan, chosen, last=last, taken=(done, failed))
 
     def _add_worker(self, share: Share) -> None:
         share.workers += 1

@@ -148,7 +148,7 @@ def _samples(shown: Sequence[tuple[str, SeenRow]], told: Told | None) -> list[Sa
 
 def _over_time(ledger: LedgerReader) -> tuple[list[TimeSlot], float]:
     """Equally long slots from the first call to the last, and how long each is."""
-    between = ledger.scans.sent()
+    between = ledger.calls.sent()
     if between is None:
         return [], 0.0
     first, last = between
