@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,11 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Calls `datafast` in an empty folder that holds c.yaml."""
     monkeypatch.chdir(tmp_path)
     Path("c.yaml").write_text(CONFIG % "", encoding="utf-8")
-    return lambda *arguments: CliRunner().invoke(cli, [str(argument) for argument in arguments])
+    return invoked
+
+
+def invoked(*arguments: Any) -> Result:
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
 
 
 def make(run: Run, *numbers: int, of: int = SHARDS, code: int = 0, options: tuple[Any, ...] = ()) -> None:
@@ -66,8 +71,7 @@ def shard(number: int, of: int = SHARDS) -> Path:
 # -- status
 
 
-def test_status_sums_the_shards_and_has_a_line_for_each(run: Run) -> None:
-    make(run, 1, 2, 3)
+def test_status_sums_the_shards_and_has_a_line_for_each(run: Run, whole: Path) -> None:
     found = told(run, "status", FOLDER)
     parts = [told(run, "status", shard(number)) for number in (1, 2, 3)]
     for name in ("requested", "written", "filtered", "failed", "pending", "calls", "input_tokens", "output_tokens"):
@@ -123,8 +127,7 @@ def test_status_of_many_shards_shows_those_that_lack_something(run: Run) -> None
     assert "datafast status notes.jsonl --json   (the other 53 shards, each with its command)" in shown
 
 
-def test_a_shard_without_a_ledger_is_told(run: Run) -> None:
-    make(run, 1, 2, 3)
+def test_a_shard_without_a_ledger_is_told(run: Run, whole: Path) -> None:
     Path(f"{shard(2)}.ledger").rename("elsewhere.ledger")
     found = told(run, "status", FOLDER)
     assert (found["unknown"], found["missing"]) == ([2], [])
@@ -167,8 +170,7 @@ def test_a_folder_without_shards_is_no_output(run: Run, command: str) -> None:
     assert "notes.jsonl is a folder. Give the output file in it, or a folder that has shards." in refused.stderr
 
 
-def test_other_files_in_the_folder_do_no_harm(run: Run) -> None:
-    make(run, 1, 2, 3)
+def test_other_files_in_the_folder_do_no_harm(run: Run, whole: Path) -> None:
     before = told(run, "status", FOLDER)
     for name in ("notes.txt", "shard-1-of-3.jsonl", "x.jsonl", "shard-00001-of-00003.jsonl.report.html"):
         Path(FOLDER, name).write_text("{}\n", encoding="utf-8")
@@ -198,8 +200,7 @@ def test_failures_are_those_of_all_shards(run: Run) -> None:
     assert "datafast failures notes.jsonl   (what failed, with why)" in run("status", FOLDER).stdout
 
 
-def test_a_row_is_explained_from_its_shard(run: Run) -> None:
-    make(run, 1, 2, 3)
+def test_a_row_is_explained_from_its_shard(run: Run, whole: Path) -> None:
     row = rows_of(shard(3))[0]
     found = told(run, "explain", FOLDER, row["uuid"])
     assert (found["uuid"], found["row"], found["output_file"]) == (row["uuid"], row, str(shard(3)))
@@ -208,21 +209,13 @@ def test_a_row_is_explained_from_its_shard(run: Run) -> None:
     assert "notes.jsonl has the lines of several shards" in run("explain", FOLDER, "--line", 1).stderr
 
 
-def test_a_folder_without_batches_says_so(run: Run) -> None:
-    make(run, 1, 2, 3)
+def test_a_folder_without_batches_says_so(run: Run, whole: Path) -> None:
     assert run("batches", FOLDER).stdout.startswith("notes.jsonl has no batches.")
     assert told(run, "batches", FOLDER)["batches"] == []
     assert run("batches", FOLDER, "--cancel").stdout.count("No batch is under way for notes.jsonl/shard-") == 3
 
 
 # -- like the merged file
-
-
-def merged(run: Run) -> Path:
-    Path("whole").mkdir()
-    done = run("merge", FOLDER, "-o", f"whole/{FOLDER}")
-    assert done.exit_code in {0, 4}, done.output
-    return Path(f"whole/{FOLDER}")
 
 
 def same(run: Run, *arguments: Any, output: str = "", code: int = 0) -> Result:
@@ -246,13 +239,26 @@ def same(run: Run, *arguments: Any, output: str = "", code: int = 0) -> Result:
     return made[0][1]
 
 
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with c.yaml, its shards, and in `whole` what merging them makes."""
+    folder = tmp_path_factory.mktemp("shards")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        (folder / "c.yaml").write_text(CONFIG % "", encoding="utf-8")
+        make(invoked, 1, 2, 3)
+        (folder / "whole").mkdir()
+        done = invoked("merge", FOLDER, "-o", f"whole/{FOLDER}")
+        assert done.exit_code == 0, done.output
+        assert "near_duplicates" in told(invoked, "status", f"whole/{FOLDER}")["filtered_by_stage"]
+    return folder
+
+
 @pytest.fixture
-def whole(run: Run) -> Path:
-    """The shards, and what merging them makes."""
-    make(run, 1, 2, 3)
-    file = merged(run)
-    assert "near_duplicates" in told(run, "status", file)["filtered_by_stage"]
-    return file
+def whole(run: Run, shards: Path) -> Path:
+    """The same in the folder of the test; gives the merged file."""
+    shutil.copytree(shards, Path(), dirs_exist_ok=True)
+    return Path(f"whole/{FOLDER}")
 
 
 def test_stats_say_the_same_as_of_the_merged_file(run: Run, whole: Path) -> None:
@@ -305,7 +311,7 @@ def test_an_export_writes_over_no_shard(run: Run, whole: Path) -> None:
 
 def test_a_push_is_that_of_the_merged_file(run: Run, whole: Path) -> None:
     done = same(run, "push", "FILE", "me/rows", "--train-size", "0.8", "--dry-run", "--json")
-    assert "near_duplicates" in done.stdout
+    assert sum(json.loads(done.stdout)["splits"].values()) == len(rows_of(whole))
 
 
 def test_filter_takes_the_rows_of_the_merged_file(run: Run, whole: Path) -> None:
@@ -364,8 +370,7 @@ def test_rows_of_an_unfinished_folder_are_compared_with_those_that_are_there(run
     )
 
 
-def test_the_rows_of_running_shards_are_shown(run: Run) -> None:
-    make(run, 1, 2, 3)
+def test_the_rows_of_running_shards_are_shown(run: Run, whole: Path) -> None:
     quiet = told(run, "stats", FOLDER)
     with take_locks(ShardFolder.open(FOLDER).paths(2)):
         assert told(run, "stats", FOLDER) == quiet
