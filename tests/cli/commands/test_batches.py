@@ -479,5 +479,6 @@ def test_the_batches_of_all_shards_are_shown_and_cancelled(run: Run, server: Bat
     status = json.loads(run("status", "rows.jsonl", "--json", topics=topics).stdout)
     assert (status["batches"]["open"], status["batches"]["calls"]) == (2, 12)
     assert "2 batches are under way at openai/tiny (12 calls)" in status["batches"]["under_way"]
+    server.faults.polls = 5
     assert run("batches", "rows.jsonl", "--cancel", topics=topics).exit_code == 0
     assert json.loads(run("status", "rows.jsonl", "--json", topics=topics).stdout)["batches"]["open"] == 0
