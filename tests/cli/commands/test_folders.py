@@ -247,7 +247,6 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         (folder / "c.yaml").write_text(CONFIG % "", encoding="utf-8")
         make(invoked, 1, 2, 3)
-        (folder / "whole").mkdir()
         done = invoked("merge", FOLDER, "-o", f"whole/{FOLDER}")
         assert done.exit_code == 0, done.output
         assert "near_duplicates" in told(invoked, "status", f"whole/{FOLDER}")["filtered_by_stage"]
