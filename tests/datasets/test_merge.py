@@ -10,22 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 
 from datafast.datasets import ClassificationDataset, ConversationDataset
 from datafast.datasets.resharding import reshard
-from datafast.datasets.shards import merge, merged_view
-from datafast.errors import DatafastWarning, OutputError, OutputInUseError
-from datafast.llms import SimulatedProvider
+from datafast.datasets.shards import merge
 from datafast.llms.base import Request
 from datafast.schema.config import ClassificationDatasetConfig, ConversationDatasetConfig, RunConfig
-from datafast.store.ledger import Ledger
-from datafast.store.lock import take_locks
-from datafast.store.reader import LedgerReader
-from datafast.store.rows import verify
-from datafast.store.shards import shard_paths
-from tests.support import CountingProvider, ForkServer, assert_balanced, preference, raw, requests_in, roles, rows_of
+from tests.support import CountingProvider, ForkServer, assert_balanced, preference, raw, requests_in, roles
 
 ALIKE = [{"stage": "exact_duplicates"}]
 ORDERED = {"ordered": True, "max_concurrency": 4}
