@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, field_validator
 
 from datafast._util.config_model import Accepts, ConfigModel, Seed, UserPath, default_of
 
-__all__ = ["DropReplies", "FanOut", "LedgerConfig", "RunConfig"]
+__all__ = ["DropReplies", "FanOut", "LedgerConfig", "RayConfig", "RunConfig"]
 
 FanOut = Literal["all", "split", "fallback"]
 
@@ -23,6 +23,27 @@ def _deadline(text: str) -> str:
     if not (_TIME_OF_DAY.fullmatch(text) or _AFTER.fullmatch(text)):
         raise ValueError('expected a time of day like "18:00", or hours or minutes like "6h" or "90m".')
     return text
+
+
+class RayConfig(ConfigModel):
+    """Where the workers of `executor: ray` are."""
+
+    address: str = "auto"
+    """The cluster: `auto` for the one that this machine belongs to, `local` for one on this machine alone that ends with the run, or
+    `HOST:PORT` of the head node."""
+
+    num_workers: int | Literal["auto"] = "auto"
+    """How many workers. auto: one on each node that has the `resources`; where these ask for GPUs, one for each that many GPUs."""
+
+    resources: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    """What a worker reserves: `CPU` (1 by default), `GPU`, `memory` in bytes, or resources of your own."""
+
+    @field_validator("num_workers")
+    @classmethod
+    def _some(cls, number: int | str) -> int | str:
+        if isinstance(number, int) and number < 1:
+            raise ValueError("expected at least 1, or auto.")
+        return number
 
 
 BatchDeadline = Annotated[str, AfterValidator(_deadline)]
@@ -129,6 +150,13 @@ class RunConfig(ConfigModel):
     )
     """The place of the ledger, or a mapping with its `path` and how it keeps `replies`; by default next to the output file. Another place
     is useful if the output is on a network drive."""
+
+    executor: Literal["local", "ray"] = "local"
+    """Who works on the items. local: this process. ray: workers on a Ray cluster; this process still has the output, the budget and all
+    limits. Needs the extra `ray`."""
+
+    ray: RayConfig = Field(default_factory=RayConfig)
+    """Where these workers are."""
 
     lock: Literal["required", "none"] = "required"
     """Whether an output is written to only with a lock that keeps other runs out. none: also without one, where the file system has no
