@@ -66,8 +66,8 @@ class LedgerConfig(ConfigModel):
         "keep"
     )
     """What becomes of raw replies. keep: they stay as they came. compress: they are packed with zstd (extra `zstd`). `drop_after: written`:
-    they are dropped once their rows are written; what then needs them again is refused. Holds for new replies; `datafast compact` changes
-    recorded ones."""
+    they are dropped once their rows are written; what then needs them again is refused. It holds for new replies; those that are
+    recorded stay as they are."""
 
     buy_again: bool = False
     """Buy replies once more that were dropped and are needed, because rows were lost, or the config asks for others."""
