@@ -18,10 +18,12 @@ import orjson
 from datafast._util.notify import warn_user
 from datafast._util.user_path import is_file, user_path
 from datafast.amounts import counted
+from datafast.datasets.drawn_shards import DrawnShards
 from datafast.datasets.entry import Generation
 from datafast.datasets.of_output import dataset_in
 from datafast.datasets.shard_ledgers import Shards, about_in, command_with, without_reviews
 from datafast.engine.recorded_providers import recorded_routes
+from datafast.engine.targets import NOTED
 from datafast.errors import ConfigError, OutputError
 from datafast.executors.local import LocalExecutor
 from datafast.store.gathered_rows import RowOrder
@@ -202,10 +204,16 @@ def _prepared(target: OutputPaths, shards: Shards, *, fresh: bool) -> list[Path]
 
 
 def _make(shards: Shards, target: OutputPaths, *, order: RowOrder, is_view: bool = False) -> None:
-    notes = _notes(shards, target)
+    notes, sources = _notes(shards, target), shards.sources()
+    if shards.are_drawn:
+        drawn = DrawnShards(shards)
+        plan = drawn.merged()
+        places = drawn.position_in(plan)
+        sources = [source._replace(position_of=places(number)) for number, source in enumerate(sources)]
+        notes |= {"plan": plan.fingerprint, NOTED: drawn.targets.note(plan)}
     if is_view:  # nobody is asked about what is shown
         notes |= {"unasked": "", "undecided": ""}
-    merge_outputs(shards.sources(), target, order=order, notes=notes, keeps_replies=not is_view)
+    merge_outputs(sources, target, order=order, notes=notes, keeps_replies=not is_view)
 
 
 def _notes(shards: Shards, target: OutputPaths) -> dict[str, Any]:
@@ -219,7 +227,7 @@ def _notes(shards: Shards, target: OutputPaths) -> dict[str, Any]:
         "config": orjson.dumps(config).decode(),
         "command": command_with(first.get("command") or "", "--from", str(target.rows)),
         "directory": first.get("directory") or "",
-        "plan": bytes.fromhex(shards.notes[0].plan),
+        "plan": bytes.fromhex(shards.whole),
         ABOUT: first[ABOUT],
         "walks": "null" if shards.deferred else "[]",  # null: to be compared yet
     }

@@ -15,9 +15,22 @@ import pytest
 from datafast.datasets import ClassificationDataset, ConversationDataset
 from datafast.datasets.resharding import reshard
 from datafast.datasets.shards import merge
+from datafast.llms import SimulatedProvider
 from datafast.llms.base import Request
 from datafast.schema.config import ClassificationDatasetConfig, ConversationDatasetConfig, RunConfig
-from tests.support import CountingProvider, ForkServer, assert_balanced, preference, raw, requests_in, roles
+from datafast.store.reader import LedgerReader
+from datafast.store.shards import ShardName, shard_paths
+from tests.support import (
+    CountingProvider,
+    ForkServer,
+    assert_balanced,
+    one_of_two,
+    preference,
+    raw,
+    requests_in,
+    roles,
+    rows_of,
+)
 
 ALIKE = [{"stage": "exact_duplicates"}]
 ORDERED = {"ordered": True, "max_concurrency": 4}
@@ -151,3 +164,160 @@ def dying_shard(folder: str, log: str, at: int) -> None:
     killed_config(Path(folder).parent, output_file=Path(folder)).generate(
         [CountingProvider("m", log=Path(log), reply=reply)], shard=(2, 3)
     )
+
+
+def with_targets(folder: Path, **fields: Any) -> Any:
+    given = {
+        "languages": {"en": "English", "fr": "French"},
+        "target_rows": {"by": "language", "rows": {"en": 20, "fr": 31}},
+    }
+    stages = [{"stage": "keep_if", "expression": "uuid[0] in '02468abcde'"}, *ALIKE]
+    return raw(folder, topics=12, num_samples_per_prompt=3, quality=stages, run=ORDERED, **{**given, **fields})
+
+
+def one_of_many(request: Request) -> str:
+    number = zlib.crc32(request.messages[-1]["content"].encode())
+    return json.dumps({"texts": [f"the text {(number + more) % 200}" for more in range(3)]})
+
+
+def drawing(log: Path) -> list[CountingProvider]:
+    return [CountingProvider(name, log=log, reply=one_of_many) for name in "ab"]
+
+
+def test_with_targets_the_counts_are_exact_after_one_run_on_what_was_merged(tmp_path: Path) -> None:
+    shards, file, log = tmp_path / "rows", tmp_path / "all.jsonl", tmp_path / "log"
+    sharded = with_targets(tmp_path, output_file=shards)
+    for number in range(1, 5):
+        limit = {"limit": 2} if number == 3 else {}
+        sharded.generate(drawing(log), shard=(number, 4), **limit)
+    before = Counter(requests_in(log))
+    reshard(shards, 7)
+    for number in range(1, 8):
+        with LedgerReader(shard_paths(shards, number, 7).ledger) as reader:
+            noted = reader.counts()
+        sharded.generate(drawing(log), shard=(number, 7))
+        assert_balanced(sharded.report)
+        assert sharded.report.pending == 0
+        assert sharded.report.requested >= noted.requested >= noted.written
+    made = merge(shards, file)
+    assert made.report is not None
+    assert [target.accepted for target in made.report.targets] < [20, 31]
+    assert all(
+        f"of {target.target} rows were accepted" in told for target, told in zip(made.targets, made.lacks, strict=True)
+    )
+    goes_on = with_targets(tmp_path, output_file=file)
+    goes_on.generate(drawing(log))
+    assert_balanced(goes_on.report)
+    assert [target.accepted for target in goes_on.report.targets] == [20, 31]
+    languages = Counter(row["language"] for row in rows_of(file))
+    assert languages == {"en": 20, "fr": 31}
+    spent = len(requests_in(log))
+    again = with_targets(tmp_path, output_file=file)
+    again.generate(drawing(log))
+    assert (again.report.calls, len(requests_in(log))) == (0, spent)
+    with LedgerReader(again.paths.ledger) as reader:
+        assert reader.calls.totals().calls == spent  # each reply is there once, and none was bought twice
+        keys = [key for _, key, *_ in reader.identities()]
+    assert len(keys) == len(set(keys))
+    assert before <= Counter(requests_in(log))
+    assert merge(shards, file).lacks == []  # the shards have not changed since
+
+
+def test_rows_that_others_push_out_are_made_again_by_a_run_on_what_was_merged(tmp_path: Path) -> None:
+    def make(folder: Path, **fields: Any) -> Any:
+        return several(folder, "split", quality=ALIKE, regenerate=2, **fields)
+
+    needed, log, shards, file = (tmp_path / name for name in ("needed", "log", "rows", "all.jsonl"))
+    whole = make(tmp_path / "whole").generate(two(needed))
+    for number in range(1, 4):
+        make(tmp_path, output_file=shards).generate(two(log), shard=(number, 3))
+    made = merge(shards, file)
+    assert made.to_remake > 0
+    assert made.lacks == [f"{made.to_remake} rows that stages have dropped are to be made again."]
+    goes_on = make(tmp_path, output_file=file).generate(two(log))
+    assert file.read_bytes() == whole.paths.rows.read_bytes()
+    assert Counter(requests_in(log)) == Counter(requests_in(needed))
+    assert goes_on.report.counts_line() == whole.report.counts_line()
+    assert merge(shards, file).lacks == []
+
+
+def test_failed_rows_stay_failed_and_are_tried_again(tmp_path: Path) -> None:
+    def half(request: Request) -> str | None:
+        return one_of_two(request) if zlib.crc32(request.messages[-1]["content"].encode()) % 2 else None
+
+    def failing(log: Path) -> list[CountingProvider]:
+        return [CountingProvider("a", log=log, reply=half)]
+
+    def make(folder: Path, **fields: Any) -> Any:
+        return raw(folder, topics=12, num_samples_per_prompt=2, run=ORDERED, **fields)
+
+    whole = make(tmp_path / "whole").generate(failing(tmp_path / "needed"))
+    shards, file = tmp_path / "rows", tmp_path / "all.jsonl"
+    for number in range(1, 4):
+        make(tmp_path, output_file=shards).generate(failing(tmp_path / "log"), shard=(number, 3))
+    reshard(shards, 2)
+    made = merge(shards, file)
+    assert (made.lacks, made.report.failures) == ([], whole.report.failures)  # type: ignore[union-attr]
+    again = make(tmp_path, output_file=file)
+    assert {item.key for item in again.failed_items} == {item.key for item in whole.failed_items}
+    assert all(item.raw_reply for item in again.failed_items)
+    for dataset in (whole, again):
+        dataset.generate([CountingProvider("a", log=tmp_path / f"more-{dataset is whole}")], retry_failed=True)
+    assert file.read_bytes() == whole.paths.rows.read_bytes()
+    assert sorted(requests_in(tmp_path / "more-True")) == sorted(requests_in(tmp_path / "more-False")) != []
+
+
+@pytest.mark.parametrize("removed", ["move", "keep"])
+def test_rows_that_have_left_the_config_come_back_from_what_was_merged(removed: str, tmp_path: Path) -> None:
+    def make(topics: int, **fields: Any) -> Any:
+        return raw(tmp_path, topics=topics, run={**ORDERED, "removed": removed}, **fields)
+
+    shards, file, log = tmp_path / "rows", tmp_path / "all.jsonl", tmp_path / "log"
+    for topics in (12, 8):
+        for number in range(1, 4):
+            make(topics, output_file=shards).generate(simulated(log), shard=(number, 3), on_change=lambda _: True)
+    reshard(shards, 2)
+    made = merge(shards, file)
+    assert made.lacks == []
+    assert (made.report.written, made.report.removed) == (16, 8 if removed == "keep" else 0)  # type: ignore[union-attr]
+    spent = len(requests_in(log))
+    back = make(12, output_file=file).generate(simulated(log))
+    assert (back.report.written, back.report.removed, len(requests_in(log))) == (24, 0, spent)
+
+
+def test_decisions_of_reviewers_are_joined_and_heard(tmp_path: Path) -> None:
+    stages = [{"stage": "keep_if", "expression": "uuid[0] in '02468ace'"}]
+
+    def make(folder: Path, **fields: Any) -> Any:
+        return raw(folder, topics=40, quality=stages, run=ORDERED, **fields)
+
+    shards, file = tmp_path / "rows", tmp_path / "all.jsonl"
+    models = [SimulatedProvider("m")]
+    sharded = make(tmp_path, output_file=shards)
+    whole = make(tmp_path / "whole").generate(models)
+    for number in range(1, 4):
+        sharded.generate(models, shard=(number, 3))
+    rows = whole.reviews(reviewer="ann").rows(dropped=True)
+    kept, dropped = (
+        [one.row["uuid"] for one in rows if bool(one.dropped_by) is is_dropped] for is_dropped in (False, True)
+    )
+    for dataset, number in [(whole, 0), *((sharded, number) for number in range(1, 4))]:
+        dataset.shard = ShardName(number, 3) if number else None
+        reviews = dataset.reviews(reviewer="ann")
+        own = {one.row["uuid"]: one.row for one in reviews.rows(dropped=True)}
+        for uuid, decide in (
+            (kept[0], lambda row, book=reviews: book.reject(row, "dull")),
+            (kept[1], lambda row, book=reviews: book.edit(row, text="A text of mine.")),
+            (dropped[0], lambda row, book=reviews: book.accept(row)),
+        ):
+            if uuid in own:
+                decide(own[uuid])
+    whole.generate(models)
+    sharded.generate(models, shard=(1, 3))  # one of them has folded its own in
+    reshard(shards, 2)
+    made = merge(shards, file)
+    assert made.lacks == []
+    assert file.read_bytes() == whole.paths.rows.read_bytes()
+    assert made.report.filtered_by_stage == whole.report.filtered_by_stage  # type: ignore[union-attr]
+    again = make(tmp_path, output_file=file).generate(models)
+    assert (again.report.calls, again.report.dropped_again, again.report.returned) == (0, 0, 0)
