@@ -213,7 +213,7 @@ class _Division:
 
     @property
     def _order(self) -> RowOrder:
-        return "plan" if self._dataset.config.run.ordered else "completion"
+        return "plan" if self._shards.are_ordered else "completion"
 
     def _notes(self, sharded: Sharded) -> dict[str, Any]:
         facts, plan = self._shards.first, sharded.plan

@@ -129,6 +129,11 @@ class Shards:
         return self.dataset_in(OutputPaths.of(self.folder.path, self.folder.ledger_folder))
 
     @property
+    def are_ordered(self) -> bool:
+        """Whether their rows are kept in the order of the plan."""
+        return bool(orjson.loads(self.first.get("config") or "{}").get("run", {}).get("ordered"))
+
+    @property
     def are_drawn(self) -> bool:
         """Whether each has draws of its own, as with targets."""
         return self.notes[0].by == "draws"

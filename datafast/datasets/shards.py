@@ -24,9 +24,10 @@ from datafast.datasets.of_output import dataset_in
 from datafast.datasets.shard_ledgers import Shards, about_in, command_with, without_reviews
 from datafast.engine.recorded_providers import recorded_routes
 from datafast.engine.targets import NOTED
-from datafast.errors import ConfigError, OutputError
+from datafast.errors import ConfigError, OutputChangedError, OutputError
 from datafast.executors.local import LocalExecutor
 from datafast.store.gathered_rows import RowOrder
+from datafast.store.lock import is_running
 from datafast.store.manifest import ABOUT
 from datafast.store.merging import finish, join_reviews, mark_of, merge_outputs, was_merged_from
 from datafast.store.paths import OutputPaths
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
     from datafast.plan.items import Plan
 
 __all__ = ["Merged", "merge", "merged_view"]
+
+
+_TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -123,6 +127,11 @@ def merge(
     target = OutputPaths.of(user_path(output), None if ledger is None else user_path(ledger))
     shards = Shards.open(user_path(folder), None if ledger_folder is None else user_path(ledger_folder), dataset)
     shards.refuse_within(target)
+    if order == "completion" and shards.are_ordered:
+        raise ConfigError(
+            f"order: run.ordered in the config of {shards.folder.path} keeps rows in the order of the plan. Leave --order out.",
+            key="order",
+        )
     with shards.repaired() as set_aside:
         shards.require_whole()
         made = Merged(
@@ -163,8 +172,9 @@ def merged_view(folder: Path, ledger_folder: Path | None = None) -> Iterator[Out
         warn_user(f"{folder} is not complete: {' '.join(lacks)}")
     shards.require_whole(running=True)
     with tempfile.TemporaryDirectory(prefix="datafast-") as place:
-        paths = OutputPaths.of(Path(place) / f"{folder.absolute().name or 'rows'}.jsonl")
-        _make(shards, paths, order="plan", is_view=True)
+        name = folder.absolute().name or "rows"
+        paths = OutputPaths.of(Path(place) / (name if name.endswith(".jsonl") else f"{name}.jsonl"))
+        _make_view(shards, paths)
         join_reviews([one.reviews for one in shards.folder.outputs], paths.reviews)
         shards.copy_grown(paths)
         if shards.deferred or paths.reviews.exists():
@@ -175,6 +185,16 @@ def merged_view(folder: Path, ledger_folder: Path | None = None) -> Iterator[Out
                     f"The rows of {folder} are shown as they are in the shards, not compared with each other: {error}"
                 )
         yield paths
+
+
+def _make_view(shards: Shards, paths: OutputPaths) -> None:
+    """Makes the output of a view. A run may put its rows into a new file in between; then they are read again."""
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            return _make(shards, paths, order="plan", is_view=True)
+        except OutputChangedError:
+            if not tries_left or not any(map(is_running, shards.folder.outputs)):
+                raise
 
 
 def _prepared(target: OutputPaths, shards: Shards, *, fresh: bool) -> list[Path]:
