@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
+import warnings
 import zlib
 from collections import Counter
 from collections.abc import Callable
@@ -14,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from datafast._util.version import VERSION
 from datafast.datasets import ClassificationDataset, ConversationDataset
@@ -522,3 +526,69 @@ def test_what_was_spent_is_counted_together(tmp_path: Path) -> None:
         assert reader.counts().pending == 0
     grown = raw(tmp_path, topics=13, output_file=tmp_path / "all.jsonl", run={"max_calls": 13})
     assert grown.generate([SimulatedProvider("m")]).report.calls == 1
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    topics=st.integers(1, 7),
+    samples=st.integers(1, 3),
+    fan_out=st.sampled_from(["all", "split", "fallback"]),
+    compares=st.booleans(),
+    regenerate=st.integers(0, 2),
+    drawn=st.none() | st.integers(1, 20),
+    shards=st.integers(1, 4),
+    again=st.none() | st.integers(1, 5),
+    limit=st.none() | st.integers(1, 2),
+)
+def test_whatever_the_config_shards_are_the_file_of_one_process(
+    tmp_path_factory: pytest.TempPathFactory,
+    topics: int,
+    samples: int,
+    fan_out: str,
+    compares: bool,
+    regenerate: int,
+    drawn: int | None,
+    shards: int,
+    again: int | None,
+    limit: int | None,
+) -> None:
+    place = tmp_path_factory.mktemp("any")
+    stages = [{"stage": "keep_if", "expression": "uuid[0] not in '01'"}, *(ALIKE if compares else [])]
+
+    def make(folder: Path, **fields: Any) -> Any:
+        shape = {"num_samples_per_prompt": samples, **({} if drawn is None else {"num_rows": drawn})}
+        run = {**ORDERED, "fan_out": fan_out}
+        return raw(folder, topics=topics, quality=stages, regenerate=regenerate, run=run, **shape, **fields)
+
+    needed, log, folder, file = (place / name for name in ("needed", "log", "rows", "all.jsonl"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DatafastWarning)  # that all rows of a small shard were filtered
+        whole = make(place / "whole").generate(any_of_few(needed))
+        divisions = [shards] if again is None else [shards, again]
+        for turn, of in enumerate(divisions):
+            if turn:
+                reshard(folder, of)
+            for number in range(1, of + 1):
+                is_cut = limit is not None and number == 1 and turn < len(divisions) - 1
+                options = {"limit": limit} if is_cut else {}
+                make(place, output_file=folder).generate(any_of_few(log), shard=(number, of), **options)
+        made = merge(folder, file)
+        assert (made.missing, made.unfinished) == ([], {})
+        assert bool(made.lacks) is bool(made.to_remake)
+        goes_on = make(place, output_file=file).generate(any_of_few(log))
+    assert file.read_bytes() == whole.paths.rows.read_bytes()
+    assert Counter(requests_in(log)) == Counter(requests_in(needed))
+    assert goes_on.report.counts_line() == whole.report.counts_line()
+
+
+def any_of_few(log: Path) -> list[CountingProvider]:
+    def reply(request: Request) -> str | None:
+        asked = re.search(r"exactly (\d)\.", request.messages[-1]["content"])
+        number = zlib.crc32(request.messages[-1]["content"].encode())
+        return (
+            json.dumps({"texts": [f"the text {(number + more) % 9}" for more in range(int(asked[1]))]})
+            if asked
+            else None
+        )
+
+    return [CountingProvider(name, log=log, reply=reply) for name in "ab"]
