@@ -200,10 +200,12 @@ def _make_view(shards: Shards, paths: OutputPaths, *, keeps_replies: bool) -> No
     """Makes the output of a view. A run may put its rows into a new file in between; then they are read again."""
     for tries_left in reversed(range(_TRIES)):
         try:
-            return _make(shards, paths, order="plan", is_view=True, keeps_replies=keeps_replies)
+            _make(shards, paths, order="plan", is_view=True, keeps_replies=keeps_replies)
         except OutputChangedError:
             if not tries_left or not any(map(is_running, shards.folder.outputs)):
                 raise
+        else:
+            return
 
 
 def _prepared(target: OutputPaths, shards: Shards, *, fresh: bool) -> list[Path]:
