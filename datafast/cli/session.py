@@ -152,7 +152,10 @@ def _shown(
         return contextlib.nullcontext()
     from datafast.cli.shown import ShownRun
 
-    return ShownRun(paths.rows, paths.ledger, say=display.say, opens=not settings.no_open, max_rows=max_rows)
+    beside = paths.ledger == OutputPaths.of(paths.rows).ledger
+    return ShownRun(
+        paths.rows, None if beside else paths.ledger, say=display.say, opens=not settings.no_open, max_rows=max_rows
+    )
 
 
 def _show_end(report: RunReport, display: RunDisplay, settings: Settings, ledger: Path | None, *, guided: bool) -> None:
@@ -347,7 +350,9 @@ def _further_steps(report: RunReport, settings: Settings, ledger: Path | None) -
         else:
             steps.append(Step(shlex.join(do_it), "do it, into the file of the config"))
     elif not report.pending and settings.shard is not None:
-        merge = shlex.join(["datafast", "merge", str(file.parent), "-o", f"{file.parent.name}-merged.jsonl"])
+        merge = shlex.join(
+            ["datafast", "merge", str(file.parent), "-o", f"{file.parent.name.removesuffix('.jsonl')}-merged.jsonl"]
+        )
         what = f"one file, when all {settings.shard.of:,} shards are there"
         steps.append(
             Step(
