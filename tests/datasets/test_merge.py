@@ -437,7 +437,7 @@ def test_a_shard_with_batches_under_way_is_refused(two_shards: Path, tmp_path: P
             "m", "tag", [Gathered(1, b"k" * 16, 0, "generator", 0.1, 5, "{}")], num_calls=1, request=1, at=1.0
         )
     for command in (lambda: merge(two_shards, tmp_path / "all.jsonl"), lambda: reshard(two_shards, 3)):
-        with pytest.raises(OutputError, match=r"Shard 2/2: 1 batch is under way at m .* datafast batches"):
+        with pytest.raises(OutputError, match=r"Shard 2/2: 1 batch is under way at m .*`datafast batches "):
             command()
     with merged_view(two_shards) as view:
         assert len(rows_of(view.rows)) == 8
