@@ -350,7 +350,9 @@ def _further_steps(report: RunReport, settings: Settings, ledger: Path | None) -
         else:
             steps.append(Step(shlex.join(do_it), "do it, into the file of the config"))
     elif not report.pending and settings.shard is not None:
-        merge = shlex.join(["datafast", "merge", str(file.parent), "-o", f"{file.parent.name}-merged.jsonl"])
+        merge = shlex.join(
+            ["datafast", "merge", str(file.parent), "-o", f"{file.parent.name.removesuffix('.jsonl')}-merged.jsonl"]
+        )
         what = f"one file, when all {settings.shard.of:,} shards are there"
         steps.append(
             Step(
