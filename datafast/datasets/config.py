@@ -162,7 +162,7 @@ class DatasetConfig(ConfigModel):
     """The fields with data of the user's, of which a dataset card tells only how much there is."""
 
     output_file: Accepts[UserPath, str | Path]
-    """The JSONL that rows are appended to, relative to the working directory."""
+    """The JSONL that rows are appended to, relative to the working directory. With `--shard`, the folder that all shards are in."""
 
     run: Accepts[RunConfig, RunConfig | Any] = Field(default_factory=_default_run)
     """How the run is carried out."""

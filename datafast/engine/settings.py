@@ -123,7 +123,8 @@ class RunConfig(ConfigModel):
     """Where these workers are."""
 
     ledger: Accepts[UserPath | None, str | Path | None] = default_of(None)
-    """The place of the ledger; by default next to the output file. Useful if the output is on a network drive."""
+    """The place of the ledger; by default next to the output file. Useful if the output is on a network drive. With `--shard`, the folder
+    for the ledgers of all shards."""
 
     lock: Literal["required", "none"] = "required"
     """Whether an output is written to only with a lock that keeps other runs out. none: also without one, where the file system has no
