@@ -313,23 +313,23 @@ class Dataset(Publishing, Generic[ConfigT, RowT]):
     @property
     def data_rows(self) -> Sequence[RowT]:
         """The rows in the output file, read on demand; also those of an earlier process."""
-        return RowSequence(Path(self.config.output_file), self.written_model)  # type: ignore[arg-type]
+        return RowSequence(self.paths.rows, self.written_model)  # type: ignore[arg-type]
 
     @data_rows.setter
     def data_rows(self, rows: object) -> None:
         del rows
         raise ConfigError(
-            f"data_rows: They are read from {self.config.output_file} and cannot be set. Write the rows into that file, one JSON "
+            f"data_rows: They are read from {self.paths.shown} and cannot be set. Write the rows into that file, one JSON "
             f"object a line; then data_rows, save and push_to_hub have them."
         )
 
     def __repr__(self) -> str:
         counts = f": {self.report.counts_line()}" if self.report is not None else ""
-        return f"<{type(self).__name__} in {self.config.output_file}{counts}>"
+        return f"<{type(self).__name__} in {self.paths.shown}{counts}>"
 
     def _repr_html_(self) -> str:
         """For notebooks: the first rows, and the report of the last run."""
-        rows = RowSequence(Path(self.config.output_file), self.written_model)._repr_html_()
+        rows = RowSequence(self.paths.rows, self.written_model)._repr_html_()
         report = self.report._repr_html_() if self.report is not None else ""
         return paragraph(f"Dataset of the kind {self.kind}", bold=True) + rows + report
 
@@ -523,7 +523,7 @@ def _supply_of(config: DatasetConfig) -> PersonaSupply | None:
         return None
     from datafast.personas.supply import PersonaSupply  # most configs give theirs
 
-    return PersonaSupply(config.personas, Path(config.output_file), run=config.run)
+    return PersonaSupply(config.personas, config.paths.rows, run=config.run)
 
 
 def _expansion(config: DatasetConfig, earlier: Edition | None) -> Expansion | None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, Unpack
 from datafast._util.notify import did_you_mean, warn_user
 from datafast.datasets.dataset import ConfigT, Dataset, RowT
 from datafast.engine.announcement import tell_change, tell_change_async
+from datafast.engine.control import RunControl
 from datafast.engine.event_stream import stream_events
 from datafast.engine.events import Event, EventCallback, RunEnded
 from datafast.engine.filling import FILLS, fills_in, noted, with_fills
@@ -32,6 +33,7 @@ from datafast.plan.filled import filled
 from datafast.plan.items import Plan
 from datafast.plan.stratified import StratifiedPlan
 from datafast.quality.base import allow_commands
+from datafast.storage.local import LocalRun, OutputContext
 from datafast.store.paths import UsedFile, refuse_shared
 from datafast.store.reader import LedgerReader
 from datafast.types import RunReport
@@ -262,23 +264,44 @@ class Generation:
 
     def run(self) -> None:
         """Carries it out and waits for it; raises what `generate` raises."""
-        self._check()
-        executor = self._dataset.executor
-        with self._shown() as on_event:
-            for preparation in self._preparations():
-                self._prepared(preparation, executor.run(self._announced(preparation, on_event)), on_event)
-            job = tell_change(self._own_job(on_event), self._options.get("on_change"))
-            self._ended(executor.run(job))
+        with self._output() as output:
+            self._check()
+            executor = self._dataset.executor
+            with self._shown() as on_event:
+                for preparation in self._preparations():
+                    self._prepared(preparation, executor.run(self._announced(preparation, on_event)), on_event)
+                job = tell_change(self._own_job(on_event), self._options.get("on_change"))
+                self._ended(output.ended(executor.run(job)))
 
     async def run_async(self) -> None:
         """`run`, to be awaited from any event loop."""
-        self._check()
-        executor = self._dataset.executor
-        with self._shown() as on_event:
-            for preparation in self._preparations():
-                self._prepared(preparation, await executor.run_async(self._announced(preparation, on_event)), on_event)
-            job = await tell_change_async(self._own_job(on_event), self._options.get("on_change"))
-            self._ended(await executor.run_async(job))
+        async with self._output() as output:
+            self._check()
+            executor = self._dataset.executor
+            with self._shown() as on_event:
+                for preparation in self._preparations():
+                    report = await executor.run_async(self._announced(preparation, on_event))
+                    self._prepared(preparation, report, on_event)
+                job = await tell_change_async(self._own_job(on_event), self._options.get("on_change"))
+                self._ended(await output.ended_async(await executor.run_async(job)))
+
+    def _output(self) -> OutputContext:
+        """The context of the runs: what a remote output needs around them."""
+        config = self._dataset.config
+        if (url := config.url) is None:
+            return LocalRun()
+        check_options(self._options)
+        from datafast.storage.session import RemoteRun  # most outputs are local
+
+        control = self._options.get("control") or RunControl()
+        self._options = {**self._options, "control": control}
+        fresh = self._options.get("fresh", False)
+        return RemoteRun(url, config.run, fresh=fresh, columns=self._columns, stop=control.stop)
+
+    def _columns(self) -> Sequence[Mapping[str, Any]]:
+        from datafast.export.features import described  # only where rows are stored by columns
+
+        return described(self._dataset.written_model)
 
     def _shown(self) -> AbstractContextManager[EventCallback | None]:
         """Shows the run if this is a notebook; gives what takes its events."""
@@ -485,6 +508,7 @@ def estimate_of(dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]]
     from datafast.engine.estimate import estimate  # most runs begin without one
     from datafast.engine.foreseen import foreseen
 
+    _refresh(dataset)
     generation = Generation(dataset, routes, {"fill": fill})
     job = generation.job()
     ahead = foreseen(job)
@@ -502,9 +526,18 @@ def plan_ahead(dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]],
     """The plan of a dataset, for a run with this option; with targets, the one that it is expected to end with."""
     from datafast.engine.foreseen import foreseen
 
+    _refresh(dataset)
     job = Generation(dataset, routes, {"fill": fill}).job()
     ahead = foreseen(job)
     return job.plan if ahead is None else ahead.job.plan
+
+
+def _refresh(dataset: Dataset[Any, Any]) -> None:
+    """Has what a remote output holds on this machine, where a plan is compared with it."""
+    if (url := dataset.config.url) is not None:
+        from datafast.storage.session import refreshed
+
+        refreshed(url, dataset.config.run)
 
 
 def runs_before(

@@ -20,10 +20,20 @@ REVIEWS = ".reviews"
 
 @dataclass(frozen=True)
 class OutputPaths:
-    """The JSONL and the files that go with it."""
+    """The JSONL and the files that go with it.
+
+    Attributes:
+        url: where they belong, if they are the local files of a remote output.
+    """
 
     rows: Path
     ledger: Path
+    url: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The output as its user knows it."""
+        return self.url or str(self.rows)
 
     @classmethod
     def of(cls, output_file: str | Path, ledger: Path | None = None) -> OutputPaths:
