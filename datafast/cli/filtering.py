@@ -18,6 +18,7 @@ from datafast.cli.session import Settings, carried_out, log_to_terminal, with_st
 from datafast.config_files.loader import load_secrets
 from datafast.config_files.project import Project
 from datafast.datasets.filtered import FilteredDataset, FilteredDatasetConfig
+from datafast.datasets.opened import opened_source
 from datafast.engine.routes import Route, providers_of, with_further
 from datafast.errors import ConfigError, OutputWriteError
 from datafast.quality.filtering import refuse_own_rows
@@ -59,20 +60,22 @@ def filtered(settings: Filtering, stages: Sequence[BaseStage], run: RunConfig) -
         ConfigError: a file is there already that is no output of such a run; a stage, the source or a key is wrong; nothing was sent.
     """
     log_to_terminal(verbose=settings.verbose)
-    project, _, report = carried_out(with_stand_ins(_project(settings, stages, run), settings), settings)
+    with opened_source(settings.source, field="SOURCE") as source:
+        project = with_stand_ins(_project(settings, source, stages, run), settings)
+        project, _, report = carried_out(project, settings)
     if settings.dropped is not None:
         _write_dropped(project.config.paths, settings.dropped)
     return report
 
 
-def _project(settings: Filtering, stages: Sequence[BaseStage], run: RunConfig) -> Project:
+def _project(settings: Filtering, source: object, stages: Sequence[BaseStage], run: RunConfig) -> Project:
     secrets = load_secrets(settings.config, settings.env_file)
     paths = OutputPaths.of(settings.output)
     if not is_file(paths.ledger) and not settings.fresh:
         for path in (settings.output, settings.dropped):
             if path is not None and path.exists():
                 raise ConfigError(f"{path} is there already. Name another file, or replace it with --force.")
-    config = _config(settings, stages, run)
+    config = _config(settings, source, stages, run)
     with placed_in(settings.config):
         refuse_own_rows(stages, config.rows.files)
         for number, error in FilteredDataset(config).stage_problems():
@@ -88,10 +91,10 @@ def _project(settings: Filtering, stages: Sequence[BaseStage], run: RunConfig) -
     return project
 
 
-def _config(settings: Filtering, stages: Sequence[BaseStage], run: RunConfig) -> FilteredDatasetConfig:
+def _config(settings: Filtering, source: object, stages: Sequence[BaseStage], run: RunConfig) -> FilteredDatasetConfig:
     try:
         return FilteredDatasetConfig(
-            source=settings.source,
+            source=source,
             output_file=settings.output,
             quality=list(stages),
             run=run.model_copy(update={"ordered": True, "fan_out": "all", "ledger": None}),

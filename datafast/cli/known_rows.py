@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -27,25 +28,29 @@ class KnownRows(NamedTuple):
     rows: Callable[[], Iterator[dict[str, Any]]] | None = None
 
 
-def known_rows(file: Path, ledger: Path | None) -> KnownRows:
-    """The rows of an output, of any other file, or of a file of topics.
+@contextmanager
+def known_rows(file: str, ledger: Path | None) -> Iterator[KnownRows]:
+    """The rows of an output, of any other file, or of a file of topics, as long as the context lasts.
 
     Raises:
         ConfigError, OutputError: a ledger is named that is not there or cannot be read.
     """
     from datafast._util.user_path import is_file
-    from datafast.cli.outputs import paths_of
+    from datafast.cli.outputs import need_ledger
     from datafast.datasets.loaded import dataset_of
-    from datafast.store.paths import OutputPaths
+    from datafast.datasets.opened import opened_output
     from datafast.store.reader import LedgerReader
 
-    paths = OutputPaths.of(file, ledger)
-    if _is_topics(file):
-        return KnownRows(paths, rows=lambda: _topics(file))
-    if ledger is None and not is_file(paths.ledger):
-        return KnownRows(paths)
-    with LedgerReader(paths_of(file, ledger).ledger) as reader:
-        return KnownRows(paths, dataset_of(reader))
+    with opened_output(file, ledger) as paths:
+        if _is_topics(paths.rows):
+            yield KnownRows(paths, rows=lambda: _topics(paths.rows))
+        elif ledger is None and not is_file(paths.ledger):
+            yield KnownRows(paths)
+        else:
+            need_ledger(paths)
+            with LedgerReader(paths.ledger) as reader:
+                dataset = dataset_of(reader)
+            yield KnownRows(paths, dataset)
 
 
 def _is_topics(file: Path) -> bool:

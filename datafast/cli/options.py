@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 FC = TypeVar("FC", bound="Callable[..., Any] | click.Command")
 
 __all__ = [
+    "OutputName",
     "UserFile",
     "allow_commands",
     "as_json",
@@ -29,6 +30,7 @@ __all__ = [
     "output",
     "output_file",
     "print_json",
+    "rows_file",
     "splits",
     "verbose",
     "yes",
@@ -42,8 +44,16 @@ class UserFile(click.Path):
         return user_path(super().convert(value, param, ctx))  # type: ignore[arg-type]  # a Path: see path_type
 
 
+class OutputName(UserFile):
+    """What a user calls an output, or any other file of rows: see `datafast.datasets.opened`. A path, or an address like `s3://bucket/rows.jsonl`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if "://" in value else str(super().convert(value, param, ctx))
+
+
 config_file = click.argument("config", metavar="CONFIG.yaml", type=UserFile(path_type=Path))
-output_file = click.argument("file", metavar="FILE.jsonl", type=UserFile(path_type=Path))
+output_file = click.argument("file", metavar="FILE.jsonl", type=OutputName(path_type=Path))
+rows_file = click.argument("file", metavar="FILE", type=OutputName(path_type=Path))
 ledger = click.option(
     "--ledger",
     metavar="FILE",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,31 +13,86 @@ from datafast.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
     from datafast.store.paths import OutputPaths
+    from datafast.store.shards import ShardFolder
 
-__all__ = ["failures_command", "key_file_of", "output_command", "paths_of", "retry_command"]
+__all__ = [
+    "failures_command",
+    "key_file_of",
+    "need_ledger",
+    "output_command",
+    "output_of",
+    "outputs_of",
+    "retry_command",
+    "shard_folder",
+]
 
 
-def paths_of(file: Path, ledger: Path | None) -> OutputPaths:
-    """The files of an output that has a ledger.
+@contextmanager
+def output_of(file: str, ledger: Path | None) -> Iterator[OutputPaths]:
+    """The files of an output that has a ledger, as long as the context lasts; see `datafast.datasets.opened`.
 
     Raises:
         ConfigError, OutputError: there is no such output, or no ledger that tells of it.
     """
-    from datafast.store.paths import OutputPaths
+    from datafast.datasets.opened import opened_output
 
-    if is_folder(file):
-        raise ConfigError(f"{file} is a folder. Give the output file in it.")
-    paths = OutputPaths.of(file, ledger)
+    with opened_output(file, ledger) as paths:
+        need_ledger(paths)
+        yield paths
+
+
+def shard_folder(file: str, ledger: Path | None) -> ShardFolder | None:
+    """The shards of a folder; None if this is none with shards.
+
+    Args:
+        ledger: the folder with their ledgers, if they are not beside them.
+
+    Raises:
+        OutputError: the folder cannot be read, or it has shards of several divisions.
+    """
+    from datafast.store.shards import ShardFolder, is_shard_folder
+
+    if "://" in file or not is_shard_folder(file, ledger):
+        return None
+    return ShardFolder.open(file, ledger)
+
+
+@contextmanager
+def outputs_of(file: str, ledger: Path | None) -> Iterator[dict[str, OutputPaths]]:
+    """The files of an output that has a ledger, under an empty name; or those of each shard of a folder, by names like 1/4.
+
+    Raises:
+        ConfigError, OutputError: as `output_of`; no shard of the folder has a ledger.
+    """
+    if (folder := shard_folder(file, ledger)) is None:
+        with output_of(file, ledger) as paths:
+            yield {"": paths}
+        return
+    found = {str(name): folder.paths(name.number) for name in folder.names}
+    known = {name: paths for name, paths in found.items() if is_file(paths.ledger)}
+    if not known:
+        need_ledger(next(iter(found.values())))
+    yield known
+
+
+def need_ledger(paths: OutputPaths) -> None:
+    """Sees to it that files have a ledger.
+
+    Raises:
+        ConfigError, OutputError: as `output_of`.
+    """
+    if is_folder(paths.rows):
+        raise ConfigError(f"{paths.name} is a folder. Give the output file in it.")
     if is_file(paths.ledger):
-        return paths
+        return
     if not is_file(paths.rows):
-        raise ConfigError(f"There is no file {paths.rows}. Give the output_file of a config.")
+        raise ConfigError(f"There is no file {paths.name}. Give the output_file of a config.")
     if paths.rows.suffix in {".yaml", ".yml"}:
         raise ConfigError(
-            f"{paths.rows} looks like a config. Give the file with the rows, which it names as output_file."
+            f"{paths.name} looks like a config. Give the file with the rows, which it names as output_file."
         )
     raise OutputError(
-        f"{paths.rows} has no ledger beside it ({paths.ledger}), so nothing is known about it but its lines. "
+        f"{paths.name} has no ledger beside it ({paths.ledger}), so nothing is known about it but its lines. "
         f"If `run: {{ledger: ...}}` put it elsewhere, name it with --ledger."
     )
 
@@ -66,12 +123,12 @@ def retry_command(command: str | None, *, kind: str | None) -> str:
     )
 
 
-def failures_command(file: Path, ledger: Path | None) -> str:
+def failures_command(file: str | Path, ledger: Path | None) -> str:
     """The command that shows what failed."""
     return output_command("failures", file, ledger)
 
 
-def output_command(name: str, file: Path, ledger: Path | None) -> str:
+def output_command(name: str, file: str | Path, ledger: Path | None) -> str:
     """A command that looks at an output, with its ledger where that is not beside it."""
     from datafast.store.paths import OutputPaths
 

@@ -319,13 +319,13 @@ class Dataset(Publishing, Generic[ConfigT, RowT]):
     def data_rows(self, rows: object) -> None:
         del rows
         raise ConfigError(
-            f"data_rows: They are read from {self.paths.shown} and cannot be set. Write the rows into that file, one JSON "
+            f"data_rows: They are read from {self.paths.name} and cannot be set. Write the rows into that file, one JSON "
             f"object a line; then data_rows, save and push_to_hub have them."
         )
 
     def __repr__(self) -> str:
         counts = f": {self.report.counts_line()}" if self.report is not None else ""
-        return f"<{type(self).__name__} in {self.paths.shown}{counts}>"
+        return f"<{type(self).__name__} in {self.paths.name}{counts}>"
 
     def _repr_html_(self) -> str:
         """For notebooks: the first rows, and the report of the last run."""

@@ -166,7 +166,7 @@ class _Teller:
     def told(self) -> Explained:
         place, reader = self._place, self._reader
         item = place.item
-        found = Explained(place.uuid, str(self._paths.rows), self._state())
+        found = Explained(place.uuid, self._paths.name, self._state())
         found.item = {
             "key": item.key.hex(),
             "position": None if item.state is ItemState.STALE else item.position,
@@ -193,7 +193,7 @@ class _Teller:
         if item.slots >> number & 1:
             there = line_in_file(self._paths.rows, self._reader, self._place)
             if there is None:
-                found.notes.append(f"{self._paths.rows} is not as it was written, so the row is not shown.")
+                found.notes.append(f"{self._paths.name} is not as it was written, so the row is not shown.")
             else:
                 found.line, found.row = there[0], _as_row(there[1])
         elif found.verdicts:

@@ -158,7 +158,7 @@ class Exporting(ABC):
 
         with TemporaryDirectory(prefix="datafast-splits-") as folder:
             rows = self.rows_to_export(order)
-            divided = SplitRows.copied(rows, Path(folder), asked, self.written_model, origin=self.paths.rows)
+            divided = SplitRows.copied(rows, Path(folder), asked, self.written_model, origin=self.paths.place)
             for note in divided.assignment.notes:
                 warn_user(note)
             yield divided

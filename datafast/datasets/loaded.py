@@ -7,8 +7,9 @@ finds.
 from __future__ import annotations
 
 import warnings
+import weakref
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -20,6 +21,7 @@ from datafast._util.kinds import common_kind
 from datafast._util.user_path import is_file, user_path
 from datafast.datasets.card.subject import Subject
 from datafast.datasets.exporting import Order
+from datafast.datasets.opened import opened_output
 from datafast.datasets.publishing import Publishing
 from datafast.datasets.row import COMPARED
 from datafast.errors import ConfigError
@@ -47,7 +49,13 @@ def load(file: str | Path, *, ledger: str | Path | None = None) -> LoadedRows:
         ConfigError: there is no such file, or it cannot be read.
         OutputError: the ledger cannot be read.
     """
-    paths = OutputPaths.of(user_path(file), None if ledger is None else user_path(ledger))
+    with ExitStack() as stack:
+        loaded = _loaded(stack.enter_context(opened_output(file, None if ledger is None else user_path(ledger))))
+        weakref.finalize(loaded, stack.pop_all().close)  # a copy goes with the last who can read it
+    return loaded
+
+
+def _loaded(paths: OutputPaths) -> LoadedRows:
     recorded = _recorded(paths)
     if recorded is not None:
         model, kind, dataset = recorded
@@ -158,7 +166,7 @@ class LoadedRows(Publishing):
             return OutputRows.of(self.paths, self._model, order=order)
         if order == "plan":
             raise ConfigError(
-                f"order: {self.paths.rows} has no ledger that tells of its plan. Leave it out.", key="order"
+                f"order: {self.paths.name} has no ledger that tells of its plan. Leave it out.", key="order"
             )
         return _Whole(self._source, list(self._model.model_fields))
 
@@ -168,7 +176,7 @@ class LoadedRows(Publishing):
         yield UsedFile("the manifest", self.paths.manifest, written=True)
 
     def __repr__(self) -> str:
-        return f"<rows of {self.paths.rows}: {', '.join(self._model.model_fields)}>"
+        return f"<rows of {self.paths.name}: {', '.join(self._model.model_fields)}>"
 
 
 class _Whole(Iterable[Mapping[str, Any]]):

@@ -104,7 +104,7 @@ class Publishing(Exporting):
         if pictures == "png":
             info = replace(info, figures=[figure.as_png() for figure in info.figures])
         rows = self.rows_to_export()
-        return write_card(info, rows, row_model=self.written_model, file=self.paths.rows, output=output)
+        return write_card(info, rows, row_model=self.written_model, file=self.paths.place, output=output)
 
     def push_to_hub(
         self,
@@ -223,8 +223,8 @@ class Publishing(Exporting):
         from datafast.export.splits.rows import SplitRows
 
         if self.is_output:
-            yield SplitRows.of(self.paths.rows, asked, self.written_model)
+            yield SplitRows.of(self.paths.rows, asked, self.written_model, origin=self.paths.place)
             return
         with TemporaryDirectory(prefix="datafast-push-") as folder:
             rows = self.rows_to_export()
-            yield SplitRows.copied(rows, Path(folder), asked, self.written_model, origin=self.paths.rows)
+            yield SplitRows.copied(rows, Path(folder), asked, self.written_model, origin=self.paths.place)

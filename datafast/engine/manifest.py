@@ -178,7 +178,7 @@ def _models(ledger: Ledger, replies: int, counts: Counter[tuple[str, str]]) -> d
         counts: those of the last run; the others are looked at if they are not all that are new.
     """
     after, found, sent = _known_models(ledger.noted(_MODELS))
-    times = [*sent, *(ledger.scans.sent(after=after) or ())]
+    times = [*sent, *(ledger.calls.sent(after=after) or ())]
     if counts.total() != replies - sum(sum(models.values()) for models in found.values()):
         counts = Counter(
             (provider, model_of(raw, wire_format))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import random
 import time
-from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -100,9 +99,7 @@ def per_route(plan: Plan) -> list[float]:
 
 def _untouched(plan: Plan, found: Comparison) -> list[float]:
     """Items that are not settled, by route."""
-    settled = Counter(position % plan.num_routes for position in found.settled) if plan.num_routes > 1 else None
-    every = per_route(plan)
-    return [every[0] - len(found.settled)] if settled is None else [n - settled[r] for r, n in enumerate(every)]
+    return [every - found.settled.number_in(route, plan.num_routes) for route, every in enumerate(per_route(plan))]
 
 
 @dataclass(frozen=True)

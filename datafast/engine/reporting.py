@@ -49,7 +49,7 @@ def report_of(parts: Parts, elapsed_s: float, paused_s: float, standing: Sequenc
         cost_usd=used.cost_usd,
         elapsed_s=elapsed_s,
         paused_s=paused_s,
-        output_file=parts.job.paths.shown,
+        output_file=parts.job.paths.name,
         simulated=parts.job.simulated,
         stop_reason=stop_reason,
         stop_cause=stop_cause,

@@ -173,8 +173,7 @@ class _Run:
             chosen.sort()
         # With ordered rows the reorder buffer wants rising positions.
         last = self._store.refused_before if self._reorder is None else frozenset[int]()
-        skip = (lambda position: position in done or position in failed) if failed else done.__contains__
-        deal(self._shares, self._plan, chosen, last=last, skip=skip)
+        deal(self._shares, self._plan, chosen, last=last, taken=(done, failed))
 
     def _add_worker(self, share: Share) -> None:
         share.workers += 1
@@ -320,7 +319,7 @@ class _Run:
                 written=counts.written,
                 filtered=counts.filtered,
                 failed=counts.failed,
-                output_file=self._job.paths.shown,
+                output_file=self._job.paths.name,
                 providers=[endpoint.label for endpoint in self._endpoints()],
                 simulated=self._job.simulated,
                 target=None if targets is None else targets.total,

@@ -9,12 +9,12 @@ roles     one set of providers, one for each role of the kind
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from datafast._util.bitmap import PositionSet
 from datafast.engine.calls.endpoint import Endpoint
 from datafast.engine.quotas import Quotas
 from datafast.engine.routes import Route, identities, label_of
@@ -98,30 +98,33 @@ def deal(
     plan: Plan,
     positions: Iterable[int] | None,
     *,
-    skip: Callable[[int], bool],
+    taken: Sequence[PositionSet] = (),
     last: Collection[int] = (),
 ) -> None:
     """Gives each share its items, lazily.
 
     Args:
         positions: the items to work on; None for the whole plan.
-        skip: says whether an item needs nothing.
+        taken: the positions of items that need nothing, one or two sets.
         last: items that come after all others.
     """
     routes = plan.num_routes
     if routes == len(shares):
         for number, share in enumerate(shares):
             own = range(number, len(plan), routes) if positions is None else _of_share(positions, plan, number)
-            share.positions = _needed(own, skip, last)
+            share.positions = _needed(own, taken, last)
         return
     everything = range(len(plan)) if positions is None else positions
-    table = _Table(shares, plan, _needed(everything, skip, last))
+    table = _Table(shares, plan, _needed(everything, taken, last))
     for number, share in enumerate(shares):
         share.positions = table.take(number)
 
 
-def _needed(positions: Iterable[int], skip: Callable[[int], bool], last: Collection[int]) -> Iterator[int]:
-    needed = itertools.filterfalse(skip, positions)
+def _needed(positions: Iterable[int], taken: Sequence[PositionSet], last: Collection[int]) -> Iterator[int]:
+    if isinstance(positions, range) and taken:
+        needed = taken[0].free(positions, also=taken[1] if len(taken) > 1 else None)
+    else:
+        needed = (position for position in positions if not any(position in done for done in taken))
     return _behind(needed, last) if last else needed
 
 

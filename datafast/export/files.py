@@ -450,9 +450,9 @@ class OutputRows(Iterable[Row]):
             ConfigError: it has no file, or no ledger that knows the plan.
         """
         if not paths.rows.exists():
-            raise ConfigError(f"There are no rows in {paths.rows}. Generate the dataset first.")
+            raise ConfigError(f"There are no rows in {paths.name}. Generate the dataset first.")
         if order == "plan" and not paths.ledger.is_file():
-            raise ConfigError(f"order: {paths.rows} has no ledger that tells of its plan. Leave it out.", key="order")
+            raise ConfigError(f"order: {paths.name} has no ledger that tells of its plan. Leave it out.", key="order")
         return cls(paths.rows, row_model, paths.ledger if order == "plan" else None)
 
     def __iter__(self) -> Iterator[Row]:

@@ -87,7 +87,7 @@ def make_report(
         pair = [] if found.similar is None else [seen.row(number - 1) for number in found.similar.numbers]
         slots, slot_s = ([], 0.0) if ledger is None else _over_time(ledger)
         return Report(
-            title=paths.rows.name,
+            title=paths.place.name,
             made_at=datetime.now(UTC).isoformat(timespec="seconds"),
             statistics=statistics,
             over_time=slots,
@@ -148,7 +148,7 @@ def _samples(shown: Sequence[tuple[str, SeenRow]], told: Told | None) -> list[Sa
 
 def _over_time(ledger: LedgerReader) -> tuple[list[TimeSlot], float]:
     """Equally long slots from the first call to the last, and how long each is."""
-    between = ledger.scans.sent()
+    between = ledger.calls.sent()
     if between is None:
         return [], 0.0
     first, last = between

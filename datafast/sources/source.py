@@ -38,6 +38,8 @@ def shown_source(source: object) -> str:
     """A source where its config is written down."""
     if isinstance(source, str) and is_address(source):
         return shown_address(source)
+    if isinstance(source, SourceRows):
+        return source.name
     return str(source) if isinstance(source, str | Path) else f"<{type(source).__name__}>"
 
 

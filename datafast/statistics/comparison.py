@@ -59,8 +59,8 @@ _NOT_COMPARED = frozenset({"output_file"})
 
 
 def compare(
-    a: str | Path,
-    b: str | Path,
+    a: str | Path | OutputPaths,
+    b: str | Path | OutputPaths,
     *,
     ledger_a: Path | None = None,
     ledger_b: Path | None = None,
@@ -70,7 +70,7 @@ def compare(
     """How two files of rows differ.
 
     Args:
-        a: an output of datafast, or any file of rows (JSONL, JSON, CSV, TSV, Parquet, Arrow).
+        a: an output of datafast, or any file of rows (JSONL, JSON, CSV, TSV, Parquet, Arrow); or the files of an output.
         b: the other one.
         ledger_a: the ledger of `a`, where it is not beside it.
         ledger_b: that of `b`.
@@ -82,11 +82,14 @@ def compare(
         OutputError: a ledger, or the file of verdicts, cannot be used.
         RunStopped: judging ended early; the same call goes on.
     """
-    files = [OutputPaths.of(Path(a), ledger_a), OutputPaths.of(Path(b), ledger_b)]
+    files = [
+        given if isinstance(given, OutputPaths) else OutputPaths.of(Path(given), ledger)
+        for given, ledger in ((a, ledger_a), (b, ledger_b))
+    ]
     for named, paths in zip((ledger_a, ledger_b), files, strict=True):
         if named is not None and not is_file(named):
             raise OutputError(
-                f"There is no ledger {named} of {paths.rows}. Name the file that `run: {{ledger: ...}}` says."
+                f"There is no ledger {named} of {paths.name}. Name the file that `run: {{ledger: ...}}` says."
             )
     if judging is not None:
         refuse_shared([*_compared(files), *judging.paths.used("verdicts", "run.ledger")])

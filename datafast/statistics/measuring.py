@@ -102,7 +102,7 @@ def measure(
         if ledger is not None and plan is not None:
             coverage = coverage_of(plan, ledger, strength=strength, seed=seed)
         return Statistics(
-            file=str(paths.rows),
+            file=paths.name,
             **_of_ledger(ledger, paths),
             total=groups.total(),
             by=list(_groupings(groups, entries, wanted=by, has_ledger=ledger is not None)),

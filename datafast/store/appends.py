@@ -29,10 +29,39 @@ class AppendTable:
 
     def between(self, start: int, end: int | None) -> Generator[Append, None, None]:
         """Appends that begin at byte `start` or later and end at byte `end` or earlier, in the order of the file."""
-        # Named, because some releases of Python 3.12 warn of numbered ones.
-        query = "SELECT * FROM appends WHERE start >= :start AND (:end IS NULL OR start + size <= :end) ORDER BY id"
-        for row in self._db.execute(query, {"start": start, "end": end}):
+        if end is not None and end < start:
+            return
+        for row in self._db.execute("SELECT * FROM appends WHERE id >= ? ORDER BY id", (self._first(start),)):
+            append = append_from(row)
+            if end is not None and append.end > end:
+                return
+            yield append
+
+    def _first(self, start: int, *, by: str = "start") -> int:
+        """An id, so that the appends from there on are those that begin at a byte or later (by their end: that end behind it).
+
+        Found by halving the ids, because places rise with them and no index does.
+        """
+        low, high = 0, int(self._db.execute("SELECT coalesce(max(id), 0) + 1 FROM appends").fetchone()[0])
+        query = f"SELECT id, {by} FROM appends WHERE id >= ? ORDER BY id LIMIT 1"  # noqa: S608 - our own text
+        while low < high:
+            middle = (low + high) // 2
+            row = self._db.execute(query, (middle,)).fetchone()
+            if row is None or row[1] >= start:
+                high = middle
+            else:
+                low = row[0] + 1
+        return low
+
+    def beyond(self, end: int) -> Iterator[Append]:
+        """The appends that end behind a byte, in the order of the file."""
+        first = self._first(end + 1, by="start + size")
+        for row in self._db.execute("SELECT * FROM appends WHERE id >= ? ORDER BY id", (first,)):
             yield append_from(row)
+
+    def forget_beyond(self, end: int) -> None:
+        """Removes these."""
+        self._db.execute("DELETE FROM appends WHERE id >= ?", (self._first(end + 1, by="start + size"),))
 
     def of(self, item_id: int) -> list[Append]:
         """Those of an item."""
@@ -41,9 +70,10 @@ class AppendTable:
 
     def at(self, start: int) -> Append | None:
         """The one that has this byte; None if there is none."""
-        query = "SELECT * FROM appends WHERE start <= :start AND start + size > :start LIMIT 1"
-        row = self._db.execute(query, {"start": start}).fetchone()
-        return None if row is None else append_from(row)
+        first = self._first(start + 1, by="start + size")
+        row = self._db.execute("SELECT * FROM appends WHERE id >= ? ORDER BY id LIMIT 1", (first,)).fetchone()
+        found = None if row is None else append_from(row)
+        return found if found is not None and found.start <= start else None
 
     def in_plan_order(self) -> Generator[Append, None, None]:
         """All appends by the item's position in the plan, those of an item together; those of removed items at the end."""
@@ -67,9 +97,9 @@ class AppendTable:
 
     def last_end_within(self, size: int) -> int:
         """The end of the last append that is completely within the first `size` bytes."""
-        row = self._db.execute(
-            "SELECT start + size FROM appends WHERE start + size <= ? ORDER BY id DESC LIMIT 1", (size,)
-        ).fetchone()
+        first = self._first(size + 1, by="start + size")
+        query = "SELECT start + size FROM appends WHERE id < ? ORDER BY id DESC LIMIT 1"
+        row = self._db.execute(query, (first,)).fetchone()
         return row[0] if row else 0
 
     def with_items(self) -> Generator[tuple[Append, Place], None, None]:

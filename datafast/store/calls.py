@@ -15,11 +15,17 @@ from datafast.store.batches import BatchTables
 from datafast.store.meta import MetaTable
 from datafast.store.records import DEFAULT_FORMAT, CallRow, Charge, Recorded, Sizes, Spent, Totals
 from datafast.store.row_values import call_values
+from datafast.store.sealed import CALLS
 from datafast.types import ProviderUsage
 
 __all__ = ["CallTables"]
 
-_ALL = 2**62
+_END = 2**62
+_ALL = {"first": 0, "end": _END}
+_USED = (
+    "coalesce(sum(calls), 0), coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0), sum(cost_usd), "
+    "coalesce(sum(calls) - sum(priced), 0)"
+)
 
 
 class CallTables:
@@ -71,12 +77,13 @@ class CallTables:
 
     def providers_by_role(self) -> dict[str, str]:
         """The provider of the first recorded reply in each role."""
-        query = "SELECT role, provider, min(id) FROM calls WHERE attempts > 0 GROUP BY role ORDER BY 3"
-        return {role: provider for role, provider, _ in self._db.execute(query)}
+        query = f"{CALLS} SELECT role, provider, min(first) FROM sums WHERE is_asked GROUP BY role ORDER BY 3"  # noqa: S608 - our own text
+        return {role: provider for role, provider, _ in self._db.execute(query, _ALL)}
 
     def has_some_of(self, provider: str) -> bool:
         """Whether a reply of a provider is recorded."""
-        return self._db.execute("SELECT 1 FROM calls WHERE provider = ? LIMIT 1", (provider,)).fetchone() is not None
+        query = f"{CALLS} SELECT 1 FROM sums WHERE provider = :provider LIMIT 1"  # noqa: S608 - our own text
+        return self._db.execute(query, {**_ALL, "provider": provider}).fetchone() is not None
 
     def recently_sent(self) -> dict[str, list[tuple[float, int]]]:
         """The newest recorded requests to each provider, oldest first: their time (seconds since the epoch) and tokens."""
@@ -87,19 +94,14 @@ class CallTables:
         return {provider: sorted(sent) for provider, sent in found.items()}
 
     def totals(self) -> Totals:
-        calls, attempts, given, cost, unpriced = self._db.execute(
-            "SELECT count(*), coalesce(sum(attempts), 0), coalesce(sum(input_tokens), 0), sum(cost_usd), "
-            "count(*) - count(cost_usd) FROM calls WHERE attempts > 0"
-        ).fetchone()
-        output = self._db.execute("SELECT coalesce(sum(output_tokens), 0) FROM calls").fetchone()[0]
+        query = f"{CALLS} SELECT {_USED}, coalesce(sum(attempts), 0) FROM sums WHERE is_asked"  # noqa: S608 - our own text
+        calls, given, output, cost, unpriced, attempts = self._db.execute(query, _ALL).fetchone()
         return Totals(calls, attempts, given, output, None if unpriced else (cost or 0.0))
 
     def usage_by_provider(self) -> dict[str, ProviderUsage]:
         """What all calls made for this output have used of each provider."""
-        rows = self._db.execute(
-            "SELECT provider, count(*), coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0), sum(cost_usd), "
-            "count(*) - count(cost_usd) FROM calls WHERE attempts > 0 GROUP BY provider ORDER BY min(id)"
-        )
+        query = f"{CALLS} SELECT provider, {_USED} FROM sums WHERE is_asked GROUP BY provider ORDER BY min(first)"  # noqa: S608 - our own text
+        rows = self._db.execute(query, _ALL)
         return {
             provider: ProviderUsage(
                 calls=calls, input_tokens=given, output_tokens=output, cost_usd=None if unpriced else (cost or 0.0)
@@ -124,7 +126,7 @@ class CallTables:
 
         What was bought before it was noted for which output, counts for all.
         """
-        parts = [[0, 0, None], *self._parts(), [_ALL, _ALL, None]]
+        parts = [[0, 0, None], *self._parts(), [_END, _END, None]]
         spent = Spent(0.0, 0, 0)
         for (call, request, name), (next_call, next_request, _) in pairwise(parts):
             if name in {None, _name_of(buyer, self._path)}:
@@ -134,21 +136,22 @@ class CallTables:
     def reply_sizes(self) -> dict[str, dict[str, Sizes]]:
         """The sizes of the replies whose usage is known, by provider and role."""
         query = (
-            "SELECT provider, role, count(*), max(output_tokens), sum(output_tokens) FROM calls WHERE output_tokens IS NOT NULL "
+            f"{CALLS} SELECT provider, role, sum(sized), max(largest), sum(output_tokens) FROM sums WHERE sized "  # noqa: S608 - our own text
             "GROUP BY provider, role"
         )
         found: dict[str, dict[str, Sizes]] = {}
-        for provider, role, *sizes in self._db.execute(query):
+        for provider, role, *sizes in self._db.execute(query, _ALL):
             found.setdefault(provider, {})[role] = Sizes(*sizes)
         return found
 
     def _spent_in(self, calls: tuple[int, int], requests: tuple[int, int]) -> Spent:
         """What calls and requests with these ids have used: from the first one on, without the last one."""
-        cost, attempts, used, silent = self._db.execute(
-            "SELECT coalesce(sum(cost_usd), 0), coalesce(sum(attempts), 0), coalesce(sum(input_tokens), 0) + "
-            "coalesce(sum(output_tokens), 0), count(*) - count(output_tokens) FROM calls WHERE id >= ? AND id < ?",
-            calls,
-        ).fetchone()
+        query = (
+            f"{CALLS} SELECT coalesce(sum(cost_usd), 0), coalesce(sum(attempts), 0), coalesce(sum(input_tokens), 0) + "  # noqa: S608 - our own text
+            "coalesce(sum(output_tokens), 0), coalesce(sum(calls) - sum(sized), 0) FROM sums"
+        )
+        first, end = calls
+        cost, attempts, used, silent = self._db.execute(query, {"first": first, "end": end}).fetchone()
         usd, tokens, charged = self._db.execute(
             "SELECT coalesce(sum(usd), 0), coalesce(sum(tokens), 0), count(*) FROM charges WHERE id >= ? AND id < ?",
             requests,
@@ -160,6 +163,17 @@ class CallTables:
         return Spent(
             cost + usd, max(sent, attempts + waiting.calls), used + tokens, max(0, silent - charged), waiting.calls
         )
+
+    @property
+    def boundaries(self) -> tuple[int, ...]:
+        """The first call of each part of what was bought."""
+        return tuple(part[0] for part in self._parts())
+
+    def sent(self, *, after: int = 0) -> tuple[float, float] | None:
+        """When the first and the last reply of a model that is newer than the call with this id were asked for; None if there are none."""
+        query = f"{CALLS} SELECT min(first_sent_at), max(last_sent_at) FROM sums WHERE is_asked"  # noqa: S608 - our own text
+        first, last = self._db.execute(query, {"first": after + 1, "end": _END}).fetchone()
+        return None if first is None else (first, last)
 
     def _parts(self) -> list[list[Any]]:
         """The first call and the first request of each part of what was bought, and the name of the output that it was for."""

@@ -168,7 +168,13 @@ class FilteredTable:
 
     def counts(self) -> Counter[tuple[str, str]]:
         """The rows of items that are in the plan, by stage and reason; a row that was made several times counts once."""
-        query = f"SELECT stage, reason, count(*) FROM {_WITH_ITEMS} WHERE state != 3 AND NOT hidden GROUP BY 1, 2"  # noqa: S608 - our own text
+        query = (
+            "SELECT stage, reason, sum(found) FROM (SELECT stage, reason, rows AS found FROM sealed_filtered "
+            "UNION ALL SELECT stage, reason, count(*) FROM filtered WHERE id > (SELECT dropped FROM sealed) AND NOT hidden GROUP BY 1, 2 "
+            "UNION ALL SELECT stage, reason, -count(*) FROM items CROSS JOIN filtered ON filtered.item = items.id "
+            "WHERE EXISTS(SELECT 1 FROM filtered) AND state = 3 AND state != 1 AND NOT hidden GROUP BY 1, 2) "
+            "GROUP BY 1, 2 HAVING sum(found) > 0"
+        )
         return Counter({(stage, reason): rows for stage, reason, rows in self._db.execute(query)})
 
     def by_position(self) -> Generator[tuple[int, str, int], None, None]:
@@ -188,5 +194,8 @@ class FilteredTable:
 
     def of_unfinished(self) -> dict[int, int]:
         """The same of each item that is open or has failed, of rows that count."""
-        query = f"SELECT item, number FROM {_WITH_ITEMS} WHERE state IN (0, 2) AND NOT hidden"  # noqa: S608 - our own text
+        query = (
+            "SELECT item, number FROM items CROSS JOIN filtered ON filtered.item = items.id WHERE EXISTS(SELECT 1 FROM filtered) "
+            "AND state IN (0, 2) AND state != 1 AND NOT hidden"
+        )
         return masks_from(self._db.execute(query))

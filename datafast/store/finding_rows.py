@@ -15,7 +15,7 @@ from datafast.store.recorded_rows import unaltered
 from datafast.store.records import Append, ItemRecord
 from datafast.store.row_values import numbers_of
 
-__all__ = ["RowPlace", "at_byte", "at_line", "line_in_file", "with_uuid"]
+__all__ = ["RowPlace", "at_byte", "at_line", "has_uuid", "line_in_file", "with_uuid"]
 
 _NAMED = 5
 _SHORTEST = 4
@@ -54,6 +54,12 @@ def with_uuid(rows: Path, ledger: LedgerReader, uuid: str) -> RowPlace:
         )
     name, item_id, number = exact[0]
     return RowPlace(name, ledger.items_of([item_id])[item_id], number)
+
+
+def has_uuid(rows: Path, ledger: LedgerReader, uuid: str) -> bool:
+    """Whether there is a row whose uuid begins so."""
+    wanted = uuid.strip().lower()
+    return any(_by_key(ledger, wanted)) or any(_by_line(rows, ledger, wanted))
 
 
 def at_line(rows: Path, ledger: LedgerReader, line: int) -> RowPlace:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from datafast.errors import OutputWriteError
+from datafast.store import sealed
 from datafast.store.append_file import AppendFile
 from datafast.store.changed import ChangedRow
 from datafast.store.contexts import ContextRow
@@ -80,6 +81,7 @@ class GroupCommit:
         self._syncing: asyncio.Task[None] | None = None
         self._last_sync = time.monotonic()
         self._is_settled = ledger.is_settled
+        self._written = 0
 
     def append(self, record: ItemRecord, lines: Mapping[int, bytes]) -> int:
         """Adds rows of an item by row number. Returns the id of the append, which is the place of rows of the item that were dropped; it
@@ -123,7 +125,11 @@ class GroupCommit:
             return
         try:
             self._write(self.pending)
+            self._written += max(len(self.pending.items), len(self.pending.calls))
             self.pending = Pending()
+            if self._written >= sealed.SEAL_AFTER:
+                self._ledger.seal()
+                self._written = 0
             if self._journal.size > _JOURNAL_LIMIT:
                 self.fold()
         except OutputWriteError as error:

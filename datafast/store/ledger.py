@@ -12,6 +12,7 @@ looked up in memory, in a table that is built at the start. Readers (`datafast s
     failed    a view: the failures of items that are in the plan and have failed
     filtered  one row a dropped row: the row, the stage, the reason
     changed   one row a row that stages have changed: as it was before
+    sealed... sums over all that is older than some id; see `sealed`
     meta      format, mode, versions of keys, the plan's fingerprint, settings of the stages, the rows requested, how to go on,
               what was learned of providers, a mark of the last run that began
 
@@ -23,7 +24,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections import Counter
-from collections.abc import Collection, Container, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -32,6 +33,7 @@ from uuid import uuid4
 
 import orjson
 
+from datafast._util.bitmap import PositionSet
 from datafast.errors import OutputError, OutputWriteError
 from datafast.store.appends import AppendTable
 from datafast.store.batches import BatchTables
@@ -53,13 +55,13 @@ from datafast.store.records import (
     ItemState,
 )
 from datafast.store.row_values import (
-    append_from,
     failure_values,
     item_from,
     item_values,
     masks_from,
 )
 from datafast.store.scans import Scans
+from datafast.store.sealed import DONE_TAIL, Sealed
 
 __all__ = ["Ledger"]
 
@@ -69,6 +71,11 @@ _ITEM = "?,?,?,?,?,?,?,?,nullif(?,''),nullif(?,'')"
 _EARLIER = "earlier"  # a version that did not note itself
 _LOST = "FROM failures f CROSS JOIN items i ON i.id = f.item WHERE i.state = 0 AND i.kept IS NOT NULL"
 _REMOVED = "SELECT coalesce(sum(rows_written), 0) FROM items WHERE state = 3 AND state != 1"
+_PUT_ITEM = (
+    f"INSERT INTO items VALUES({_ITEM}) ON CONFLICT(id) DO UPDATE SET key = excluded.key, content = excluded.content, "
+    "position = excluded.position, state = excluded.state, generation = excluded.generation, num_rows = excluded.num_rows, "
+    "rows_written = excluded.rows_written, slots = excluded.slots, kept = excluded.kept"
+)  # not by replacing the row, which triggers would not see
 
 
 class Ledger:
@@ -101,6 +108,7 @@ class Ledger:
         self.changed = ChangedTable(self._db)
         self.contexts = ContextTable(self._db)
         self.scans = Scans(self._db)
+        self.sealed = Sealed(self._db)
         self.rewrites = 0
 
     def unreadable(self, error: sqlite3.Error) -> OutputError:
@@ -121,6 +129,12 @@ class Ledger:
                 yield
         finally:
             self._db.execute(f"PRAGMA synchronous={found}")
+
+    def seal(self) -> None:
+        """Sums up what is newer than what was summed up before, if that is much; see `sealed`. Called outside a transaction."""
+        while self.sealed.is_due():
+            with self.transaction():
+                self.sealed.seal(boundaries=self.calls.boundaries)
 
     def checkpoint(self) -> None:
         """Writes the write-ahead log into the file and forces it to the disk. Called outside a transaction."""
@@ -209,7 +223,7 @@ class Ledger:
     # -- items
 
     def put_items(self, items: Iterable[ItemRecord]) -> None:
-        self._db.executemany(f"INSERT OR REPLACE INTO items VALUES({_ITEM})", map(item_values, items))
+        self._db.executemany(_PUT_ITEM, map(item_values, items))
 
     def add_item_if_new(self, item: ItemRecord) -> None:
         self._db.execute(f"INSERT OR IGNORE INTO items VALUES({_ITEM})", item_values(item))
@@ -269,27 +283,31 @@ class Ledger:
     def items_mark(self) -> ItemsMark:
         """What stays the same as long as the ledger has the same items."""
         opening = self.meta("opening")  # first, so that items which another process adds now have an older mark
-        return ItemsMark(opening, *self._db.execute("SELECT count(*), coalesce(max(id), 0) FROM items").fetchone())
+        query = (
+            "SELECT (SELECT items FROM sealed) + (SELECT count(*) FROM items WHERE id > (SELECT item FROM sealed)), "
+            "(SELECT coalesce(max(id), 0) FROM items)"
+        )
+        return ItemsMark(opening, *self._db.execute(query).fetchone())
 
     def note_opening(self) -> None:
         """Notes that a run begins, which may add items."""
         self.set_meta("opening", uuid4().hex)
 
-    def done_positions(self) -> Iterator[int]:
-        return chain.from_iterable(self._db.execute("SELECT position FROM items WHERE state = 1"))
-
-    def settled_positions(self) -> Iterator[int]:
+    def settled_positions(self) -> PositionSet:
         """The positions of items that are done or have failed, in the plan of the last run."""
-        return chain.from_iterable(self._db.execute("SELECT position FROM items WHERE state IN (1, 2)"))
+        found = self.sealed.done()
+        for (position,) in self._db.execute("SELECT position FROM items WHERE state = 2 AND state != 1"):
+            found.add(position)
+        return found
 
-    def rows_settled(self, *, but: Container[int] = ()) -> int:
+    def rows_settled(self, *, but: Collection[int] = ()) -> int:
         """The rows of items that are done or have failed, without those of some items."""
-        if not but:
-            return int(
-                self._db.execute("SELECT coalesce(sum(num_rows), 0) FROM items WHERE state IN (1, 2)").fetchone()[0]
-            )
-        found = self._db.execute("SELECT id, num_rows FROM items WHERE state IN (1, 2)")
-        return sum(num_rows for item_id, num_rows in found if item_id not in but)
+        query = (
+            f"SELECT (SELECT num_rows FROM sealed) + (SELECT coalesce(sum(num_rows), 0) {DONE_TAIL}) + "  # noqa: S608 - our own text
+            "(SELECT coalesce(sum(num_rows), 0) FROM items WHERE state = 2 AND state != 1)"
+        )
+        left_out = sum(item.num_rows for item in self.items_at(but) if item.state in {ItemState.DONE, ItemState.FAILED})
+        return int(self._db.execute(query).fetchone()[0]) - left_out
 
     def rows_by_position(self) -> Generator[tuple[int, int, int], None, None]:
         """The rows of each item of the plan: its position, how many of them have come to an end, and how many are in the file."""
@@ -309,6 +327,7 @@ class Ledger:
 
     def move_items(self, positions: Sequence[int]) -> None:
         """Gives items their positions in a new plan, by id; those with -1 keep theirs."""
+        self.sealed.forget_places()
         self._db.create_function("moved", 1, positions.__getitem__, deterministic=True)
         self._db.execute("UPDATE items SET position = moved(id) WHERE moved(id) NOT IN (-1, position)")
 
@@ -372,14 +391,18 @@ class Ledger:
         """
         if requested is None:
             requested = self.requested
-        # The order of the join, and `state != 1` for the partial index, keep SQLite from going through all items more than once.
+        # `state != 1`, and the order of the joins, lead SQLite to the index of what is not done.
         filtered = (
-            "SELECT count(*) FROM filtered CROSS JOIN items ON items.id = filtered.item WHERE NOT hidden AND state"
+            "SELECT count(*) FROM items CROSS JOIN filtered ON filtered.item = items.id WHERE EXISTS(SELECT 1 FROM filtered) "
+            "AND items.state != 1 AND NOT hidden AND items.state"
         )
         written, removed, filtered_rows, failed = self._db.execute(
-            "SELECT (SELECT coalesce(sum(rows_written), 0) FROM items WHERE state != 3), "  # noqa: S608 - our own text
+            f"SELECT (SELECT rows_written FROM sealed) + (SELECT coalesce(sum(rows_written), 0) {DONE_TAIL}) + "  # noqa: S608 - our own text
+            "(SELECT coalesce(sum(rows_written), 0) FROM items WHERE state IN (0, 2) AND state != 1), "
             f"({_REMOVED}), "
-            f"({filtered} != 3), "
+            "(SELECT coalesce(sum(rows), 0) FROM sealed_filtered) + "
+            "(SELECT count(*) FROM filtered WHERE id > (SELECT dropped FROM sealed) AND NOT hidden) - "
+            f"({filtered} = 3), "
             f"(SELECT coalesce(sum(num_rows - rows_written), 0) FROM items WHERE state = 2 AND state != 1) - ({filtered} = 2)"
         ).fetchone()
         for item in self._items_to_cut():
@@ -407,11 +430,11 @@ class Ledger:
     def forget_appends_after(self, end: int) -> None:
         """Drops the appends beyond byte `end` and opens their items again."""
         lost: dict[int, int] = {}
-        for row in self._db.execute("SELECT * FROM appends WHERE start + size > ? AND num_rows", (end,)):
-            append = append_from(row)
-            lost[append.item] = lost.get(append.item, 0) | append.slots
+        for append in self.appends.beyond(end):
+            if append.slots:
+                lost[append.item] = lost.get(append.item, 0) | append.slots
         self.lose_rows(lost)
-        self._db.execute("DELETE FROM appends WHERE start + size > ?", (end,))
+        self.appends.forget_beyond(end)
         self._note_rewrite()
         self.filtered.forget_places_after_last()
 
@@ -419,12 +442,11 @@ class Ledger:
         """Opens items with rows that are to be built again (a bit mask by id)."""
         if lost:
             self.note_unsettled()
-        for item in list(self.items()) if lost else ():
-            if item.id in lost:
-                item.slots &= ~lost[item.id]
-                item.kept |= lost[item.id]
-                item.state = ItemState.STALE if item.state is ItemState.STALE else ItemState.OPEN
-                self.put_items([item])
+        for item in self.items_at(lost):
+            item.slots &= ~lost[item.id]
+            item.kept |= lost[item.id]
+            item.state = ItemState.STALE if item.state is ItemState.STALE else ItemState.OPEN
+            self.put_items([item])
         self.filtered.forget_rows(lost)
         self.changed.forget_rows(lost)
 

@@ -151,7 +151,7 @@ def compare(ledger: Ledger, plan: Plan) -> Comparison:
     former = former_of(plan, ledger.key_versions)
     last = ledger.meta("plan")
     is_new = last is not None and not has_places_of(last, plan, former)
-    found = Comparison(former, is_new, PositionSet() if is_new else PositionSet(ledger.settled_positions()))
+    found = Comparison(former, is_new, PositionSet() if is_new else ledger.settled_positions())
     if is_new:
         _find(ledger, plan, found)
     else:
@@ -222,7 +222,7 @@ def match(ledger: Ledger, plan: Plan, located: Located | None = None) -> Matched
     elif ledger.meta("plan") != plan.fingerprint or plan.key_version not in ledger.key_versions:
         with ledger.transaction():
             _note(ledger, plan)
-    matched = Matched(former, done=PositionSet(ledger.done_positions()))
+    matched = Matched(former, done=ledger.sealed.done())
     filtered, failures = ledger.filtered.of_unfinished(), ledger.failures_of_lost()
     for item in ledger.items(ItemState.OPEN, ItemState.FAILED, ItemState.STALE):
         if item.state is ItemState.STALE:

@@ -9,6 +9,7 @@ only read do not migrate: temporary views show them an old ledger in the newest 
     4   the place of each dropped row, which is the append of its item, and its score
     5   rows as they were before stages have changed them (`changed`), replacements of dropped rows (`generation` and `hidden` of
         filtered ones), and for which they were made (`contexts`)
+    6   sums of what is older (`sealed`)
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 
 from datafast.errors import OutputError
 from datafast.store.database import Transaction
+from datafast.store.sealed import NOT_SEALED, SEALED
 
 __all__ = ["FORMAT", "MIGRATIONS", "migrate", "show_as_newest"]
 
@@ -86,6 +88,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE contexts(id INTEGER PRIMARY KEY, item INTEGER NOT NULL, context TEXT NOT NULL)",
         "CREATE INDEX contexts_of_item ON contexts(item)",
     ),
+    SEALED,
 )
 FORMAT = len(MIGRATIONS)
 
@@ -112,10 +115,12 @@ _AS_NEWEST: dict[int, tuple[str, ...]] = {
         """CREATE TEMP VIEW meta AS SELECT * FROM main.meta UNION ALL SELECT 'keys', '["1"]'""",
         *_NO_BATCHES,
         *_NO_CHANGES,
+        *NOT_SEALED,
     ),
-    2: (_NO_PLACES, *_NO_BATCHES, *_NO_CHANGES),
-    3: (_NO_PLACES, *_NO_CHANGES),
-    4: (_NO_GENERATIONS, *_NO_CHANGES),
+    2: (_NO_PLACES, *_NO_BATCHES, *_NO_CHANGES, *NOT_SEALED),
+    3: (_NO_PLACES, *_NO_CHANGES, *NOT_SEALED),
+    4: (_NO_GENERATIONS, *_NO_CHANGES, *NOT_SEALED),
+    5: NOT_SEALED,
 }
 
 

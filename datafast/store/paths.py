@@ -12,10 +12,22 @@ from typing import NamedTuple
 from datafast._util.manifest import MANIFEST
 from datafast.errors import ConfigError
 
-__all__ = ["REVIEWS", "OutputPaths", "UsedFile", "refuse_shared"]
+__all__ = ["REVIEWS", "CopyOf", "OutputPaths", "UsedFile", "refuse_shared"]
 
 REVIEWS = ".reviews"
 """What the name of the file with people's decisions about the rows of another one ends in."""
+
+
+class CopyOf(NamedTuple):
+    """What the files of an output are a temporary copy of.
+
+    Attributes:
+        name: what it is called, as the user has written it.
+        place: a path on this machine, of which files have folder and name that are written beside an output.
+    """
+
+    name: str
+    place: Path
 
 
 @dataclass(frozen=True)
@@ -23,17 +35,14 @@ class OutputPaths:
     """The JSONL and the files that go with it.
 
     Attributes:
-        url: where they belong, if they are the local files of a remote output.
+        copy_of: what they are a copy of, which is there for a while and only to be read; None if they are the output itself.
+        url: where they belong, if they are the files in the spool of a remote output.
     """
 
     rows: Path
     ledger: Path
+    copy_of: CopyOf | None = None
     url: str = ""
-
-    @property
-    def shown(self) -> str:
-        """The output as its user knows it."""
-        return self.url or str(self.rows)
 
     @classmethod
     def of(cls, output_file: str | Path, ledger: Path | None = None) -> OutputPaths:
@@ -42,6 +51,16 @@ class OutputPaths:
         if not rows.name:
             raise ConfigError(f"{rows} is a folder. Give the file in it.")
         return cls(rows, ledger or _beside(rows, ".ledger"))
+
+    @property
+    def name(self) -> str:
+        """What people are told that the output is called."""
+        return self.url or (str(self.rows) if self.copy_of is None else self.copy_of.name)
+
+    @property
+    def place(self) -> Path:
+        """The path of which files have folder and name that commands write beside the output. That of its rows, where they are no copy."""
+        return self.rows if self.copy_of is None else self.copy_of.place
 
     @property
     def journal(self) -> Path:
@@ -68,7 +87,7 @@ class OutputPaths:
     @property
     def split_records(self) -> list[Path]:
         """The files beside the rows in which exports and pushes note which row is in which split; see `export.splits.record`."""
-        return sorted(self.rows.parent.glob(f"{glob.escape(self.rows.name)}.splits-{'[0-9a-f]' * 8}"))
+        return sorted(self.place.parent.glob(f"{glob.escape(self.place.name)}.splits-{'[0-9a-f]' * 8}"))
 
     @property
     def locks(self) -> list[Path]:

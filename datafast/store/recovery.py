@@ -282,6 +282,7 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
             matched = match(ledger, plan)
         if decided is not None and decided.unasked and how.decides is not None:
             matched.open_for_asking(ledger, how.decides.unasked, anew=how.decides.asked_in_vain)
+        ledger.seal()
         with ledger.transaction():
             requested = plan.num_rows + (how.lacking(ledger) if how.lacking is not None else 0)
             size = {"requested": str(requested), "routes": str(plan.num_routes), "num_rows": plan.counted}

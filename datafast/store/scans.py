@@ -86,12 +86,6 @@ class Scans:
         query = f"SELECT id, provider, raw, coalesce(format, '{DEFAULT_FORMAT}') FROM calls"  # noqa: S608 - our own text
         return self._pages(query, first=after, page=_FEW, also="AND attempts > 0")
 
-    def sent(self, *, after: int = 0) -> tuple[float, float] | None:
-        """When the first and the last of these were asked for; None if there are none."""
-        query = "SELECT min(sent_at), max(sent_at) FROM calls WHERE id > ? AND attempts > 0"
-        first, last = self._db.execute(query, (after,)).fetchone()
-        return None if first is None else (first, last)
-
     def in_slots(self, start: float, length: float, *, last: int) -> list[CallsInSlot]:
         """The replies of models by when they were asked for, in slots of so many seconds from a moment on; what comes later than the last
         slot is in that."""

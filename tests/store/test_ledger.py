@@ -81,7 +81,7 @@ def test_items_are_found_by_state_id_position_and_key(ledger: Ledger) -> None:
     assert [found.id for found in ledger.items(DONE, STALE)] == [2, 4]
     assert {number: found.slots for number, found in ledger.items_of([4, 2]).items()} == {2: 15, 4: 7}
     assert [found.id for found in ledger.items_at([4, 1])] == [1, 4]
-    assert list(ledger.done_positions()) == [20]
+    assert list(ledger.sealed.done()) == [20]
     assert sorted(ledger.settled_positions()) == [20, 30]
     assert ledger.ids_by_key() == {bytes([number]) * 16: number for number in (1, 2, 3, 4)}
     assert [list(ledger.ids_of(state)) for state in (OPEN, FAILED, STALE)] == [[1], [3], [4]]

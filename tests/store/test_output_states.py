@@ -489,7 +489,7 @@ def _limited(folder: Path, log: Path, size: int) -> subprocess.CompletedProcess[
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits on file sizes")
-@pytest.mark.parametrize("size", [128_000, 136_000, 150_000, 180_000])
+@pytest.mark.parametrize("size", [168_000, 176_000, 190_000, 220_000])
 def test_a_full_disk_stops_the_run_at_once_and_loses_no_reply(tmp_path: Path, size: int) -> None:
     log = tmp_path / "requests"
     folder = tmp_path / "out"

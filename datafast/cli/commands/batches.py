@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from datafast._util.user_path import is_file
 from datafast.cli import options
-from datafast.cli.outputs import key_file_of, output_command, paths_of
+from datafast.cli.outputs import key_file_of, output_command, outputs_of
 from datafast.store.resuming import resume_command
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _ENDED_SHOWN = 10
+_NONE = "{} has no batches. `datafast generate CONFIG.yaml --batch` sends the requests of a config in batches."
 
 
 @click.command("batches", short_help="Show the batches of an output, or cancel them.")
@@ -44,7 +45,7 @@ _ENDED_SHOWN = 10
 @click.pass_context
 def command(
     ctx: click.Context,
-    file: Path,
+    file: str,
     cancel: bool,
     no_wait: bool,
     no_call: bool,
@@ -72,11 +73,23 @@ def command(
     from datafast.logger_config import configure_logger
 
     configure_logger("WARNING", format_string="{level}: {message}", colorize=False)
-    paths = paths_of(file, ledger)
-    providers = {} if no_call else _providers(paths, config, env_file)
-    if cancel:
-        ctx.exit(_cancel(paths, providers, file, wait=not no_wait, as_json=as_json))
-    _list(paths, providers, file, ask=not no_call, as_json=as_json)
+    with outputs_of(file, ledger) as outputs:
+        if cancel:
+            ctx.exit(
+                _cancel(
+                    file, outputs, lambda paths: _providers(paths, config, env_file), wait=not no_wait, as_json=as_json
+                )
+            )
+        listed = {
+            name: _listed(paths, {} if no_call else _providers(paths, config, env_file), ask=not no_call)
+            for name, paths in outputs.items()
+        }
+        if as_json:
+            resume = {name: one.resume for name, one in listed.items()}
+            batches = [_of_shard(name, told) for name, one in listed.items() for told in one.as_json()]
+            options.print_json({"output_file": file, "batches": batches, "resume": resume.get("", resume)})
+            return
+        _show_all(file, outputs, listed)
 
 
 def _providers(paths: OutputPaths, config: Path | None, env_file: Path | None) -> dict[str, LLMProvider]:
@@ -99,7 +112,23 @@ def _providers(paths: OutputPaths, config: Path | None, env_file: Path | None) -
 # -- the list
 
 
-def _list(paths: OutputPaths, providers: Mapping[str, LLMProvider], file: Path, *, ask: bool, as_json: bool) -> None:
+class _Listed(NamedTuple):
+    """The batches of an output, what providers say of those that are under way, and the command that collects them."""
+
+    rows: Sequence[BatchRow]
+    seen: Sequence[Seen]
+    resume: str | None
+
+    def as_json(self) -> list[dict[str, Any]]:
+        found = {one.row.id: one for one in self.seen}
+        return [_as_dict(row, found.get(row.id)) for row in self.rows]
+
+
+def _of_shard(name: str, told: dict[str, Any]) -> dict[str, Any]:
+    return {"shard": name, **told} if name else told
+
+
+def _listed(paths: OutputPaths, providers: Mapping[str, LLMProvider], *, ask: bool) -> _Listed:
     from datafast._util import background
     from datafast.store.batches import BatchPhase
     from datafast.store.reader import LedgerReader
@@ -113,13 +142,18 @@ def _list(paths: OutputPaths, providers: Mapping[str, LLMProvider], file: Path, 
         from datafast.engine.batches.settling import look
 
         seen = background.run(look(is_open, providers))
-    if as_json:
-        found = {one.row.id: one for one in seen}
-        options.print_json(
-            {"output_file": str(file), "batches": [_as_dict(row, found.get(row.id)) for row in rows], "resume": resume}
-        )
-        return
-    _show(rows, seen, file, paths, resume)
+    return _Listed(rows, seen, resume)
+
+
+def _show_all(file: str, outputs: Mapping[str, OutputPaths], listed: Mapping[str, _Listed]) -> None:
+    """Those of an output, or of each shard that has any."""
+    shown = {name: one for name, one in listed.items() if one.rows or not name}
+    if not shown:
+        click.echo(_NONE.format(file))
+    for name, one in shown.items():
+        if name:
+            click.echo(f"shard {name}")
+        _show(one.rows, one.seen, outputs[name], one.resume)
 
 
 def _as_dict(row: BatchRow, seen: Seen | None) -> dict[str, Any]:
@@ -141,7 +175,7 @@ def _as_dict(row: BatchRow, seen: Seen | None) -> dict[str, Any]:
     }
 
 
-def _show(rows: Sequence[BatchRow], seen: Sequence[Seen], file: Path, paths: OutputPaths, resume: str | None) -> None:
+def _show(rows: Sequence[BatchRow], seen: Sequence[Seen], paths: OutputPaths, resume: str | None) -> None:
     from rich.console import Console
 
     from datafast.cli.display.lines import Step, labelled, print_lines, print_steps
@@ -152,8 +186,7 @@ def _show(rows: Sequence[BatchRow], seen: Sequence[Seen], file: Path, paths: Out
     if not rows:
         from rich.text import Text
 
-        told = "has no batches. `datafast generate CONFIG.yaml --batch` sends the requests of a config in batches."
-        print_lines(console, Text(f"{file} {told}"))
+        print_lines(console, Text(_NONE.format(paths.name)))
         return
     ended = [row for row in rows if row.phase is BatchPhase.CLOSED]
     asked = {one.row.id: one for one in seen}
@@ -168,7 +201,7 @@ def _show(rows: Sequence[BatchRow], seen: Sequence[Seen], file: Path, paths: Out
         labelled(console, "note", "a run is waiting for them now")
     elif len(ended) < len(rows):
         go_on = Step(resume or "run the same script again", "collect what is back, and go on")
-        cancel = f"{output_command('batches', file, paths.ledger)} --cancel"
+        cancel = f"{output_command('batches', paths.name, paths.ledger)} --cancel"
         print_steps(console, [go_on, Step(cancel, "give them up; what was answered is kept")])
 
 
@@ -226,20 +259,41 @@ def _sums(ended: Sequence[BatchRow]) -> str:
 # -- giving up
 
 
-def _cancel(paths: OutputPaths, providers: Mapping[str, LLMProvider], file: Path, *, wait: bool, as_json: bool) -> int:
-    """Cancels what is under way. Returns the exit code."""
+def _cancel(
+    file: str,
+    outputs: Mapping[str, OutputPaths],
+    providers_of: Callable[[OutputPaths], Mapping[str, LLMProvider]],
+    *,
+    wait: bool,
+    as_json: bool,
+) -> int:
+    """Cancels what is under way, in one shard after the other. Returns the exit code."""
     from rich.console import Console
 
+    from datafast.datasets.opened import refuse_copy
     from datafast.engine.stop import StopSignal
 
     console, stop = Console(stderr=True, highlight=False), StopSignal()
-    done = _carried_out(paths, providers, console, stop, wait=wait)
-    is_open = [one for one in done if one.problem]
+    done: dict[str, list[GivenUp]] = {}
+    for name, paths in outputs.items():
+        refuse_copy(
+            paths, "--cancel writes into the output, and this is read from a copy. Run it where the output is made."
+        )
+        if stop.reason is None:
+            done[name] = _carried_out(paths, providers_of(paths), console, stop, wait=wait)
+    is_open = [one for given_up in done.values() for one in given_up if one.problem]
     if as_json:
-        batches = [{**_as_dict(one.row, None), "problem": one.problem or None} for one in done]
-        options.print_json({"output_file": str(file), "batches": batches})
+        batches = [
+            _of_shard(name, {**_as_dict(one.row, None), "problem": one.problem or None})
+            for name, given_up in done.items()
+            for one in given_up
+        ]
+        options.print_json({"output_file": file, "batches": batches})
     else:
-        _show_given_up(done, file, paths)
+        for name, given_up in done.items():
+            if name:
+                click.echo(f"shard {name}")
+            _show_given_up(given_up, outputs[name])
     return 130 if stop.reason is not None and is_open else 4 if is_open else 0
 
 
@@ -280,7 +334,7 @@ def _carried_out(
             background.call_soon(lambda: stop.now(StopCause.INTERRUPTED, "interrupted"))
 
 
-def _show_given_up(done: Sequence[GivenUp], file: Path, paths: OutputPaths) -> None:
+def _show_given_up(done: Sequence[GivenUp], paths: OutputPaths) -> None:
     from rich.console import Console
     from rich.text import Text
 
@@ -289,7 +343,7 @@ def _show_given_up(done: Sequence[GivenUp], file: Path, paths: OutputPaths) -> N
 
     console = Console(highlight=False)
     if not done:
-        print_lines(console, Text(f"No batch is under way for {file}."))
+        print_lines(console, Text(f"No batch is under way for {paths.name}."))
         return
     for one in done:
         if one.problem:
@@ -306,5 +360,5 @@ def _show_given_up(done: Sequence[GivenUp], file: Path, paths: OutputPaths) -> N
         told += "; the replies are kept, and the next run uses them"
         labelled(console, "paid", told if answered else "nothing: no call was answered")
     if len(closed) < len(done):
-        cancel = f"{output_command('batches', file, paths.ledger)} --cancel"
+        cancel = f"{output_command('batches', paths.name, paths.ledger)} --cancel"
         print_steps(console, [Step(cancel, "go on with it")])

@@ -13,7 +13,7 @@ __all__ = ["command"]
 
 
 @click.command("card", short_help="Write the dataset card of a file, with its pictures.")
-@click.argument("file", metavar="FILE", type=options.UserFile(path_type=Path))
+@options.rows_file
 @click.option(
     "-o",
     "--output",
@@ -32,7 +32,7 @@ __all__ = ["command"]
 @options.ledger
 @options.as_json
 def command(
-    file: Path, output: Path, pictures: Literal["svg", "png"] | None, ledger: Path | None, as_json: bool
+    file: str, output: Path, pictures: Literal["svg", "png"] | None, ledger: Path | None, as_json: bool
 ) -> None:
     """Write the card that a push of FILE would write: what the rows are, how they were made, figures, limitations.
 

@@ -24,8 +24,8 @@ _OF_JUDGING = ("rubric", "max_pairs", "match", "field", "verdicts", "offline", "
 
 
 @click.command("compare", short_help="Show how two files of rows differ, and which one models prefer.")
-@click.argument("a", metavar="A", type=options.UserFile(path_type=Path))
-@click.argument("b", metavar="B", type=options.UserFile(path_type=Path))
+@click.argument("a", metavar="A", type=options.OutputName(path_type=Path))
+@click.argument("b", metavar="B", type=options.OutputName(path_type=Path))
 @click.option("--ledger-a", metavar="FILE", type=options.UserFile(path_type=Path), help=_LEDGER.format("A"))
 @click.option("--ledger-b", metavar="FILE", type=options.UserFile(path_type=Path), help=_LEDGER.format("B"))
 @click.option("--seed", metavar="N", type=int, default=0, help="Draw samples, intervals and pairs with another seed.")
@@ -67,8 +67,8 @@ _OF_JUDGING = ("rubric", "max_pairs", "match", "field", "verdicts", "offline", "
 def command(
     ctx: click.Context,
     /,
-    a: Path,
-    b: Path,
+    a: str,
+    b: str,
     ledger_a: Path | None,
     ledger_b: Path | None,
     seed: int,
@@ -90,6 +90,7 @@ def command(
     Exit codes: 0 compared, 2 wrong files or command, 4 judging stopped early
     (the same command goes on), 130 interrupted (likewise).
     """
+    from datafast.datasets.opened import opened_output
     from datafast.errors import ConfigError, RunStopped
     from datafast.statistics import compare
     from datafast.types import StopCause
@@ -97,8 +98,12 @@ def command(
     if not how["judges"] and (given := next(filter(partial(_is_given, ctx), _OF_JUDGING), None)):
         raise ConfigError(f"--{given.replace('_', '-')} is about judging. Name a model with --judge.")
     try:
-        with _judging(a, b, seed, verbose=verbose, **how) as judging:
-            found = compare(a, b, ledger_a=ledger_a, ledger_b=ledger_b, judging=judging, seed=seed)
+        with (
+            opened_output(a, ledger_a) as one,
+            opened_output(b, ledger_b) as other,
+            _judging(one.place, other.place, seed, verbose=verbose, **how) as judging,
+        ):
+            found = compare(one, other, ledger_a=ledger_a, ledger_b=ledger_b, judging=judging, seed=seed)
     except RunStopped as stopped:
         click.echo(f"error: Stopped: {stopped.report.stop_reason}. The same command goes on.", err=True)
         ctx.exit(130 if stopped.report.stop_cause is StopCause.INTERRUPTED else 4)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from datafast.cli import options
-from datafast.cli.outputs import paths_of
+from datafast.cli.outputs import output_of
 
 if TYPE_CHECKING:
     from datafast.store.reader import LedgerReader
@@ -37,7 +37,7 @@ _ABOUT_ROWS = ("uuid", "model_id", "language", "metadata")
 @options.ledger
 @options.as_json
 def command(
-    file: Path, stage: str | None, reason: str | None, limit: int | None, ledger: Path | None, as_json: bool
+    file: str, stage: str | None, reason: str | None, limit: int | None, ledger: Path | None, as_json: bool
 ) -> None:
     """Show the rows that stages have dropped, and why.
 
@@ -47,21 +47,20 @@ def command(
     from datafast.store.reader import LedgerReader
     from datafast.store.records import by_stage
 
-    paths = paths_of(file, ledger)
-    with LedgerReader(paths.ledger) as reader:
+    with output_of(file, ledger) as paths, LedgerReader(paths.ledger) as reader:
         rows = _chosen(reader, stage, reason)
         if as_json:
             counts = reader.filtered.counts()
             options.print_json(
                 {
-                    "output_file": str(file),
+                    "output_file": paths.name,
                     "filtered": counts.total(),
                     "filtered_by_stage": by_stage(counts),
                     "rows": [_as_mapping(row) for row in islice(rows, limit)],
                 }
             )
             return
-        _show(reader, file, list(islice(rows, limit or _SHOWN)), more=sum(1 for _ in rows))
+        _show(reader, paths.name, list(islice(rows, limit or _SHOWN)), more=sum(1 for _ in rows))
 
 
 def _chosen(reader: LedgerReader, stage: str | None, reason: str | None) -> Iterator[FilteredLine]:
@@ -80,7 +79,7 @@ def _as_mapping(row: FilteredLine) -> dict[str, Any]:
     return {**told, "uuid": uuid, "generation": row.generation, "row": json.loads(row.row)}
 
 
-def _show(reader: LedgerReader, file: Path, rows: list[FilteredLine], *, more: int) -> None:
+def _show(reader: LedgerReader, name: str, rows: list[FilteredLine], *, more: int) -> None:
     from rich.console import Console
     from rich.text import Text
 
@@ -92,7 +91,7 @@ def _show(reader: LedgerReader, file: Path, rows: list[FilteredLine], *, more: i
     console = Console(highlight=False, soft_wrap=True)
     counts = reader.filtered.counts()
     if not counts:
-        console.print(f"no dropped rows in {plain_text(str(file))}")
+        console.print(f"no dropped rows in {plain_text(name)}")
         return
     if rows:
         for line in _table(rows):

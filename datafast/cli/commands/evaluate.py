@@ -44,12 +44,14 @@ def command(
     SOURCE is a file (JSONL, JSON, CSV, TSV, Parquet, Arrow), a pattern or folder of such files, or a dataset on the Hugging Face Hub. A
     reference may be a list of texts, of which the nearest one counts.
     """
+    from datafast.datasets.opened import opened_source
     from datafast.sources import open_source
     from datafast.statistics.evaluation import DEFAULT_METRICS, evaluate
 
-    rows = open_source(source, field="SOURCE")
-    rows.check([prediction, reference], field="SOURCE")
-    found = evaluate(rows, reference, metrics or DEFAULT_METRICS, prediction=prediction, model=model, seed=seed)
+    with opened_source(source, field="SOURCE") as given:
+        rows = open_source(given, field="SOURCE")
+        rows.check([prediction, reference], field="SOURCE")
+        found = evaluate(rows, reference, metrics or DEFAULT_METRICS, prediction=prediction, model=model, seed=seed)
     if as_json:
         options.print_json(found.to_dict())
         return

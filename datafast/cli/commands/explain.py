@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from datafast.cli import options
-from datafast.cli.outputs import paths_of
+from datafast.cli.outputs import outputs_of
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from datafast.datasets.explaining import Explained
+    from datafast.store.paths import OutputPaths
 
 __all__ = ["command"]
 
@@ -28,9 +31,9 @@ _LETTERS = 2_000
 )
 @options.ledger
 @options.as_json
-def command(file: Path, uuid: str, line: int | None, ledger: Path | None, as_json: bool) -> None:
+def command(file: str, uuid: str, line: int | None, ledger: Path | None, as_json: bool) -> None:
     """Show everything that is recorded of one row: what it is about, what was asked and answered, attempts and cost, and what stages have
-    said and changed.
+    said and changed. FILE may be a folder of shards, where the row is looked for in each.
 
     UUID is that of a row in the file, or of one that was dropped or has failed. Its beginning is enough if no other begins so. `--json`
     gives everything in full, raw replies too.
@@ -41,17 +44,43 @@ def command(file: Path, uuid: str, line: int | None, ledger: Path | None, as_jso
 
     if bool(uuid) == (line is not None):
         raise click.UsageError("Give the UUID of a row, or its --line.")
-    paths = paths_of(file, ledger)
-    dataset, why_none = None, ""
-    try:
-        dataset = dataset_in(paths)
-    except ConfigError as error:
-        why_none = f"Its prompts are not known: {error}"
-    told = explain(paths, uuid, dataset, line=line, why_none=why_none)
+    with _output_with(file, ledger, uuid) as paths:
+        dataset, why_none = None, ""
+        try:
+            dataset = dataset_in(paths)
+        except ConfigError as error:
+            why_none = f"Its prompts are not known: {error}"
+        told = explain(paths, uuid, dataset, line=line, why_none=why_none)
     if as_json:
         options.print_json(told.to_dict())
     else:
         _show(told)
+
+
+@contextmanager
+def _output_with(file: str, ledger: Path | None, uuid: str) -> Iterator[OutputPaths]:
+    """The output, or the shard in which the row is."""
+    from datafast.errors import ConfigError
+    from datafast.store.finding_rows import has_uuid
+    from datafast.store.reader import LedgerReader
+
+    with outputs_of(file, ledger) as outputs:
+        if "" in outputs:
+            yield outputs[""]
+            return
+        if not uuid:
+            raise ConfigError(f"--line: {file} has the lines of several shards. Give a UUID, or the file of a shard.")
+        found = []
+        for paths in outputs.values():
+            with LedgerReader(paths.ledger) as reader:
+                found += [paths] if has_uuid(paths.rows, reader, uuid) else []
+        if not found:
+            raise ConfigError(f"{file}: No shard has a row whose uuid begins with {uuid!r}. Check it.")
+        if len(found) > 1:
+            raise ConfigError(
+                f"{uuid!r} is the beginning of rows in {found[0].rows} and {found[1].rows}. Give more of it."
+            )
+        yield found[0]
 
 
 def _show(told: Explained) -> None:

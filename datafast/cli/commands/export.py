@@ -13,7 +13,7 @@ __all__ = ["command"]
 
 
 @click.command("export", short_help="Write rows in the formats of trainers and other tools.")
-@click.argument("file", metavar="FILE", type=options.UserFile(path_type=Path))
+@options.rows_file
 @click.option(
     "--to",
     "formats",
@@ -72,7 +72,7 @@ __all__ = ["command"]
 @options.ledger
 @options.as_json
 def command(
-    file: Path,
+    file: str,
     formats: tuple[str, ...],
     output: Path,
     ledger: Path | None,

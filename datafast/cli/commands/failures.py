@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from datafast.cli import options
-from datafast.cli.outputs import paths_of, retry_command
+from datafast.cli.outputs import outputs_of, retry_command
 from datafast.store.resuming import resume_command
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from datafast.store.failures import FailedItems, ValuesOf
+    from datafast.store.failures import ValuesOf
+    from datafast.store.paths import OutputPaths
     from datafast.store.reader import LedgerReader
     from datafast.types import FailedItem
 
@@ -45,32 +47,44 @@ def _as_text(context: click.Context, option: click.Parameter, value: str | None)
 @options.ledger
 @options.as_json
 def command(
-    file: Path, category: str | None, provider: str | None, limit: int | None, ledger: Path | None, as_json: bool
+    file: str, category: str | None, provider: str | None, limit: int | None, ledger: Path | None, as_json: bool
 ) -> None:
     """Show what failed for good, item by item, and how to try it again.
 
-    `--json` gives everything that is recorded: prompt and raw reply too.
+    FILE may be a folder of shards. `--json` gives everything that is recorded: prompt and raw reply too.
     """
+    from datafast.cli.folder_failures import in_all
     from datafast.store.failures import FailedItems
-    from datafast.store.lock import is_running
     from datafast.store.reader import LedgerReader
+
+    with outputs_of(file, ledger) as outputs:
+        summaries, parts = {}, {}
+        for name, paths in outputs.items():
+            with LedgerReader(paths.ledger) as reader:
+                summaries[name] = _summary(paths, reader)
+                values_of = _values_of(reader, paths.ledger)
+            parts[name] = FailedItems(paths.ledger, values_of, category=category, provider=provider)
+        summary = summaries[""] if "" in summaries else in_all(file, summaries)
+        if as_json:
+            items = islice(((name, item) for name, part in parts.items() for item in part), limit)
+            listed = [({"shard": name} if name else {}) | item.to_dict() for name, item in items]
+            options.print_json({**summary, "items": listed})
+        else:
+            shown = list(islice(chain.from_iterable(parts.values()), limit or _SHOWN))
+            _show(summary, shown, sum(map(len, parts.values())))
+
+
+def _summary(paths: OutputPaths, reader: LedgerReader) -> dict[str, Any]:
+    from datafast.store.lock import is_running
     from datafast.store.records import by_category, by_provider
 
-    paths = paths_of(file, ledger)
-    with LedgerReader(paths.ledger) as reader:
-        values_of = _values_of(reader, paths.ledger)
-        summary = {
-            "output_file": str(file),
-            "failed": reader.counts().failed,
-            "failures": by_category(reader.failure_counts()),
-            "failures_by_provider": by_provider(reader.failure_counts()),
-            "retry": None if is_running(paths) else retry_command(resume_command(reader), kind=reader.meta("kind")),
-        }
-    items = FailedItems(paths.ledger, values_of, category=category, provider=provider)
-    if as_json:
-        options.print_json({**summary, "items": [item.to_dict() for item in items[:limit]]})
-    else:
-        _show(summary, items, limit or _SHOWN)
+    return {
+        "output_file": paths.name,
+        "failed": reader.counts().failed,
+        "failures": by_category(reader.failure_counts()),
+        "failures_by_provider": by_provider(reader.failure_counts()),
+        "retry": None if is_running(paths) else retry_command(resume_command(reader), kind=reader.meta("kind")),
+    }
 
 
 def _values_of(reader: LedgerReader, ledger: Path) -> ValuesOf:
@@ -82,17 +96,18 @@ def _values_of(reader: LedgerReader, ledger: Path) -> ValuesOf:
     return (lambda item: {}) if dataset is None else values_of(dataset.plan, ledger)
 
 
-def _show(summary: dict[str, Any], items: FailedItems, limit: int) -> None:
+def _show(summary: dict[str, Any], items: list[FailedItem], found: int) -> None:
     from rich.console import Console
 
     from datafast._util.notify import plain_text
     from datafast.cli.display.lines import Step, labelled, print_steps
+    from datafast.cli.folder_failures import retries
 
     console = Console(highlight=False, soft_wrap=True)
     if items:
-        _show_items(console, items[:limit])
-        if len(items) > limit:
-            console.print(f"... and {len(items) - limit:,} more; --limit {len(items)} shows all, --json in full")
+        _show_items(console, items)
+        if found > len(items):
+            console.print(f"... and {found - len(items):,} more; --limit {found} shows all, --json in full")
         console.print()
     elif summary["failed"]:
         console.print("no failed rows of this category or provider; in all there are:")
@@ -101,8 +116,8 @@ def _show(summary: dict[str, Any], items: FailedItems, limit: int) -> None:
         labelled(console, "rows", f"{provider}: {words}")
     if not summary["failed"]:
         console.print(f"no failed rows in {plain_text(summary['output_file'])}")
-    elif summary["retry"]:
-        print_steps(console, [Step(summary["retry"])])
+    elif commands := retries(summary):
+        print_steps(console, list(map(Step, commands)))
     else:
         labelled(console, "note", "a run is writing to it now")
 

@@ -85,6 +85,7 @@ def command(
     datafast filter old.jsonl --quality q.yaml -o new.jsonl --dropped out.jsonl
     """
     from datafast.cli.placing import placed_in
+    from datafast.datasets.opened import opened_source
     from datafast.quality.base import ModelStage
     from datafast.quality.base import allow_commands as let_run
     from datafast.quality.filtering import RowFilter, refuse_own_rows
@@ -117,13 +118,14 @@ def command(
             options.print_json({**counts, "report": report.to_dict()})
         ctx.exit(exit_code(report))
     _refuse_existing(source, [path for path in (output, dropped) if path is not None], force=force)
-    rows = open_source(source, field="SOURCE")
-    rows.check(rows.columns, field="SOURCE")  # all of a row is written
-    _refuse_files_of(stages, output, dropped)
-    with placed_in(quality):
-        refuse_own_rows(stages, rows.files)
-        decides = RowFilter(stages, rows.columns)
-    _write(rows, decides, output, dropped)
+    with opened_source(source, field="SOURCE") as given:
+        rows = open_source(given, field="SOURCE")
+        rows.check(rows.columns, field="SOURCE")  # all of a row is written
+        _refuse_files_of(stages, output, dropped)
+        with placed_in(quality):
+            refuse_own_rows(stages, rows.files)
+            decides = RowFilter(stages, rows.columns)
+        _write(rows, decides, output, dropped)
     _tell(decides, output, dropped, as_json=as_json)
 
 

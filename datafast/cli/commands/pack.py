@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from datafast.cli import options
-from datafast.cli.outputs import key_file_of, paths_of
+from datafast.cli.outputs import key_file_of, output_of
 
 if TYPE_CHECKING:
     from datafast.store.paths import OutputPaths
@@ -35,7 +35,7 @@ __all__ = ["command"]
 @options.ledger
 @options.as_json
 def command(
-    file: Path, output: Path | None, force: bool, env_file: Path | None, ledger: Path | None, as_json: bool
+    file: str, output: Path | None, force: bool, env_file: Path | None, ledger: Path | None, as_json: bool
 ) -> None:
     """Put rows, ledger and manifest into one archive: for the appendix of a paper, or a colleague who goes on.
 
@@ -45,8 +45,10 @@ def command(
     """
     from datafast.engine.packing import pack
 
-    paths = paths_of(file, ledger)
-    made = pack(paths, output or paths.rows.with_suffix(".zip"), force=force, variables=_variables(paths, env_file))
+    with output_of(file, ledger) as paths:
+        made = pack(
+            paths, output or paths.place.with_suffix(".zip"), force=force, variables=_variables(paths, env_file)
+        )
     if as_json:
         options.print_json({"archive": str(made.path), "rows": made.rows, "files": made.files})
         return
@@ -69,5 +71,5 @@ def _variables(paths: OutputPaths, env_file: Path | None) -> dict[str, dict[str,
 
     if env_file is not None and not is_file(env_file):
         raise ConfigError(f"There is no file {env_file} (--env-file). Check its name and its folder.")
-    files = [env_file] if env_file else [key_file_of(paths), paths.rows.with_name("secrets.env")]
+    files = [env_file] if env_file else [key_file_of(paths), paths.place.with_name("secrets.env")]
     return {str(file): read_keys(file) for file in files if is_file(file)}

@@ -17,7 +17,7 @@ __all__ = ["command"]
 
 
 @click.command("push", short_help="Publish rows as a dataset on the Hugging Face Hub.")
-@click.argument("file", metavar="FILE", type=options.UserFile(path_type=Path))
+@options.rows_file
 @click.argument("repo_id", metavar="REPO_ID")
 @click.option("--public", is_flag=True, help="Make a new repository public. Without it, it is private.")
 @click.option(
@@ -52,7 +52,7 @@ __all__ = ["command"]
 @click.option("--dry-run", is_flag=True, help="Show what would be pushed, and send nothing. Needs no token.")
 @options.as_json
 def command(
-    file: Path,
+    file: str,
     repo_id: str,
     format_name: str | None,
     public: bool,
@@ -82,7 +82,7 @@ def command(
     from datafast.datasets.loaded import load
     from datafast.export.hub import HubTarget, sign_in
 
-    load_secrets(file, env_file)
+    load_secrets(Path(file), env_file)
     target = HubTarget(
         repo_id=repo_id,
         config_name=config_name,

@@ -24,7 +24,7 @@ _NOT_IN_NAMES = re.compile(r"[^a-z0-9]+")
 
 
 @click.command("report", short_help="Write a page about a file: charts, duplicates, scores, cost, rows.")
-@click.argument("file", metavar="FILE", type=options.UserFile(path_type=Path))
+@options.rows_file
 @click.option(
     "-o",
     "--output",
@@ -67,7 +67,7 @@ _NOT_IN_NAMES = re.compile(r"[^a-z0-9]+")
 @options.ledger
 @options.as_json
 def command(
-    file: Path,
+    file: str,
     output: Path | None,
     form: str | None,
     pictures: Path | None,
@@ -100,12 +100,13 @@ def command(
         from datafast._util.png import need_png
 
         need_png()
-    known = known_rows(file, ledger)
-    if output is None and form == "html":
-        output = file.with_name(f"{file.stem}.report.html")
-    if output is not None:
-        _refuse(output, known.paths, force=force)
-    report = report_of(known.paths, known.dataset, rows=known.rows, shown=shown, seed=seed)
+    with known_rows(file, ledger) as known:
+        if output is None and form == "html":
+            place = known.paths.place
+            output = place.with_name(f"{place.stem}.report.html")
+        if output is not None:
+            _refuse(output, known.paths, force=force)
+        report = report_of(known.paths, known.dataset, rows=known.rows, shown=shown, seed=seed)
     if pictures is not None:
         for name, content in _pictures(report, picture_form):
             _write(pictures / name, content)

@@ -17,7 +17,7 @@ __all__ = ["command"]
 
 
 @click.command("reviews", short_help="Show what people have decided about the rows of a file.")
-@click.argument("file", metavar="FILE", type=options.UserFile(path_type=Path))
+@options.rows_file
 @click.option(
     "--export",
     "output",
@@ -37,7 +37,7 @@ __all__ = ["command"]
 @options.ledger
 @options.as_json
 def command(
-    file: Path, output: Path | None, accepted: bool, others: tuple[Path, ...], ledger: Path | None, as_json: bool
+    file: str, output: Path | None, accepted: bool, others: tuple[Path, ...], ledger: Path | None, as_json: bool
 ) -> None:
     """Show what people have decided about the rows of a file: how far they are, how far they agree, what they prefer.
 

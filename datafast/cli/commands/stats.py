@@ -16,7 +16,7 @@ __all__ = ["command"]
 
 
 @click.command("stats", short_help="Show how the rows of a file are, and what they cost.")
-@click.argument("file", metavar="FILE", type=options.UserFile(path_type=Path))
+@options.rows_file
 @click.option(
     "--by",
     metavar="FIELD",
@@ -59,7 +59,7 @@ __all__ = ["command"]
 @options.ledger
 @options.as_json
 def command(
-    file: Path, by: tuple[str, ...], texts: tuple[str, ...], ledger: Path | None, as_json: bool, **how: int
+    file: str, by: tuple[str, ...], texts: tuple[str, ...], ledger: Path | None, as_json: bool, **how: int
 ) -> None:
     """Show how the rows of a file are, in all and in groups: lengths, diversity, what was filtered or failed, tokens, cost.
 
@@ -80,18 +80,18 @@ def command(
 
 
 def _measured(
-    file: Path, ledger: Path | None, *, by: tuple[str, ...], text_fields: tuple[str, ...] | None, **how: Any
+    file: str, ledger: Path | None, *, by: tuple[str, ...], text_fields: tuple[str, ...] | None, **how: Any
 ) -> Statistics:
     from datafast.cli.known_rows import known_rows
     from datafast.statistics import measure
 
-    known = known_rows(file, ledger)
-    fields = [name for name in by if name not in {"provider", "role"}]
-    if (dataset := known.dataset) is not None:
-        how |= {
-            "row_model": dataset.written_model,
-            "placeholders": dataset.placeholders,
-            "plan_of": dataset.whole_plan,
-        }
-    rows = None if known.rows is None else known.rows()
-    return measure(known.paths, rows=rows, by=fields, text_fields=text_fields, **how)
+    with known_rows(file, ledger) as known:
+        fields = [name for name in by if name not in {"provider", "role"}]
+        if (dataset := known.dataset) is not None:
+            how |= {
+                "row_model": dataset.written_model,
+                "placeholders": dataset.placeholders,
+                "plan_of": dataset.whole_plan,
+            }
+        rows = None if known.rows is None else known.rows()
+        return measure(known.paths, rows=rows, by=fields, text_fields=text_fields, **how)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from datafast.cli import options
-from datafast.cli.outputs import failures_command, output_command, paths_of, retry_command
-from datafast.store.resuming import resume_command
+from datafast.cli.outputs import failures_command, output_command, output_of, retry_command, shard_folder
 
 if TYPE_CHECKING:
     from datafast.cli.display.lines import Step
-    from datafast.store.paths import OutputPaths
-    from datafast.store.reader import LedgerReader
 
 __all__ = ["command"]
 
@@ -24,104 +20,23 @@ __all__ = ["command"]
 @options.output_file
 @options.ledger
 @options.as_json
-def command(file: Path, ledger: Path | None, as_json: bool) -> None:
-    """Show what an output holds: rows, calls, tokens, cost, what is pending or failed, and how to go on."""
-    status = _status(file, ledger)
+def command(file: str, ledger: Path | None, as_json: bool) -> None:
+    """Show what an output holds: rows, calls, tokens, cost, what is pending or failed, and how to go on.
+
+    FILE may be a folder of shards. What they hold is then summed, also while they run, and there is a line for each shard.
+    """
+    from datafast.cli.folder_status import folder_status
+    from datafast.cli.output_status import output_status
+
+    if (folder := shard_folder(file, ledger)) is not None:
+        status = folder_status(folder)
+    else:
+        with output_of(file, ledger) as paths:
+            status = output_status(paths)
     if as_json:
         options.print_json(status)
     else:
         _show(status)
-
-
-def _status(file: Path, ledger_path: Path | None) -> dict[str, Any]:
-    from datafast.cli.display.agreement import told_agreement
-    from datafast.engine.targets import noted_counts
-    from datafast.store.lock import is_running
-    from datafast.store.reader import LedgerReader
-    from datafast.store.records import by_provider, by_stage
-
-    paths = paths_of(file, ledger_path)
-    running = is_running(paths)
-    with LedgerReader(paths.ledger) as ledger:
-        return {
-            "output_file": str(file),
-            "ledger": str(paths.ledger),
-            "kind": ledger.meta("kind"),
-            "simulated": ledger.meta("mode") == "simulated",
-            **_rows(ledger),
-            **_spent(ledger),
-            "targets": noted_counts(ledger),
-            "filtered_by_stage": by_stage(ledger.filtered.counts()),
-            "changed_by_stage": dict(ledger.changed.counts().most_common()),
-            "compared": ledger.is_compared,
-            "agreement": told_agreement(paths.rows),
-            "failures": _failures(ledger),
-            "failures_by_provider": by_provider(ledger.failure_counts()),
-            "stop_reason": None if running else ledger.meta("stop_reason") or None,
-            "batches": _batches(ledger),
-            "running": running,
-            "unrecorded_replies": 0 if running else ledger.unrecorded_replies(paths.journal),
-            "rows_file_exists": paths.rows.exists(),
-            "manifest": None if running else _manifest(paths, ledger),
-            "command": ledger.meta("command") or None,
-            "directory": ledger.meta("directory") or None,
-            "resume": resume_command(ledger),
-        }
-
-
-def _manifest(paths: OutputPaths, ledger: LedgerReader) -> str | None:
-    """How its manifest stands; None where an earlier version has made the output, which writes none."""
-    from datafast._util.user_path import is_file
-    from datafast.errors import OutputError
-    from datafast.store.manifest import ABOUT, is_newest, read_manifest
-
-    if not ledger.meta(ABOUT):
-        return None
-    if not is_file(paths.manifest):
-        return "missing"
-    try:
-        return "up to date" if is_newest(read_manifest(paths.manifest), ledger) else "outdated"
-    except OutputError:
-        return "damaged"
-
-
-def _rows(ledger: LedgerReader) -> dict[str, int]:
-    counts = ledger.counts()
-    return {**asdict(counts), "pending": counts.pending}
-
-
-def _spent(ledger: LedgerReader) -> dict[str, Any]:
-    totals = ledger.calls.totals()
-    return {
-        "calls": totals.calls,
-        "input_tokens": totals.input_tokens,
-        "output_tokens": totals.output_tokens,
-        "cost_usd": totals.cost_usd,
-        "usage_by_provider": {name: asdict(used) for name, used in ledger.calls.usage_by_provider().items()},
-    }
-
-
-def _batches(ledger: LedgerReader) -> dict[str, Any]:
-    """The batches that are under way."""
-    from datafast.store.batches import under_way
-
-    rows = ledger.batches.open()
-    return {
-        "open": len(rows),
-        "calls": sum(row.num_calls for row in rows),
-        "under_way": under_way(rows) if rows else None,
-    }
-
-
-def _failures(ledger: LedgerReader) -> dict[str, dict[str, Any]]:
-    """Failed rows by category, most first, each with one error as an example."""
-    from datafast.store.records import by_category
-
-    examples = ledger.failure_examples()
-    return {
-        category: {"rows": count, **examples[category]}
-        for category, count in by_category(ledger.failure_counts()).items()
-    }
 
 
 def _show(status: dict[str, Any]) -> None:
@@ -130,6 +45,7 @@ def _show(status: dict[str, Any]) -> None:
     from datafast.amounts import money
     from datafast.cli.display.agreement import agreement_lines
     from datafast.cli.display.lines import labelled, print_steps
+    from datafast.cli.display.shards import folder_steps, shard_lines
     from datafast.cli.display.summary import changed_line, filtered_lines
     from datafast.types import ProviderUsage, target_lines
 
@@ -168,12 +84,18 @@ def _show(status: dict[str, Any]) -> None:
             "failed",
             f"{failure['rows']:,} {category}, for example at {failure['provider']}: {failure['example']}",
         )
+    for text in shard_lines(status):
+        labelled(console, "shard", text)
     for note in _notes(status):
         labelled(console, "note", note)
-    print_steps(console, _next_steps(status))
+    print_steps(console, folder_steps(status) if "shards" in status else _next_steps(status))
 
 
 def _notes(status: dict[str, Any]) -> list[str]:
+    from datafast.cli.display.shards import folder_notes
+
+    if "shards" in status:
+        return folder_notes(status)
     notes = []
     if status["running"]:
         notes.append("a run is writing to it now")
@@ -207,10 +129,10 @@ def _next_steps(status: dict[str, Any]) -> list[Step]:
     if status["pending"] or not status["compared"]:
         steps.append(Step(command or "run the same script again: it goes on, and nothing is paid for twice"))
     if status["batches"]["open"]:
-        batches = output_command("batches", Path(status["output_file"]), Path(status["ledger"]))
+        batches = output_command("batches", status["output_file"], Path(status["ledger"]))
         steps.append(Step(batches, "how far the batches are; with --cancel, they are given up"))
     if status["failed"]:
-        failures = failures_command(Path(status["output_file"]), Path(status["ledger"]))
+        failures = failures_command(status["output_file"], Path(status["ledger"]))
         steps.append(Step(failures, "each of them, with why"))
         steps.append(Step(retry_command(command, kind=status["kind"])))
     return steps

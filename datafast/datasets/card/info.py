@@ -73,7 +73,7 @@ def card_info(
     languages = dict(getattr(config, "languages", None) or {})
     kind = dataset.kind if dataset is not None else known.kind or kind
     return CardInfo(
-        title=card.title or title or paths.rows.stem,
+        title=card.title or title or paths.place.stem,
         kind=kind,
         description=card.description or "",
         task=_TASKS.get(kind, ""),

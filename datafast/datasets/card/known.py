@@ -63,7 +63,7 @@ class Known:
             return cls()
         manifest = _manifest(paths)
         with LedgerReader(paths.ledger) as ledger:
-            times = ledger.scans.sent()
+            times = ledger.calls.sent()
             first, last = (None, None) if times is None else (datetime.fromtimestamp(time, UTC) for time in times)
             return cls(
                 kind=str(ledger.meta("kind") or ""),

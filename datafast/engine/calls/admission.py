@@ -85,6 +85,7 @@ class Gate:
         earlier: (seconds ago, tokens) of the newest requests of earlier runs, oldest first; pacing continues from there.
         on_limit: called with a new limit.
         auto: find a limit that the server can use, at most `limit`.
+        clock: gives monotonic seconds; by default the machine's.
 
     Attributes:
         most: the limit that was given.
@@ -105,7 +106,9 @@ class Gate:
         backoff: Backoff = Backoff(),  # noqa: B008 - it cannot be changed
         on_limit: Callable[[int], None] | None = None,
         auto: bool = False,
+        clock: Callable[[], float] | None = None,
     ) -> None:
+        self._clock = clock or time.monotonic
         self._backoff = backoff
         self.most = limit
         self.knee = Knee(limit) if auto else None
@@ -119,7 +122,7 @@ class Gate:
         self._tokens = Pacer(tpm) if tpm else None
         self._closed_until = 0.0
         self._alone_until = 0.0
-        now = time.monotonic()
+        now = self._clock()
         for ago_s, tokens in earlier:
             self._book(now - ago_s, tokens)
         for pacer in (self._requests, self._tokens):
@@ -160,12 +163,12 @@ class Gate:
         """The limit of the config for which the next request waits; None where it does not wait for one."""
         if self._requests is None and self._tokens is None:
             return None
-        now, named = time.monotonic(), {"rpm_limit": self._requests, "tpm_limit": self._tokens}
+        now, named = self._clock(), {"rpm_limit": self._requests, "tpm_limit": self._tokens}
         return next((name for name, pacer in named.items() if pacer is not None and pacer.free_at > now), None)
 
     def closed_for(self) -> float:
         """Seconds for which nothing may be sent, after rate limiting or faults."""
-        return self._closed_until - time.monotonic()
+        return self._closed_until - self._clock()
 
     # -- one request
 
@@ -220,7 +223,7 @@ class Gate:
     ) -> None:
         """Reacts to a 429 for request `number`: after a burst, or where the server says how long and refuses others too, all requests
         wait. `limits`: what the server told with it."""
-        now = time.monotonic()
+        now = self._clock()
         wait_s = retry_after_s or 0.0
         paced = self.rate.is_settled and wait_s <= _ANY_MOMENT_S
         told = self.told_rate.per_s is not None or is_nearly_used(limits)
@@ -294,7 +297,7 @@ class Gate:
         knee = self.knee
         if knee is None or self.limit < self.setting:
             return
-        if knee.replied(tokens, sent_at=sent_at, now=time.monotonic(), in_flight=self.in_flight):
+        if knee.replied(tokens, sent_at=sent_at, now=self._clock(), in_flight=self.in_flight):
             self.setting = self.limit = knee.limit
             self._on_limit(self.limit)
 

@@ -1,0 +1,200 @@
+"""An output in several files: a folder with a shard in each file, and what belongs to it beside it.
+
+    rows/shard-00001-of-00004.jsonl             the rows of the first of four shards
+    rows/shard-00001-of-00004.jsonl.ledger      its ledger, and so on as for any output
+
+Each shard is an output of its own, made by `datafast generate CONFIG --shard 1/4`. `datafast.plan.sharded` says which items it has. With
+`run.ledger` the ledgers stand in a folder of their own, under the same names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from datafast.errors import ConfigError, OutputError
+from datafast.store.paths import OutputPaths
+
+__all__ = [
+    "MOST_SHARDS",
+    "ShardFolder",
+    "ShardName",
+    "is_shard_folder",
+    "require_same_division",
+    "shard_files",
+    "shard_paths",
+]
+
+MOST_SHARDS = 99_999
+"""As many as the five digits of a name can count."""
+
+_FILE = re.compile(r"shard-(\d{5})-of-(\d{5})\.jsonl(\.ledger)?")
+_GIVEN = re.compile(r"\s*(\d{1,9})\s*/\s*(\d{1,9})\s*", re.ASCII)
+
+
+class ShardName(NamedTuple):
+    """Which shard: `number` (from 1) of `of`. As text it is `1/4`."""
+
+    number: int
+    of: int
+
+    @classmethod
+    def given(cls, value: object) -> ShardName:
+        """A shard as a user names it: `"1/4"`, or `(1, 4)` in Python.
+
+        Raises:
+            ConfigError: it is no shard.
+        """
+        if isinstance(value, str):
+            found = _GIVEN.fullmatch(value)
+            numbers: object = found and tuple(map(int, found.groups()))
+        else:
+            numbers = value
+        if not (
+            isinstance(numbers, tuple | list)
+            and len(numbers) == 2
+            and all(isinstance(one, int) and not isinstance(one, bool) for one in numbers)
+        ):
+            raise ConfigError(
+                f"shard: expected which shard of how many, like 1/4 ((1, 4) in Python), got {value!r}.", key="shard"
+            )
+        name = cls(*numbers)
+        if not 1 <= name.of <= MOST_SHARDS:
+            raise ConfigError(f"shard: {name}: expected 1 to {MOST_SHARDS:,} shards, got {name.of:,}.", key="shard")
+        if not 1 <= name.number <= name.of:
+            raise ConfigError(
+                f"shard: {name}: There are {name.of:,} shards, so they are 1/{name.of} to {name.of}/{name.of}. Shards are counted "
+                f"from 1.",
+                key="shard",
+            )
+        return name
+
+    @property
+    def file_name(self) -> str:
+        """`shard-00001-of-00004.jsonl`."""
+        return f"shard-{self.number:05}-of-{self.of:05}.jsonl"
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.of}"
+
+
+def shard_paths(folder: str | Path, number: int, of: int, ledger_folder: Path | None = None) -> OutputPaths:
+    """The files of one shard. They need not exist.
+
+    Args:
+        folder: the `output_file` of the config.
+        ledger_folder: its `run.ledger`, if it has one.
+    """
+    name = ShardName(number, of).file_name
+    return OutputPaths.of(Path(folder) / name, None if ledger_folder is None else ledger_folder / f"{name}.ledger")
+
+
+def shard_files(folder: str | Path, ledger_folder: Path | None = None) -> list[Path]:
+    """The JSONL of each shard that a folder has, in the order of their numbers.
+
+    A shard whose ledger is there and whose JSONL is not has begun, and is among them.
+
+    Raises:
+        OutputError: the folder cannot be read.
+    """
+    return [Path(folder) / name.file_name for name in _names_in(Path(folder), ledger_folder)]
+
+
+def is_shard_folder(path: str | Path, ledger_folder: Path | None = None) -> bool:
+    """Whether this is a folder with at least one shard in it."""
+    return Path(path).is_dir() and bool(_names_in(Path(path), ledger_folder))
+
+
+def _names_in(folder: Path, ledger_folder: Path | None) -> list[ShardName]:
+    found: set[ShardName] = set()
+    for place in dict.fromkeys([folder, ledger_folder or folder]):
+        try:
+            names = [path.name for path in place.iterdir()]
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise OutputError(f"Cannot read {place}: {error.strerror}. Give the folder with the shards.") from error
+        for name in names:
+            if (match := _FILE.fullmatch(name)) is not None:
+                found.add(ShardName(int(match[1]), int(match[2])))
+    return sorted(found)
+
+
+@dataclass(frozen=True)
+class ShardFolder:
+    """A folder of shards that belong together.
+
+    Attributes:
+        path: the folder.
+        of: how many shards the whole output has.
+        numbers: those that are there, rising.
+        ledger_folder: where their ledgers are, if not beside them.
+    """
+
+    path: Path
+    of: int
+    numbers: Sequence[int]
+    ledger_folder: Path | None = None
+
+    @classmethod
+    def open(cls, path: str | Path, ledger_folder: Path | None = None) -> Self:
+        """The shards of a folder.
+
+        Raises:
+            ConfigError: there is no such folder, or there are no shards in it.
+            OutputError: it cannot be read, or it has shards of several divisions.
+        """
+        folder = Path(path)
+        if not folder.is_dir():
+            is_file = folder.exists()
+            raise ConfigError(
+                f"{folder} is a file. Give the folder with the shards."
+                if is_file
+                else f"There is no folder {folder}. Give the folder with the shards, which is the output_file of their config."
+            )
+        names = _names_in(folder, ledger_folder)
+        if not names:
+            raise ConfigError(
+                f"{folder} has no shards, which are called {ShardName(1, 4).file_name}. "
+                f"`datafast generate CONFIG --shard 1/4` makes one."
+            )
+        require_same_division(folder, names)
+        # A number that is out of range is nobody's: datafast makes no such file.
+        return cls(folder, names[0].of, [name.number for name in names if 1 <= name.number <= name.of], ledger_folder)
+
+    @property
+    def names(self) -> list[ShardName]:
+        """The shards that are there."""
+        return [ShardName(number, self.of) for number in self.numbers]
+
+    @property
+    def missing(self) -> list[int]:
+        """The numbers of those that are not."""
+        return sorted(set(range(1, self.of + 1)).difference(self.numbers))
+
+    def paths(self, number: int) -> OutputPaths:
+        """The files of one of its shards."""
+        return shard_paths(self.path, number, self.of, self.ledger_folder)
+
+    @property
+    def outputs(self) -> list[OutputPaths]:
+        """The files of each shard that is there, in order."""
+        return list(map(self.paths, self.numbers))
+
+
+def require_same_division(folder: Path, names: Sequence[ShardName]) -> None:
+    """Sees to it that all shards of a folder are parts of the same number of shards.
+
+    Raises:
+        OutputError: names two that are not.
+    """
+    by_count = {name.of: name for name in reversed(names)}
+    if len(by_count) > 1:
+        first, second = [by_count[of] for of in sorted(by_count)][:2]
+        raise OutputError(
+            f"{folder} has shards of {first.of:,} and of {second.of:,} ({first.file_name}, {second.file_name}), which are no parts of "
+            f"one output. Keep those of one division in it, and divide them anew with `datafast reshard {folder} --shards N`."
+        )

@@ -1,0 +1,373 @@
+"""A cluster in virtual time: the real broker and the real leases, messages that take their time, workers that die or cannot be reached, and
+a server that sees what arrives when.
+
+Each worker has a clock of its own, which shows another time and runs at another speed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import bisect
+import heapq
+import itertools
+import random
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from datafast.engine.calls.admission import Waiting
+from datafast.engine.calls.budget import Budget
+from datafast.engine.remote.broker import Broker
+from datafast.engine.remote.leased_gate import LeasedGate
+from datafast.engine.remote.leases import Leases
+from datafast.engine.remote.terms import Ask, Grant, ProviderTerms, Want
+from datafast.engine.remote.wallet import Wallet
+from datafast.engine.settings import RunConfig
+from datafast.store.records import Bound, Spent
+from datafast.types import Usage
+
+__all__ = ["Cluster", "Ledger", "Request", "Server", "Worker"]
+
+_LOOK_S = 0.01
+_HOLD_S = 0.05  # how long a worker keeps a message of the driver, if it has no news
+_LONGEST_WAY_S = 0.4
+
+
+@dataclass
+class Request:
+    """One request: what it may cost at most, and what it costs."""
+
+    label: str
+    tokens: int = 0
+    bound: Bound = Bound(0.0, 0)  # noqa: RUF009 - it cannot be changed
+    usd: float = 0.0
+    begun: float = 0.0
+    number: int = 0
+    booking: int = 0
+    sent_at: float = 0.0
+    has_arrived: bool = False
+    over: bool = False
+
+
+@dataclass
+class Server:
+    """What a provider sees."""
+
+    latency_s: float = 0.5
+    arrived: list[float] = field(default_factory=list)
+    in_flight: int = 0
+    most_in_flight: int = 0
+    spent_usd: float = 0.0
+    calls: int = 0
+
+    def arrive(self, now: float, request: Request) -> None:
+        bisect.insort(self.arrived, now)
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        self.spent_usd += request.usd
+        self.calls += 1
+
+    def most_in(self, window_s: float) -> int:
+        """The most requests that arrived within any time of this length."""
+        most, first = 0, 0
+        for last, moment in enumerate(self.arrived):
+            while self.arrived[first] <= moment - window_s:
+                first += 1
+            most = max(most, last - first + 1)
+        return most
+
+
+class Ledger:
+    """Where bookings are recorded."""
+
+    def __init__(self) -> None:
+        self.open: dict[int, Bound] = {}
+        self.charged = 0.0
+        self._numbers = itertools.count(1)
+
+    def reserve(self, provider: str, bound: Bound) -> int:
+        number = next(self._numbers)
+        self.open[number] = bound
+        return number
+
+    def release(self, number: int, *, charged: bool) -> None:
+        bound = self.open.pop(number)
+        self.charged += bound.usd if charged else 0.0
+
+
+class Worker:
+    """One worker: it sends what its leases allow, oldest first."""
+
+    def __init__(self, cluster: Cluster, name: int) -> None:
+        rng = cluster.rng
+        self.name = name
+        self.alive = True
+        self.reachable = True
+        self.cluster = cluster
+        offset, speed = rng.uniform(0.0, 1e6), rng.uniform(0.996, 1.004)
+        self.clock: Callable[[], float] = lambda: offset + speed * cluster.now
+        self.leases = Leases(cluster.providers, clock=self.clock, on_news=self.news)
+        self.wallet = Wallet(cluster.settings) if cluster.settings.has_budget else None
+        self.waiting: dict[str, deque[Request]] = {label: deque() for label in cluster.providers}
+        self.flying: dict[str, set[int]] = {label: set() for label in cluster.providers}
+        self.requests: dict[int, Request] = {}
+        self.done = 0
+        self.ended = False
+        self.driver = 0  # which one it belongs to
+        self._ids = itertools.count()
+        self._has_news = False
+        self._answer: Callable[[], None] | None = None
+
+    def news(self) -> None:
+        self._has_news = True
+
+    def add(self, request: Request) -> None:
+        request.begun = self.cluster.now
+        self.waiting[request.label].append(request)
+        gate = self.leases.gates[request.label]
+        heapq.heappush(gate.waiting, Waiting(0, next(self._ids), request.tokens, self.cluster.future))
+        self.news()
+        self.pump()
+
+    # -- messages
+
+    def exchange(self, grant: Grant) -> None:
+        """A message of the driver has come; it is answered at once where there is news, or else a little later."""
+        if not self.alive:
+            return
+        self.leases.take(grant)
+        if self.wallet is not None:
+            self.wallet.take(grant)
+        self.pump()
+        self.cluster.later(0.0 if self._has_news else _HOLD_S, self._reply)
+
+    def _reply(self) -> None:
+        if not self.alive:
+            return
+        self._has_news = False
+        ask = self.leases.ask()
+        if self.wallet is not None:
+            settled, unused = self.wallet.tell()
+            ask = Ask(ask.number, ask.heard, ask.uses, settled, unused, self._wants())
+        self.cluster.send(self, lambda: self.cluster.heard(self, ask))
+
+    def _wants(self) -> tuple[Want, ...]:
+        assert self.wallet is not None
+        parked = []
+        for label, waiting in self.waiting.items():
+            self.wallet.provider = label
+            gate = self.leases.gates[label]
+            first = list(itertools.islice(waiting, max(0, gate.setting - gate.in_flight)))
+            parked += [Want(label, one.bound, 1, waits=True) for one in first if self.wallet.passed_by(one.bound)]
+            ahead = self.wallet.ahead(label, landing_per_s=gate.landing_per_s, slots=gate.setting)
+            parked += [ahead] if ahead and not parked else []
+        return tuple(parked)
+
+    # -- requests
+
+    def pump(self) -> None:
+        """Sends what may be sent."""
+        for label, gate in self.leases.gates.items():
+            while self.waiting[label] and gate.in_flight < gate.limit and gate.opens_at <= self.clock():
+                if not self._send(label, gate):
+                    break
+
+    def _send(self, label: str, gate: LeasedGate) -> bool:
+        request = self.waiting[label][0]
+        if self.wallet is not None:
+            self.wallet.provider = label
+            if self.wallet.passed_by(request.bound) is not None:
+                self.ended |= not self.wallet.num_reserved
+                self._has_news = True
+                return False
+            request.booking = self.wallet.book(request.bound)
+        self.waiting[label].popleft()
+        heapq.heappop(gate.waiting)
+        request.number = gate.take(request.tokens, self.clock())
+        request.sent_at = self.clock()
+        key = next(self._ids)
+        self.requests[key] = request
+        self.flying[label].add(key)
+        cluster, server = self.cluster, self.cluster.servers[label]
+        cluster.later(cluster.rng.uniform(0.0, _LONGEST_WAY_S), lambda: self._arrive(server, key))
+        return True
+
+    def _arrive(self, server: Server, key: int) -> None:
+        request = self.requests[key]
+        if request.over:
+            return
+        request.has_arrived = True
+        refusal = self.cluster.refuses(self.cluster.now)
+        server.arrive(self.cluster.now, request)
+        self.cluster.later(0.01 if refusal else server.latency_s, lambda: self._land(server, key, refusal))
+
+    def _land(self, server: Server, key: int, refusal: float | None) -> None:
+        request = self.requests[key]
+        if request.over:
+            return
+        request.over = True
+        server.in_flight -= 1
+        gate = self.leases.gates[request.label]
+        self.flying[request.label].discard(key)
+        if refusal is not None:
+            gate.refused(request.number, request.sent_at, refusal or None)
+            self.waiting[request.label].appendleft(request)
+            heapq.heappush(gate.waiting, Waiting(-1, next(self._ids), request.tokens, self.cluster.future))
+            request.over = request.has_arrived = False
+        else:
+            gate.succeeded(request.sent_at)
+            self.done += 1
+            self.cluster.done += 1
+            self.cluster.slowest_s = max(self.cluster.slowest_s, self.cluster.now - request.begun)
+        if self.wallet is not None:
+            self.wallet.end(request.booking, Usage(1, 0), request.usd, maybe_paid=False)
+        gate.in_flight -= 1
+        self._has_news = True
+        self.pump()
+
+    def cancel(self) -> None:
+        """Nothing stays in flight: connections are closed."""
+        for label, keys in self.flying.items():
+            for key in keys:
+                request = self.requests[key]
+                if request.sent_at and not request.over:
+                    request.over = True
+                    if request.has_arrived:
+                        self.cluster.servers[label].in_flight -= 1
+            keys.clear()
+
+    def look(self) -> None:
+        """What a worker does from time to time."""
+        if self.alive and self.leases.lasts_for_s <= 0.0 and any(self.flying.values()):
+            self.cancel()
+            self.alive = False
+        if self.alive:
+            self.pump()
+
+
+class Cluster:
+    """All of it.
+
+    Args:
+        providers: what the broker is told.
+        refuses: says at a moment whether a server refuses a request, and if so with which Retry-After; 0.0 for none.
+    """
+
+    def __init__(
+        self,
+        providers: Mapping[str, ProviderTerms],
+        *,
+        total: int = 1_000_000,
+        seed: int = 0,
+        settings: RunConfig | None = None,
+        latency_s: float = 0.5,
+        slow: float = 0.0,
+        refuses: Callable[[float], float | None] = lambda now: None,
+    ) -> None:
+        self.now = 1000.0
+        self.rng = random.Random(seed)
+        self.providers = dict(providers)
+        self.total = total
+        self.settings = settings or RunConfig()
+        self.refuses = refuses
+        self.slow = slow
+        self.servers = {label: Server(latency_s) for label in providers}
+        self.workers: dict[int, Worker] = {}
+        self.gone: list[int] = []
+        self.done = 0
+        self.slowest_s = 0.0
+        self.most_total = 0
+        loop = asyncio.new_event_loop()
+        self.future: asyncio.Future[Any] = loop.create_future()
+        loop.close()
+        self.ledger = Ledger()
+        self.budget = Budget(self.settings, Spent(0.0, 0, 0)) if self.settings.has_budget else None
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = itertools.count()
+        self._names = itertools.count(1)
+        self._driver = 0
+        self.broker = self._new_broker(succeeds=False)
+        self.later(_LOOK_S, self._look)
+
+    def _new_broker(self, *, succeeds: bool, spent: Spent = Spent(0.0, 0, 0)) -> Broker:  # noqa: B008 - it cannot be changed
+        if self.settings.has_budget:
+            self.budget = Budget(self.settings, spent)
+        return Broker(
+            self.providers,
+            total=self.total,
+            clock=lambda: self.now,
+            budget=self.budget,
+            reserves=self.ledger,
+            succeeds=succeeds,
+        )
+
+    # -- time
+
+    def later(self, seconds: float, act: Callable[[], None]) -> None:
+        heapq.heappush(self._events, (self.now + seconds, next(self._order), act))
+
+    def run(self, seconds: float) -> None:
+        """Lets so much time pass."""
+        until = self.now + seconds
+        while self._events and self._events[0][0] <= until:
+            self.now, _, act = heapq.heappop(self._events)
+            act()
+            in_flight = sum(server.in_flight for server in self.servers.values())
+            self.most_total = max(self.most_total, in_flight)
+        self.now = until
+
+    def _look(self) -> None:
+        for worker in self.workers.values():
+            worker.look()
+        for name in self.broker.lapsed():
+            self.gone.append(int(str(name)))
+        self.later(_LOOK_S, self._look)
+
+    # -- messages
+
+    def send(self, worker: Worker, act: Callable[[], None]) -> None:
+        """A message between the driver and a worker, in either direction."""
+        if not worker.reachable:
+            return
+        way_s = self.rng.uniform(0.0005, 0.01)
+        if self.slow and self.rng.random() < self.slow:
+            way_s = self.rng.uniform(0.0, 4.0)
+        self.later(way_s, act)
+
+    def heard(self, worker: Worker, ask: Ask) -> None:
+        if worker.driver == self._driver and self.broker.hear(worker.name, ask):
+            self._next(worker)
+
+    def _next(self, worker: Worker) -> None:
+        grant = self.broker.grant(worker.name)
+        driver = self._driver
+        self.send(worker, lambda: worker.exchange(grant) if worker.driver == driver else None)
+
+    # -- what happens
+
+    def join(self) -> Worker:
+        """A further worker."""
+        worker = Worker(self, next(self._names))
+        worker.driver = self._driver
+        self.workers[worker.name] = worker
+        self.broker.join(worker.name)
+        self._next(worker)
+        return worker
+
+    def kill(self, worker: Worker) -> None:
+        """Its process ends, and the kernel closes its connections."""
+        worker.alive = False
+        worker.cancel()
+
+    def kill_driver(self, *, live_on: bool) -> None:
+        """The driver dies, and another one begins. `live_on`: its workers do not notice, until their leases end."""
+        self._driver += 1
+        for worker in self.workers.values():
+            if not live_on:
+                self.kill(worker)
+        spent = Spent(0.0, 0, 0)
+        if self.budget is not None:
+            used = self.budget.states
+            spent = Spent(used.get("budget_usd", (0.0, 0.0))[0], int(used.get("max_calls", (0.0, 0.0))[0]), 0)
+        self.broker = self._new_broker(succeeds=True, spent=spent)
