@@ -84,7 +84,7 @@ class Buckets:
     def overwrite(self, name: str, data: bytes) -> str:
         return self._put(name, data, "overwrite")
 
-    def list(self) -> Iterator[ObjectInfo]:
+    def all(self) -> Iterator[ObjectInfo]:
         start = self._key("")
         pages = self._asked("", lambda: iter(self._store.list(start)))
         while (page := self._asked("", lambda: next(pages, None))) is not None:

@@ -57,9 +57,12 @@ class Folder:
         if self.get(name)[1] != version:
             raise Conflict(f"{self._url}: The object {name} was written by another process meanwhile.")
         claim = self._claim(name, version)
-        self._asked(
-            name, lambda: self._write(name, data, lambda new: (os.link(new, claim), new.replace(self._path(name))))
-        )
+
+        def place(new: Path) -> None:
+            os.link(new, claim)
+            new.replace(self._path(name))
+
+        self._asked(name, lambda: self._write(name, data, place))
         self._forget_old(name)
         return _version(data)
 
@@ -67,7 +70,7 @@ class Folder:
         self._asked(name, lambda: self._write(name, data, lambda new: new.replace(self._path(name))))
         return _version(data)
 
-    def list(self) -> Iterator[ObjectInfo]:
+    def all(self) -> Iterator[ObjectInfo]:
         for folder, _, names in os.walk(self._folder):
             for name in names:
                 path = Path(folder, name)
@@ -100,7 +103,11 @@ class Folder:
         path = self._path(name)
         if "/" in name:  # never replaced on a condition
             return path
-        while path.exists() and (claim := self._claim(name, _version(path.read_bytes()))).exists():
+        seen: set[Path] = set()  # bytes that were written twice would lead in a circle
+        while (
+            path.exists() and (claim := self._claim(name, _version(path.read_bytes()))).exists() and claim not in seen
+        ):
+            seen.add(claim)
             path = claim
         return path
 

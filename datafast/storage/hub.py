@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datafast.export.hub_access import endpoint, find_token
-from datafast.export.hub_client import Hub, HubFailed, asked
+from datafast.export.hub_client import Hub, HubFailed, asked, without_xet
 from datafast.storage.objects import Conflict, Missing, ObjectInfo, Refused, StoreError
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class HubObjects:
     def overwrite(self, name: str, data: bytes) -> str:
         return self._commit(name, data, lambda found: True)
 
-    def list(self) -> Iterator[ObjectInfo]:
+    def all(self) -> Iterator[ObjectInfo]:
         """When they were written is not told: the Hub has no object that was not named by a manifest."""
         start = self._path("")
         for found in self._tree():
@@ -182,7 +182,8 @@ class HubObjects:
     def _ask(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         """What a function of the client returns."""
         try:
-            return asked(function, *arguments, **options)
+            with without_xet():
+                return asked(function, *arguments, **options)
         except HubFailed as failed:
             fault = failed.fault
             if fault.status == 404:

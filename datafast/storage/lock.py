@@ -140,7 +140,7 @@ class RemoteLock:
             self._thread.join()
         if not self._is_lost and self._version:
             with suppress(StoreError):
-                self._objects.replace(LOCK, orjson.dumps({"spool": None}), self._version)
+                self._objects.replace(LOCK, orjson.dumps({"spool": None, "mark": secrets.token_hex(8)}), self._version)
 
     def _renew(self) -> None:
         while not self._ends.wait(self._objects.lease_s / _RENEWALS):

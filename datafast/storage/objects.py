@@ -70,7 +70,7 @@ class Objects(Protocol):
     def overwrite(self, name: str, data: bytes) -> str:
         """Writes an object whatever is there. Returns the mark of its version."""
 
-    def list(self) -> Iterator[ObjectInfo]:
+    def all(self) -> Iterator[ObjectInfo]:
         """All of them."""
 
     def modified(self, name: str) -> datetime:

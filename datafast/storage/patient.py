@@ -48,8 +48,8 @@ class Patient:
     def overwrite(self, name: str, data: bytes) -> str:
         return self._again(lambda: self._objects.overwrite(name, data))
 
-    def list(self) -> Iterator[ObjectInfo]:
-        return iter(self._again(lambda: [*self._objects.list()]))
+    def all(self) -> Iterator[ObjectInfo]:
+        return iter(self._again(lambda: [*self._objects.all()]))
 
     def modified(self, name: str) -> datetime:
         return self._again(lambda: self._objects.modified(name))

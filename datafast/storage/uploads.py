@@ -236,7 +236,7 @@ class Uploads:
             kept = [
                 found[0] for name in manifest.kept if (found := read_manifest(self.objects, str(self.spool.url), name))
             ]
-            there = [(found.name, found.modified) for found in self.objects.list()]
+            there = [(found.name, found.modified) for found in self.objects.all()]
             with suppress(Missing):
                 now = self.objects.modified(MANIFEST)
                 self.objects.remove(removable(manifest, kept, there, now))

@@ -97,7 +97,7 @@ def test_rows_that_leave_make_other_parts_and_the_old_ones_stay_for_a_while(stor
     place = remote_url(url)
     assert place is not None
     objects = Buckets(place)
-    there = {f"some/rows.jsonl/{found.name}" for found in objects.list()}
+    there = {f"some/rows.jsonl/{found.name}" for found in objects.all()}
     assert before <= there
     other = dataset(url, tmp_path / "other", topics=5).generate([provider(tmp_path)])
     assert [path.name for path in other.paths.rows.parent.glob("*.stale-*")]
@@ -118,7 +118,7 @@ def test_old_objects_go_once_nobody_can_be_reading_them(
     place = remote_url(url)
     assert place is not None
     objects = Buckets(place)
-    names = {found.name for found in objects.list()}
+    names = {found.name for found in objects.all()}
     read = manifest.read_manifest(objects, url)
     assert read is not None
     assert names == {"manifest.json", "lock.json", *read[0].names()}
@@ -265,7 +265,7 @@ def test_no_credentials_are_in_what_is_uploaded_or_on_the_disk(store: S3Proxy, t
     place = remote_url(url_of(store))
     assert place is not None
     objects = Buckets(place)
-    texts = [objects.get(found.name)[0] for found in objects.list()]
+    texts = [objects.get(found.name)[0] for found in objects.all()]
     texts += [path.read_bytes() for path in (tmp_path / "spool").rglob("*") if path.is_file()]
     for value in store.environment.values():
         if "EXAMPLE" in value:
