@@ -42,9 +42,9 @@ class RemoteUrl:
         """The last part, which the files of the output are called by."""
         return self.key.rpartition("/")[2]
 
-    def beside(self, suffix: str) -> RemoteUrl:
-        """The URL of something beside it, with this at the end of its name."""
-        return RemoteUrl(self.scheme, self.container, self.key + suffix)
+    def below(self, name: str) -> RemoteUrl:
+        """The URL of an output in it, where it is a folder of outputs."""
+        return RemoteUrl(self.scheme, self.container, f"{self.key}/{name}")
 
     def __str__(self) -> str:
         if self.scheme == "file":

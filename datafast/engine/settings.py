@@ -109,8 +109,8 @@ class RunConfig(ConfigModel):
     once a minute."""
 
     lock: Literal["required", "none"] = "required"
-    """Whether a remote output is written to only with a lock at its store that keeps other runs out. none: without one, for stores that
-    do not hold conditional writes; two runs at once then buy the same rows twice, and the one that uploads first wins."""
+    """Whether an output is written to only with a lock that keeps other runs out. none: also without one, where a file system has no
+    locks, or the store of a remote output no conditional writes; two runs at once then buy the same rows twice, and damage the output."""
 
     durability: Literal["normal", "full"] = "normal"
     """What a power cut may cost: the last second (`normal`) or nothing that was committed (`full`, slower). The death of the

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from datafast.cli import options
+
+if TYPE_CHECKING:
+    from datafast.store.shards import ShardName
 
 __all__ = ["command"]
 
@@ -17,11 +21,19 @@ __all__ = ["command"]
 @options.local
 @options.output
 @click.option(
+    "--from",
+    "merged",
+    metavar="FILE",
+    type=options.UserFile(path_type=Path, dir_okay=False),
+    help="Go on with the output that `datafast merge` has made of shards, and make what it lacks.",
+)
+@click.option(
     "--limit",
     metavar="N",
     type=click.IntRange(min=1),
     help="Stop at N prompts in all, spread over the plan. Without it the same command makes the rest.",
 )
+@options.shard
 @options.concurrency
 @options.batch
 @options.no_wait
@@ -65,7 +77,9 @@ def command(
     offline: bool,
     local: str | None,
     output: Path | None,
+    merged: Path | None,
     limit: int | None,
+    shard: ShardName | None,
     max_concurrency: int | None,
     batch: bool | None,
     no_wait: bool,
@@ -108,7 +122,9 @@ def command(
         offline=offline,
         local=local,
         output=output,
+        merged=merged,
         limit=limit,
+        shard=shard,
         max_concurrency=max_concurrency,
         batch=batch,
         no_wait=no_wait,
