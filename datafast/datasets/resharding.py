@@ -178,9 +178,10 @@ class _Division:
     def _notes(self, plan: ShardPlan) -> dict[str, Any]:
         facts = self._shards.first
         name = ShardName(plan.number, plan.of)
-        deferred = self._shards.deferred
+        by_keys = self._placement.by_keys
+        sharded = Sharded(self._plan, name, plan, "keys" if by_keys else "blocks", is_counted=by_keys)
         notes = {
-            **Sharded(plan, is_counted=self._placement.by_keys).notes(deferred),
+            **sharded.notes(self._shards.deferred),
             "plan": bytes.fromhex(self._shards.notes[0].plan) if self._is_moved else plan.fingerprint,
             "requested": str(plan.num_rows),
             "command": command_with(facts.get("command") or "", "--shard", str(name)),
