@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from datafast._util.remote import is_remote
 from datafast._util.user_path import is_file, is_folder
 from datafast.errors import ConfigError, OutputError
 
@@ -28,7 +29,7 @@ __all__ = [
 
 
 @contextmanager
-def output_of(file: str, ledger: Path | None) -> Iterator[OutputPaths]:
+def output_of(file: str, ledger: Path | None, *, rows: bool = True) -> Iterator[OutputPaths]:
     """The files of an output that has a ledger, as long as the context lasts; see `datafast.datasets.opened`.
 
     Raises:
@@ -36,7 +37,7 @@ def output_of(file: str, ledger: Path | None) -> Iterator[OutputPaths]:
     """
     from datafast.datasets.opened import opened_output
 
-    with opened_output(file, ledger) as paths:
+    with opened_output(file, ledger, rows=rows) as paths:
         need_ledger(paths)
         yield paths
 
@@ -132,5 +133,5 @@ def output_command(name: str, file: str | Path, ledger: Path | None) -> str:
     """A command that looks at an output, with its ledger where that is not beside it."""
     from datafast.store.paths import OutputPaths
 
-    elsewhere = ledger is not None and ledger != OutputPaths.of(file).ledger
+    elsewhere = not is_remote(file) and ledger is not None and ledger != OutputPaths.of(file).ledger
     return shlex.join(["datafast", name, str(file), *(["--ledger", str(ledger)] if elsewhere else [])])

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from datafast.errors import MissingKeyError
 from datafast.export.hub_access import endpoint, find_token
 from datafast.export.hub_client import Hub, HubFailed, asked, without_xet
 from datafast.storage.objects import Conflict, Missing, ObjectInfo, Refused, StoreError
@@ -32,9 +33,7 @@ _SMALL = 1 << 16
 
 class HubObjects:
     """The objects of one output in a dataset repository.
-
-    Raises:
-        MissingKeyError: there is no token.
+    Whatever writes raises MissingKeyError where there is no token.
     """
 
     lease_s = 900.0
@@ -42,7 +41,12 @@ class HubObjects:
 
     def __init__(self, url: RemoteUrl) -> None:
         self._url = url
-        self._hub = Hub(endpoint(), find_token(None))
+        self._missing: MissingKeyError | None = None
+        try:
+            token = find_token(None)
+        except MissingKeyError as error:  # public outputs are read without one
+            token, self._missing = "", error
+        self._hub = Hub(endpoint(), token)
         self._waiting: dict[str, Any] = {}
         self._is_made = False
 
@@ -175,6 +179,8 @@ class HubObjects:
 
     def _make(self) -> None:
         """Makes the repository if there is none."""
+        if self._missing is not None:
+            raise self._missing
         if not self._is_made:
             self._ask(self._hub.api.create_repo, self._url.container, repo_type="dataset", private=True, exist_ok=True)
             self._is_made = True

@@ -79,6 +79,8 @@ def _fetch(
         end = 0
     if rows and (end or not resumes):
         _rows(objects, manifest, paths.rows, end)
+    elif not rows:
+        paths.rows.touch()
     if ledger and manifest.replies:
         with paths.journal.open("wb") as journal:
             for part in manifest.replies:

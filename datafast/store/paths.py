@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from datafast._util.manifest import MANIFEST
+from datafast._util.remote import remote_url
 from datafast.errors import ConfigError
 
 __all__ = ["REVIEWS", "CopyOf", "OutputPaths", "UsedFile", "refuse_shared"]
@@ -48,6 +49,8 @@ class OutputPaths:
     def of(cls, output_file: str | Path, ledger: Path | None = None) -> OutputPaths:
         """The files of an output; raises ConfigError if it has no name, like `.` and `/`."""
         rows = Path(output_file)
+        if (url := remote_url(output_file)) is not None:
+            raise ConfigError(f"{url} is not on this machine, and what is asked for needs a file that is. Give one.")
         if not rows.name:
             raise ConfigError(f"{rows} is a folder. Give the file in it.")
         return cls(rows, ledger or _beside(rows, ".ledger"))
