@@ -167,6 +167,8 @@ class StopCause(StrEnum):
     """What a remote output lacks could not be uploaded; it is on this machine."""
     CALLBACK = "callback"
     """An event callback raised."""
+    WORKERS = "workers"
+    """No worker is left that could go on (`executor: ray`)."""
     FAULT = "fault"
     """A bug in datafast or in a package that extends it."""
 

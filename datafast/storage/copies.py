@@ -39,7 +39,8 @@ def copied_output(url: RemoteUrl, *, rows: bool = True) -> Iterator[OutputPaths]
     found = whole_manifest(objects, url)
     if found is None and not (spool.is_used and _is_worked_in(spool)):
         raise ConfigError(f"There is no output at {url}. Give the output_file of a config.")
-    copy_of = CopyOf(str(url), Path.cwd() / url.name)
+    instead = "Only a run of the config that names it as output_file changes it."
+    copy_of = CopyOf(str(url), Path.cwd() / url.name, instead)
     is_newest = found is None or found[0].token in spool.state.tokens
     if spool.is_used and (is_newest or _is_worked_in(spool)):
         yield replace(spool.paths, copy_of=copy_of)
