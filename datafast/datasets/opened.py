@@ -54,7 +54,7 @@ def opened_source(given: str, *, field: str) -> Iterator[str | SourceRows]:
         ConfigError: as `open_source`, of a copy; names the field.
         OutputError: as `opened_output`.
     """
-    copied = None
+    copied: AbstractContextManager[OutputPaths] | None = None
     if (url := remote_url(given)) is not None:
         copied = _fetched(url, None, replies=False) if _is_output(url) else None
     else:
