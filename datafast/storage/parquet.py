@@ -39,7 +39,7 @@ class ParquetCodec:
         try:
             table = pa.Table.from_pylist(values, schema=self._schema)
         except (pa.ArrowException, OverflowError):  # a row that does not fit has its line alone
-            values = [value if self._fits(value) else {} for value in values]
+            values = [value if self._fits(value, text) else {} for value, text in zip(values, texts, strict=True)]
             table = pa.Table.from_pylist(values, schema=self._schema)
         back = [_line(row, self._json) for row in table.to_pylist()]
         if (other := [None if same == text else text for same, text in zip(back, texts, strict=True)]) and any(other):
@@ -81,14 +81,15 @@ class ParquetCodec:
             row[name] = None if row[name] is None else orjson.dumps(row[name]).decode()
         return row
 
-    def _fits(self, value: dict[str, Any]) -> bool:
+    def _fits(self, value: dict[str, Any], line: bytes) -> bool:
+        """Whether a row comes back from its columns as it was."""
         import pyarrow as pa
 
         try:
-            pa.Table.from_pylist([value], schema=self._schema)
+            (back,) = pa.Table.from_pylist([value], schema=self._schema).to_pylist()
         except (pa.ArrowException, OverflowError):
             return False
-        return True
+        return _line(back, self._json) == line
 
 
 def _line(row: Mapping[str, Any], json: frozenset[str]) -> bytes:
