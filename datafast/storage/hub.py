@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from datafast._util.foreign_warnings import foreign_warnings_ignored
 from datafast.errors import MissingKeyError
 from datafast.export.hub_access import endpoint, find_token
 from datafast.export.hub_client import Hub, HubFailed, asked, without_xet
@@ -188,7 +189,7 @@ class HubObjects:
     def _ask(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         """What a function of the client returns."""
         try:
-            with without_xet():
+            with without_xet(), foreign_warnings_ignored():
                 return asked(function, *arguments, **options)
         except HubFailed as failed:
             fault = failed.fault
