@@ -153,7 +153,10 @@ def _shown(
         return contextlib.nullcontext()
     from datafast.cli.shown import ShownRun
 
-    return ShownRun(paths.rows, paths.ledger, say=display.say, opens=not settings.no_open, max_rows=max_rows)
+    beside = paths.ledger == OutputPaths.of(paths.rows).ledger
+    return ShownRun(
+        paths.rows, None if beside else paths.ledger, say=display.say, opens=not settings.no_open, max_rows=max_rows
+    )
 
 
 def _show_end(report: RunReport, display: RunDisplay, settings: Settings, paths: OutputPaths, *, guided: bool) -> None:

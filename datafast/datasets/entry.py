@@ -29,7 +29,7 @@ from datafast.engine.reviewing import Overruling, overruling
 from datafast.engine.routes import Route, providers_of, replaced, with_further
 from datafast.engine.shard_limits import routes_of_shard, settings_of_shard
 from datafast.engine.stages import AnyStage, Decides
-from datafast.engine.targets import NOTED, SURPLUS
+from datafast.engine.targets import NOTED
 from datafast.errors import ConfigError, GrowthError, OutputError, RunStopped
 from datafast.logger_config import log_file
 from datafast.plan.filled import filled
@@ -54,6 +54,8 @@ __all__ = ["FanOutDataset", "Generation", "RoleDataset", "estimate_of", "plan_ah
 P = TypeVar("P")
 
 _NOTHING_LOST = "fill: No combination of values has lost all its rows, so nothing is bought again."
+_PART = "Shard {}: limits of the config are divided among all shards."
+_GROWN_ONCE = "What is grown first is counted in full. It is grown once for all shards, by the first one that begins; others wait for it."
 _NOT_COUNTED = (
     "regenerate: What it takes to make dropped rows again is not counted, because it is not known how many will be."
 )
@@ -370,10 +372,11 @@ class Generation:
 
     def _check_place(self) -> None:
         """Sees to it that a shard has a folder, and the whole a file."""
-        dataset, shard = self._dataset, self._dataset.shard
+        dataset, shard, fresh = self._dataset, self._dataset.shard, self._options.get("fresh", False)
         if shard is not None:
-            refuse_other_shards(dataset.config.output_file, shard, dataset.paths, dataset.config.run.ledger)
-        elif not self._options.get("fresh"):
+            folder, ledgers = dataset.config.output_file, dataset.config.run.ledger
+            refuse_other_shards(folder, shard, dataset.paths, ledgers, fresh=fresh)
+        elif not fresh:
             refuse_without_shard(dataset.paths)
 
     def _files_of_shard(self) -> Iterator[UsedFile]:
@@ -414,7 +417,8 @@ class Generation:
             raise RunStopped(dataset.report) from error
 
     def _announced(self, preparation: Preparation, on_event: EventCallback | None) -> Job:
-        return replace(preparation.announced(on_event), control=self._options.get("control"))
+        is_shard = self._dataset.shard is not None
+        return replace(preparation.announced(on_event), control=self._options.get("control"), waits_for_turn=is_shard)
 
     def _own_job(self, on_event: EventCallback | None) -> Job:
         job = self.job(on_event)
@@ -435,14 +439,14 @@ class Generation:
         stages: Sequence[AnyStage] = dataset.stages
         answering: Sequence[Route[LLMProvider]] = routes
         of_shard: Mapping[str, Any] = {}
-        deferred: Sequence[str] = ()
+        deferred: Sequence[AnyStage] = ()
         if (shard := dataset.shard) is not None:
-            deferred = [stage.name for stage in stages if not isinstance(stage, Decides)]
-            deferred += [] if dataset.targets is None else [SURPLUS]
+            deferred = [stage for stage in stages if not isinstance(stage, Decides)]
+            deferred += [] if dataset.targets is None else [dataset.targets]
             stages = [stage for stage in stages if isinstance(stage, Decides)]
             settings, answering = settings_of_shard(settings, shard), routes_of_shard(routes, shard)
             found = dataset.in_shard(plan, fresh=options.get("fresh", False))
-            plan, of_shard = found.plan, found.notes(deferred)
+            plan, of_shard = found.plan, found.notes([stage.name for stage in deferred])
         return Job(
             plan=plan,
             routes=answering,
@@ -577,8 +581,9 @@ def estimate_of(
     found = estimate(job) if ahead is None else ahead.told(estimate(ahead.job))
     nothing = [_NOTHING_LOST] if generation.fills_nothing else []
     again = [_NOT_COUNTED] if dataset.config.regenerate and dataset.stages else []
-    found = replace(found, notes=(*found.notes, *dataset.config.estimate_notes(), *again, *nothing))
     before, obstacle = runs_before(dataset, routes)
+    part = [] if dataset.shard is None else [_PART.format(dataset.shard), *([_GROWN_ONCE] if before else [])]
+    found = replace(found, notes=(*found.notes, *dataset.config.estimate_notes(), *again, *nothing, *part))
     for preparation in before:
         found = found.after(preparation.estimate())
     return found if obstacle is None else replace(found, notes=(obstacle, *found.notes))
@@ -610,11 +615,12 @@ def runs_before(
     dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]]
 ) -> tuple[Sequence[Preparation], str | None]:
     """The runs that come before the rows, and what keeps them from being made as things are: then they are those of a fresh start."""
+    of_shard: RunOptions = {} if dataset.shard is None else {"shard": dataset.shard}
     try:
-        return dataset.preparations(routes, {}), None
+        return dataset.preparations(routes, of_shard), None
     except OutputError as error:
         with suppress(OutputError):
-            return dataset.preparations(routes, {"fresh": True}), str(error)
+            return dataset.preparations(routes, {"fresh": True, **of_shard}), str(error)
         return (), str(error)
 
 

@@ -19,14 +19,17 @@ from datafast._util.notify import warn_user
 from datafast._util.remote import remote_url
 from datafast._util.user_path import is_file, user_path
 from datafast.amounts import counted
+from datafast.datasets.drawn_shards import DrawnShards
 from datafast.datasets.entry import Generation
 from datafast.datasets.of_output import dataset_in
 from datafast.datasets.shard_ledgers import Shards, about_in, command_with, without_reviews
 from datafast.engine.recorded_providers import recorded_routes
-from datafast.errors import ConfigError, OutputError
+from datafast.engine.targets import NOTED
+from datafast.errors import ConfigError, OutputChangedError, OutputError
 from datafast.executors.local import LocalExecutor
 from datafast.storage.copies import copied_shards
 from datafast.store.gathered_rows import RowOrder
+from datafast.store.lock import is_running
 from datafast.store.manifest import ABOUT
 from datafast.store.merging import finish, join_reviews, mark_of, merge_outputs, was_merged_from
 from datafast.store.paths import OutputPaths
@@ -39,6 +42,9 @@ if TYPE_CHECKING:
     from datafast.plan.items import Plan
 
 __all__ = ["Merged", "merge", "merged_view"]
+
+
+_TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -127,6 +133,11 @@ def merge(
     target = OutputPaths.of(user_path(output), None if ledger is None else user_path(ledger))
     shards = Shards.open(user_path(folder), None if ledger_folder is None else user_path(ledger_folder), dataset)
     shards.refuse_within(target)
+    if order == "completion" and shards.are_ordered:
+        raise ConfigError(
+            f"order: run.ordered in the config of {shards.folder.path} keeps rows in the order of the plan. Leave --order out.",
+            key="order",
+        )
     with shards.repaired() as set_aside:
         shards.require_whole()
         made = Merged(
@@ -175,8 +186,9 @@ def merged_view(
         )
     shards.require_whole(running=True)
     with tempfile.TemporaryDirectory(prefix="datafast-") as place:
-        paths = OutputPaths.of(Path(place) / f"{folder.absolute().name or 'rows'}.jsonl")
-        _make(shards, paths, order="plan", is_view=True, keeps_replies=keeps_replies)
+        name = folder.absolute().name or "rows"
+        paths = OutputPaths.of(Path(place) / (name if name.endswith(".jsonl") else f"{name}.jsonl"))
+        _make_view(shards, paths, keeps_replies=keeps_replies)
         join_reviews([one.reviews for one in shards.folder.outputs], paths.reviews)
         shards.copy_grown(paths)
         if shards.deferred or paths.reviews.exists():
@@ -188,6 +200,18 @@ def merged_view(
                     f"The rows of {folder} are shown as they are in the shards, not compared with each other: {why}"
                 )
         yield paths
+
+
+def _make_view(shards: Shards, paths: OutputPaths, *, keeps_replies: bool) -> None:
+    """Makes the output of a view. A run may put its rows into a new file in between; then they are read again."""
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            _make(shards, paths, order="plan", is_view=True, keeps_replies=keeps_replies)
+        except OutputChangedError:
+            if not tries_left or not any(map(is_running, shards.folder.outputs)):
+                raise
+        else:
+            return
 
 
 def _prepared(target: OutputPaths, shards: Shards, *, fresh: bool) -> list[Path]:
@@ -219,11 +243,17 @@ def _prepared(target: OutputPaths, shards: Shards, *, fresh: bool) -> list[Path]
 def _make(
     shards: Shards, target: OutputPaths, *, order: RowOrder, is_view: bool = False, keeps_replies: bool = True
 ) -> None:
-    notes = _notes(shards, target)
+    notes, sources = _notes(shards, target), shards.sources()
+    if shards.are_drawn:
+        drawn = DrawnShards(shards)
+        plan = drawn.merged()
+        places = drawn.position_in(plan)
+        sources = [source._replace(position_of=places(number)) for number, source in enumerate(sources)]
+        notes |= {"plan": plan.fingerprint, NOTED: drawn.targets.note(plan)}
     if is_view:  # nobody is asked about what is shown, and nobody goes on with it
         command = command_with(shards.first.get("command") or "", "--shard", f"I/{shards.folder.of}")
         notes |= {"unasked": "", "undecided": "", "command": command}
-    merge_outputs(shards.sources(), target, order=order, notes=notes, keeps_replies=keeps_replies)
+    merge_outputs(sources, target, order=order, notes=notes, keeps_replies=keeps_replies)
 
 
 def _notes(shards: Shards, target: OutputPaths) -> dict[str, Any]:
@@ -237,7 +267,7 @@ def _notes(shards: Shards, target: OutputPaths) -> dict[str, Any]:
         "config": orjson.dumps(config).decode(),
         "command": command_with(first.get("command") or "", "--from", str(target.rows)),
         "directory": first.get("directory") or "",
-        "plan": bytes.fromhex(shards.notes[0].plan),
+        "plan": bytes.fromhex(shards.whole),
         ABOUT: first[ABOUT],
         "walks": "null" if shards.deferred else "[]",  # null: to be compared yet
     }
