@@ -148,7 +148,9 @@ def test_a_writer_that_died_between_two_steps_is_followed(tmp_path: Path) -> Non
 
 def test_one_commit_of_an_upload_has_all_of_it(hub: HubServer, tmp_path: Path) -> None:
     url = "hf://datasets/someone/rows/data/rows.jsonl"
-    dataset(url, tmp_path / "here", run={"upload_every_s": 60, "parts": "parquet", "max_stall_s": 9}).generate([provider(tmp_path)])
+    dataset(url, tmp_path / "here", run={"upload_every_s": 60, "parts": "parquet", "max_stall_s": 9}).generate(
+        [provider(tmp_path)]
+    )
     repo = hub.repos["someone/rows"]
     assert repo.private
     for files in repo.commits.values():
