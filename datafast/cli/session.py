@@ -352,8 +352,9 @@ def _further_steps(report: RunReport, settings: Settings, paths: OutputPaths) ->
         else:
             steps.append(Step(shlex.join(do_it), "do it, into the file of the config"))
     elif not report.pending and settings.shard is not None:
-        folder = str(Path(file).parent) if paths.url == "" else file.rpartition("/")[0]
-        merge = shlex.join(["datafast", "merge", folder, "-o", f"{Path(folder).name}-merged.jsonl"])
+        folder = file.rpartition("/")[0] if paths.url else str(Path(file).parent)
+        merged = f"{Path(folder).name.removesuffix('.jsonl')}-merged.jsonl"
+        merge = shlex.join(["datafast", "merge", folder, "-o", merged])
         what = f"one file, when all {settings.shard.of:,} shards are there"
         steps.append(
             Step(

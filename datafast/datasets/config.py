@@ -166,7 +166,8 @@ class DatasetConfig(ConfigModel):
 
     output_file: Accepts[UserPath, str | Path]
     """The JSONL that rows are appended to, relative to the working directory; or the URL of a remote output: `s3://bucket/rows.jsonl`,
-    `gs://...`, `az://...`, `hf://datasets/owner/name/rows.jsonl`, or `file:///mnt/share/rows.jsonl` for a network file system."""
+    `gs://...`, `az://...`, `hf://datasets/owner/name/rows.jsonl`, or `file:///mnt/share/rows.jsonl` for a network file system. With
+    `--shard`, the folder that all shards are in."""
 
     run: Accepts[RunConfig, RunConfig | Any] = Field(default_factory=_default_run)
     """How the run is carried out."""

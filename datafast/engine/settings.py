@@ -123,7 +123,8 @@ class RunConfig(ConfigModel):
     """Where these workers are."""
 
     ledger: Accepts[UserPath | None, str | Path | None] = default_of(None)
-    """The place of the ledger; by default next to the output file. Useful if the output is on a network drive."""
+    """The place of the ledger; by default next to the output file. Useful if the output is on a network drive. With `--shard`, the folder
+    for the ledgers of all shards."""
 
     spool: Accepts[UserPath | None, str | Path | None] = default_of(None)
     """The folder in which runs of remote outputs work (`output_file: s3://...`), each in a folder of its own; by default in the cache
