@@ -223,6 +223,8 @@ class RunReport:
     `targets` says how each stratum of `target_rows` stands.
     `cost_usd` is None if the price of a model that was called is not known.
     `paused_s` of the seconds it was paused (`RunControl.pause`, an alarm).
+    `shard` says which shard it was a run of, like `1/4`; rows are counted over that shard. `decided_at_merge` are the stages that compare
+    rows, which decide when shards are put together.
     `stop_reason` says in words why the run ended early, and `stop_cause` what kind of reason it is. Both are None otherwise.
     """
 
@@ -258,6 +260,8 @@ class RunReport:
     usage_by_provider: dict[str, ProviderUsage] = field(default_factory=dict)
     targets: list[TargetCount] = field(default_factory=list)
     paused_s: float = 0.0
+    shard: str | None = None
+    decided_at_merge: list[str] = field(default_factory=list)
 
     @property
     def given_up(self) -> list[TargetCount]:
@@ -317,6 +321,8 @@ class RunReport:
             *(("used", line) for line in self.usage_lines()),
             ("time", self.time_line()),
             ("file", f"{self.output_file}{' (these rows are simulated)' if self.simulated else ''}"),
+            ("shard", self.shard or ""),
+            ("decided when shards are merged", ", ".join(self.decided_at_merge)),
             *(("set aside", path) for path in self.set_aside),
             ("stopped", self.stop_reason or ""),
         ]

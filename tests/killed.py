@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 from datafast.llms import SimulatedProvider
 from datafast.llms.base import Request, Response
@@ -14,8 +15,8 @@ from tests.support import raw
 __all__ = ["run"]
 
 
-def run(folder: str, at: int) -> None:
-    """Never returns: the process is killed when the call of this number, from 1, is sent."""
+def run(folder: str, at: int, **options: Any) -> None:
+    """Never returns: the process is killed when the call of this number, from 1, is sent. `options`: of the run."""
     own, sent = SimulatedBackend.complete, iter(range(1, 1_000))
 
     async def complete(backend: SimulatedBackend, request: Request) -> Response:
@@ -24,4 +25,4 @@ def run(folder: str, at: int) -> None:
         return await own(backend, request)
 
     SimulatedBackend.complete = complete  # type: ignore[method-assign]
-    raw(Path(folder), topics=20).generate([SimulatedProvider("m")])
+    raw(Path(folder), topics=20).generate([SimulatedProvider("m")], **options)

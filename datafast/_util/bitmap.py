@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
-__all__ = ["PositionSet"]
+__all__ = ["PIECE", "PositionSet", "every", "positions_in"]
 
 _SHIFT = 16
-_BITS = 1 << _SHIFT
-_BYTES = _BITS // 8
-_ALL = (1 << _BITS) - 1
+PIECE = 1 << _SHIFT
+"""Positions of a piece."""
+_BYTES = PIECE // 8
+_ALL = (1 << PIECE) - 1
 _BITS_OF = [[bit for bit in range(8) if byte >> bit & 1] for byte in range(256)]
 
 
@@ -49,7 +50,7 @@ class PositionSet:
 
     def __iter__(self) -> Iterator[int]:
         for number, piece in sorted(self._pieces.items()):
-            yield from _positions(piece, number << _SHIFT)
+            yield from positions_in(piece, number << _SHIFT)
 
     def __len__(self) -> int:
         return sum(int.from_bytes(piece, "little").bit_count() for piece in self._pieces.values())
@@ -57,7 +58,7 @@ class PositionSet:
     def number_in(self, start: int, step: int) -> int:
         """How many of its positions are `start` or some steps behind it."""
         return sum(
-            (int.from_bytes(piece, "little") & _every(step, (start - (number << _SHIFT)) % step)).bit_count()
+            (int.from_bytes(piece, "little") & every(step, (start - (number << _SHIFT)) % step)).bit_count()
             for number, piece in self._pieces.items()
             if (number + 1) << _SHIFT > start
         )
@@ -68,19 +69,20 @@ class PositionSet:
         first, stop, step = wanted.start, wanted.stop, wanted.step
         for number in range(first >> _SHIFT, -(-stop >> _SHIFT)):
             begin = number << _SHIFT
-            taken = self._bits(number) | (also._bits(number) if also is not None else 0)
+            taken = self.bits(number) | (also.bits(number) if also is not None else 0)
             start = max(first, begin + (first - begin) % step)
             if not taken:
-                yield from range(start, min(stop, begin + _BITS), step)
+                yield from range(start, min(stop, begin + PIECE), step)
                 continue
-            left = _every(step, (first - begin) % step) & (taken ^ _ALL)
+            left = every(step, (first - begin) % step) & (taken ^ _ALL)
             if not left:
                 continue
-            for position in _positions(left.to_bytes(_BYTES, "little"), begin):
+            for position in positions_in(left.to_bytes(_BYTES, "little"), begin):
                 if first <= position < stop:
                     yield position
 
-    def _bits(self, number: int) -> int:
+    def bits(self, number: int) -> int:
+        """Those of a piece, as the bits of a number, the lowest one for the first position."""
         piece = self._pieces.get(number)
         return 0 if piece is None else int.from_bytes(piece, "little")
 
@@ -105,7 +107,8 @@ class PositionSet:
         return position >> _SHIFT
 
 
-def _positions(bits: bytes | bytearray, first: int) -> Iterator[int]:
+def positions_in(bits: bytes | bytearray, first: int) -> Iterator[int]:
+    """The positions of a piece that begins at `first`."""
     for place, byte in enumerate(bits):
         if byte:
             start = first + place * 8
@@ -114,9 +117,9 @@ def _positions(bits: bytes | bytearray, first: int) -> Iterator[int]:
 
 
 @lru_cache(maxsize=256)
-def _every(step: int, first: int) -> int:
+def every(step: int, first: int) -> int:
     """The bits of a piece from one on, so many apart."""
     if step == 1:
         return _ALL
-    count = len(range(first, _BITS, step))
+    count = len(range(first, PIECE, step))
     return (((1 << step * count) - 1) // ((1 << step) - 1)) << first if count else 0

@@ -31,6 +31,7 @@ __all__ = [
     "output_file",
     "print_json",
     "rows_file",
+    "shard",
     "splits",
     "verbose",
     "yes",
@@ -77,8 +78,28 @@ local = click.option(
 output = click.option(
     "--output",
     metavar="FILE",
-    type=UserFile(path_type=Path, dir_okay=False),
+    type=UserFile(path_type=Path),
     help="Write to this file instead of output_file.",
+)
+
+
+class _Shard(click.ParamType):  # type: ignore[type-arg]  # it has none at run time in older versions of click
+    """Which shard of how many, like 1/4."""
+
+    name = "shard"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from datafast.store.shards import ShardName
+
+        return ShardName.given(value)
+
+
+shard = click.option(
+    "--shard",
+    metavar="I/N",
+    type=_Shard(),
+    help="Only shard I of N, from 1: a part of the rows, in a file of its own. output_file is then the folder of all shards, "
+    "which `datafast merge` puts together.",
 )
 concurrency = click.option(
     "--max-concurrency", metavar="N", type=click.IntRange(1, 100_000), help="The most requests in flight at once."

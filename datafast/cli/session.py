@@ -36,6 +36,7 @@ from datafast.errors import ConfigError, MissingKeyError, RunStopped
 from datafast.executors.local import LocalExecutor
 from datafast.logger_config import configure_logger
 from datafast.store.paths import OutputPaths, UsedFile, refuse_shared
+from datafast.store.shards import ShardName
 from datafast.types import StopCause
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Settings:
     local: str | None = None
     output: Path | None = None
     limit: int | None = None
+    shard: ShardName | None = None
     max_concurrency: int | None = None
     batch: bool | None = None
     no_wait: bool = False
@@ -83,6 +85,7 @@ class Settings:
         for option, value in (
             ("--local", self.local),
             ("--output", self.output),
+            ("--shard", self.shard),
             ("--max-concurrency", self.max_concurrency),
             ("--env-file", self.env_file),
             ("--events", self.events),
@@ -119,12 +122,13 @@ def carried_out(
     raise_limit(settings.max_concurrency or project.config.run.max_concurrency)
     executor = LocalExecutor()
     dataset = project.dataset(executor)
+    dataset.shard = settings.shard
     per_item = project.config.rows_per_item
     max_rows = settings.limit * per_item if settings.limit is not None else None
     display = RunDisplay(in_flight=lambda: executor.in_flight_by_provider, max_rows=max_rows, verbose=settings.verbose)
     if guided:
         _show_start(display, project, dataset, settings)
-    with _shown(project, settings, display, max_rows) as shown:
+    with _shown(dataset.paths, settings, display, max_rows) as shown:
         with contextlib.ExitStack() as stack:
             events = stack.enter_context(EventFile(settings.events)) if settings.events is not None else None
             on_event = stack.enter_context(watched(executor, display, events))
@@ -132,22 +136,21 @@ def carried_out(
             report = _generate(project, dataset, settings, on_event, question, shown)
         if events is not None and events.error is not None:
             display.say(f"error: {events.error}")
-        _show_end(report, display, settings, project.config.run.ledger, guided=guided)
+        _show_end(report, display, settings, dataset.paths.ledger, guided=guided)
         if shown is not None and guided:
             shown.stay()
     return project, dataset, report
 
 
 def _shown(
-    project: Project, settings: Settings, display: RunDisplay, max_rows: int | None
+    paths: OutputPaths, settings: Settings, display: RunDisplay, max_rows: int | None
 ) -> contextlib.AbstractContextManager[ShownRun | None]:
     """Shows the run in the browser, with `--view`."""
     if not settings.view:
         return contextlib.nullcontext()
     from datafast.cli.shown import ShownRun
 
-    file, ledger = Path(project.config.output_file), project.config.run.ledger
-    return ShownRun(file, ledger, say=display.say, opens=not settings.no_open, max_rows=max_rows)
+    return ShownRun(paths.rows, paths.ledger, say=display.say, opens=not settings.no_open, max_rows=max_rows)
 
 
 def _show_end(report: RunReport, display: RunDisplay, settings: Settings, ledger: Path | None, *, guided: bool) -> None:
@@ -216,7 +219,8 @@ def exit_code(report: RunReport) -> int:
         return 130
     if report.stop_cause not in {None, StopCause.INTERRUPTED}:
         return 4
-    return 3 if report.is_short or not (report.written or report.filtered) else 0
+    is_empty = report.shard is not None and not report.requested  # few items, and none of them in this shard
+    return 3 if report.is_short or not (report.written or report.filtered or is_empty) else 0
 
 
 def _generate(
@@ -244,6 +248,8 @@ def _generate(
         options["on_alarm"] = question.goes_on
     if shown is not None:
         options |= {"control": shown.control, "on_event": shown.also(on_event)}
+    if settings.shard is not None:
+        options["shard"] = settings.shard
     if settings.max_concurrency is not None:
         options["max_concurrency"] = settings.max_concurrency
     try:
@@ -310,11 +316,20 @@ def _further_steps(report: RunReport, settings: Settings, ledger: Path | None) -
     if not report.pending and settings.offline:
         real = shlex.join(["datafast", "plan", str(settings.config)])
         do_it = ["datafast", "generate", str(settings.config)]
+        do_it += [] if settings.shard is None else ["--shard", str(settings.shard)]
         steps.append(Step(real, "what the real models will be asked, and its cost"))
         if settings.output is None:
             steps.append(Step(shlex.join([*do_it, "--fresh"]), "do it; the simulated rows are moved aside"))
         else:
             steps.append(Step(shlex.join(do_it), "do it, into the file of the config"))
+    elif not report.pending and settings.shard is not None:
+        merge = shlex.join(["datafast", "merge", str(file.parent), "-o", f"{file.parent.name}-merged.jsonl"])
+        what = f"one file, when all {settings.shard.of:,} shards are there"
+        steps.append(
+            Step(
+                merge, f"{what}; {', '.join(report.decided_at_merge)} decide then" if report.decided_at_merge else what
+            )
+        )
     elif not report.pending and not report.simulated:
         steps.append(
             Step(f"{output_command('push', file, ledger)} OWNER/NAME", "publish the rows, private unless --public")
@@ -325,11 +340,11 @@ def _further_steps(report: RunReport, settings: Settings, ledger: Path | None) -
 def _show_start(display: RunDisplay, project: Project, dataset: Dataset[Any, Any], settings: Settings) -> None:
     show_start(
         display.console,
-        rows=dataset.expected_rows(dataset.whole_plan_for(project.routes, fresh=settings.fresh)),
+        rows=dataset.expected_rows(dataset.plan_of_run(project.routes, fresh=settings.fresh)),
         are_accepted=dataset.targets is not None,
         kind=dataset.kind,
         providers=[provider.label for _, provider in project.all_providers()],
-        file=str(project.config.output_file),
+        file=str(dataset.paths.rows),
         limit=settings.limit,
         in_batches=project.config.run.mode == "batch"
         and any(provider.has_batches for _, provider in project.all_providers()),

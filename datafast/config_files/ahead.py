@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from datafast.engine.calls.call import Call
     from datafast.engine.estimated import Estimate
     from datafast.plan.grid import Dimension
+    from datafast.store.shards import ShardName
 
 __all__ = ["SHOWN_VALUES", "Ahead", "call_to_dict"]
 
@@ -34,7 +35,7 @@ def call_to_dict(call: Call) -> dict[str, Any]:
 
 
 class Ahead:
-    """The plan of a project, for a run with this option.
+    """The plan of a project, for a run with these options.
 
     Attributes:
         plan: with targets, the one that it is expected to end with.
@@ -44,11 +45,12 @@ class Ahead:
         OutputError: what is in the output does not allow it.
     """
 
-    def __init__(self, project: Project, *, fill: bool = False) -> None:
+    def __init__(self, project: Project, *, fill: bool = False, shard: ShardName | None = None) -> None:
         self.project = project
         self.dataset = project.dataset()
-        self.plan: Any = plan_ahead(self.dataset, project.routes, fill=fill)
+        self.plan: Any = plan_ahead(self.dataset, project.routes, fill=fill, shard=shard)
         self._fill = fill
+        self._shard = shard
         self._routes = stand_ins(project.routes, fan_out=project.config.run.fan_out)
 
     def sample(self, number: int) -> list[int]:
@@ -66,7 +68,7 @@ class Ahead:
 
     def estimate(self) -> Estimate:
         """What is left to generate will use, cost and take."""
-        return self.project.estimate(self.dataset, fill=self._fill)
+        return self.project.estimate(self.dataset, fill=self._fill, shard=self._shard)
 
     def first(self) -> list[str]:
         """What has to be asked before the prompts are known."""
@@ -80,7 +82,8 @@ class Ahead:
         calls = self._calls()
         return {
             "kind": dataset.kind,
-            "output_file": str(project.config.output_file),
+            "output_file": str(dataset.paths.rows),
+            "shard": None if self._shard is None else str(self._shard),
             "dimensions": [_dimension(dimension) for dimension in plan.dimensions],
             "paired": [{**_dimension(pairing.dimension), "pair": pairing.way} for pairing in plan.pairings],
             "prompts_per_combination": plan.num_variants,

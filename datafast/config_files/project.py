@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
+from datafast._util.notify import warn_user
 from datafast.datasets.entry import Generation, estimate_of
 from datafast.engine.dry_run import Asked, asked_before
 from datafast.engine.routes import Route, labels_of, providers_of, replaced
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from datafast.llms.provider import LLMProvider
     from datafast.plan.items import WorkItem
     from datafast.store.records import Recorded
+    from datafast.store.shards import ShardName
     from datafast.types import RunReport
 
 __all__ = ["Export", "Project"]
@@ -126,7 +128,11 @@ class Project:
         """Runs the dataset with this project's providers; raises what `generate` raises."""
         Generation(dataset, self.routes, options).run()
         simulated = any(provider.simulated for provider in providers_of(self.routes))
-        for export in () if simulated else self.exports:
+        if self.exports and dataset.shard is not None:
+            warn_user(
+                "formatters: Rows of one shard are not saved in other formats. Merge the shards, and use `datafast export`."
+            )
+        for export in () if simulated or dataset.shard is not None else self.exports:
             dataset.save(export.path, export.format)
         return cast("RunReport", dataset.report)
 
@@ -137,6 +143,6 @@ class Project:
         fan_out = self.config.run.fan_out
         return await asked_before(dataset.asking, item, routes=self.routes, fan_out=fan_out, recorded=recorded)
 
-    def estimate(self, dataset: Dataset[Any, Any], *, fill: bool = False) -> Estimate:
-        """What is left to generate with this project's providers will use, cost and take, by a run with this option."""
-        return estimate_of(dataset, self.routes, fill=fill)
+    def estimate(self, dataset: Dataset[Any, Any], *, fill: bool = False, shard: ShardName | None = None) -> Estimate:
+        """What is left to generate with this project's providers will use, cost and take, by a run with these options."""
+        return estimate_of(dataset, self.routes, fill=fill, shard=shard)

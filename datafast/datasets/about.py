@@ -15,6 +15,7 @@ from datafast.engine.routes import Route, labels_of, providers_of
 from datafast.errors import ConfigError
 from datafast.export.features import described
 from datafast.llms.transport.redaction import without_secrets
+from datafast.plan.members import members_of
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -39,7 +40,7 @@ def about(dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]], plan
             "columns": _columns(dataset.written_model),
             "compared": getattr(dataset.row_model, COMPARED, None),
         },
-        "items": len(plan),
+        "items": len(members_of(plan)),
         "templates": templates_now(config),
         "sources": sources_now(config, dataset.other_ledgers()),
         "providers": [_provider(provider, labels[id(provider)]) for provider in providers],

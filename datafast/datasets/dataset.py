@@ -21,6 +21,7 @@ from datafast.datasets.inputs import origins
 from datafast.datasets.pairing import given, paired
 from datafast.datasets.publishing import Publishing
 from datafast.datasets.row import with_reasoning
+from datafast.datasets.sharding import Sharded, sharded
 from datafast.datasets.targets import targets_of
 from datafast.engine.filling import fills_in
 from datafast.engine.generate import Generate
@@ -40,12 +41,14 @@ from datafast.plan.filled import Fill, filled
 from datafast.plan.grid import Dimension, GridPlan
 from datafast.plan.items import Counted, Plan, WorkItem
 from datafast.plan.pairing import Pairing
+from datafast.plan.sharded import ShardPlan
 from datafast.plan.stratified import StratifiedPlan
 from datafast.quality.base import ModelStage
 from datafast.store.failures import FailedItems, values_of
 from datafast.store.paths import OutputPaths, UsedFile
 from datafast.store.reader import LedgerReader
 from datafast.store.rows import RowSequence
+from datafast.store.shards import ShardName, shard_paths
 from datafast.types import FailedItem, RunReport
 
 if TYPE_CHECKING:
@@ -85,6 +88,7 @@ class Dataset(Publishing, Generic[ConfigT, RowT]):
         report: the report of the last run; None before the first.
         executor: carries out its runs.
         targets: what `target_rows` asks for, once a plan was made; None without.
+        shard: which shard of it runs make; None where they make the whole.
     """
 
     kind: ClassVar[str]
@@ -102,6 +106,8 @@ class Dataset(Publishing, Generic[ConfigT, RowT]):
         self.report: RunReport | None = None
         self.executor: Executor = executor or LocalExecutor()
         self.targets: Targets | None = None
+        self.shard: ShardName | None = None
+        self._sharded: Sharded | None = None
         self._personas = _supply_of(config)
 
     # -- what a kind defines
@@ -141,6 +147,23 @@ class Dataset(Publishing, Generic[ConfigT, RowT]):
         """The same with the further draws that runs with `fill` have noted."""
         plan = self.plan_for(routes, fresh=fresh)
         return plan if fresh else filled(plan, self._fills)
+
+    def plan_of_run(self, routes: Sequence[Route[object]], *, fresh: bool = False) -> Plan:
+        """The same for a run: of its shard, if it makes one.
+
+        Raises:
+            OutputError: the shard has rows of another plan that it cannot be compared with.
+        """
+        plan = self.whole_plan_for(routes, fresh=fresh)
+        return plan if self.shard is None else self.in_shard(plan, fresh=fresh).plan
+
+    def in_shard(self, plan: Plan, *, fresh: bool = False) -> Sharded:
+        """The part of a plan that the shard has. Found once for each plan. Raises as `plan_of_run` does."""
+        assert self.shard is not None  # noqa: S101 - asked for by those who know
+        known = self._sharded
+        if known is None or known.plan.fingerprint != ShardPlan(plan, *self.shard, ()).fingerprint:
+            known = self._sharded = sharded(plan, self.shard, self.paths, fresh=fresh)
+        return known
 
     def whole_plan(self, routes: Sequence[str]) -> Plan:
         """The same for routes of these identities."""
@@ -298,8 +321,10 @@ class Dataset(Publishing, Generic[ConfigT, RowT]):
 
     @property
     def paths(self) -> OutputPaths:
-        """The files of the output."""
-        return self.config.paths
+        """The files of the output, or of the shard that runs make."""
+        if self.shard is None:
+            return self.config.paths
+        return shard_paths(self.config.output_file, *self.shard, self.config.run.ledger)
 
     @property
     def written_model(self) -> type[BaseModel]:
@@ -313,7 +338,7 @@ class Dataset(Publishing, Generic[ConfigT, RowT]):
     @property
     def data_rows(self) -> Sequence[RowT]:
         """The rows in the output file, read on demand; also those of an earlier process."""
-        return RowSequence(Path(self.config.output_file), self.written_model)  # type: ignore[arg-type]
+        return RowSequence(self.paths.rows, self.written_model)  # type: ignore[arg-type]
 
     @data_rows.setter
     def data_rows(self, rows: object) -> None:
@@ -329,7 +354,7 @@ class Dataset(Publishing, Generic[ConfigT, RowT]):
 
     def _repr_html_(self) -> str:
         """For notebooks: the first rows, and the report of the last run."""
-        rows = RowSequence(Path(self.config.output_file), self.written_model)._repr_html_()
+        rows = RowSequence(self.paths.rows, self.written_model)._repr_html_()
         report = self.report._repr_html_() if self.report is not None else ""
         return paragraph(f"Dataset of the kind {self.kind}", bold=True) + rows + report
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, Unpack
 
 from datafast._util.notify import did_you_mean, warn_user
 from datafast.datasets.dataset import ConfigT, Dataset, RowT
+from datafast.datasets.sharding import refuse_other_shards, refuse_without_shard
 from datafast.engine.announcement import tell_change, tell_change_async
 from datafast.engine.event_stream import stream_events
 from datafast.engine.events import Event, EventCallback, RunEnded
@@ -25,6 +26,8 @@ from datafast.engine.preparation import Preparation, combined, stopped_early
 from datafast.engine.reasoning import ReasoningPlace
 from datafast.engine.reviewing import Overruling, overruling
 from datafast.engine.routes import Route, providers_of, replaced, with_further
+from datafast.engine.shard_limits import routes_of_shard, settings_of_shard
+from datafast.engine.stages import AnyStage, Decides
 from datafast.engine.targets import NOTED
 from datafast.errors import ConfigError, GrowthError, OutputError, RunStopped
 from datafast.logger_config import log_file
@@ -34,6 +37,7 @@ from datafast.plan.stratified import StratifiedPlan
 from datafast.quality.base import allow_commands
 from datafast.store.paths import UsedFile, refuse_shared
 from datafast.store.reader import LedgerReader
+from datafast.store.shards import ShardName
 from datafast.types import RunReport
 
 if TYPE_CHECKING:
@@ -121,15 +125,22 @@ class FanOutDataset(Dataset[ConfigT, RowT]):
     def job_for(self, routes: Sequence[Route[LLMProvider]]) -> Job:
         return Generation(self, routes, {}).job()
 
-    def estimate(self, providers: Sequence[LLMProvider] | Mapping[str, LLMProvider], *, fill: bool = False) -> Estimate:
+    def estimate(
+        self,
+        providers: Sequence[LLMProvider] | Mapping[str, LLMProvider],
+        *,
+        fill: bool = False,
+        shard: tuple[int, int] | str | None = None,
+    ) -> Estimate:
         """Tokens, cost and time of what is left to generate, with their ranges. Needs no key and sends nothing.
 
         See `datafast.engine.estimate` for the method and its limits.
 
         Args:
             fill: whether the run has this option too, so that what is missing now is bought again.
+            shard: of a run with this option, which makes one shard.
         """
-        return estimate_of(self, self._routes(providers), fill=fill)
+        return estimate_of(self, self._routes(providers), fill=fill, shard=shard)
 
     def _routes(
         self, providers: Sequence[LLMProvider] | Mapping[str, LLMProvider] | None, llms: object = None
@@ -202,11 +213,12 @@ class RoleDataset(Dataset[ConfigT, RowT]):
         providers: Mapping[str, LLMProvider] | LLMProvider | None = None,
         *others: LLMProvider | None,
         fill: bool = False,
+        shard: tuple[int, int] | str | None = None,
         **keywords: LLMProvider | None,
     ) -> Estimate:
         """Tokens, cost and time of what is left to generate; see `FanOutDataset.estimate`."""
         routes, _ = self._routes(self._by_position(providers, others), keywords)
-        return estimate_of(self, routes, fill=fill)
+        return estimate_of(self, routes, fill=fill, shard=shard)
 
     generate_roles = generate
     estimate_roles = estimate
@@ -260,6 +272,11 @@ class Generation:
         self._before: list[RunReport] = []
         self.fills_nothing = False
 
+    def choose_shard(self) -> None:
+        """Makes the dataset the shard that the options say, or the whole. Raises ConfigError if they say no shard."""
+        given = self._options.get("shard")
+        self._dataset.shard = None if given is None else ShardName.given(given)
+
     def run(self) -> None:
         """Carries it out and waits for it; raises what `generate` raises."""
         self._check()
@@ -293,13 +310,15 @@ class Generation:
 
     def _check(self) -> None:
         check_options(self._options)
+        self.choose_shard()
+        self._check_place()
         ledger = self._dataset.paths.ledger
         if self._options.get("decide_only") and not ledger.is_file():
             raise OutputError(
                 f"{self._dataset.paths.rows}: No rows are recorded yet that stages could decide about. Run without --decide-only "
                 f"(decide_only=True)."
             )
-        refuse_shared([*self._dataset.config.used_files(), *_log_file()])
+        refuse_shared([*self._dataset.config.used_files(), *self._files_of_shard(), *_log_file()])
         _ = self._dataset.written_model  # raises if rows have no place for reasoning, before anything is paid for
         _ = self._dataset.producer  # likewise
         self._dataset.config.remark_on([provider for route in self._routes for provider in route.own])
@@ -308,6 +327,18 @@ class Generation:
         for number, error in self._dataset.stage_problems(self._routes):
             raise ConfigError(f"quality[{number}]: {error}", key="quality")
         allow_commands(self._dataset.config.quality, allowed=self._options.get("allow_commands", False))
+
+    def _check_place(self) -> None:
+        """Sees to it that a shard has a folder, and the whole a file."""
+        dataset, shard = self._dataset, self._dataset.shard
+        if shard is not None:
+            refuse_other_shards(dataset.config.output_file, shard, dataset.paths, dataset.config.run.ledger)
+        elif not self._options.get("fresh"):
+            refuse_without_shard(dataset.paths)
+
+    def _files_of_shard(self) -> Iterator[UsedFile]:
+        if self._dataset.shard is not None:
+            yield from self._dataset.paths.used("output_file", "run.ledger")
 
     def _check_fill(self) -> None:
         dataset = self._dataset
@@ -336,7 +367,7 @@ class Generation:
         except (RunStopped, GrowthError) as error:
             dataset = self._dataset
             reason = f"{preparation.what}: {report.stop_reason or str(error).removesuffix('.')}"
-            requested = dataset.expected_rows(self._plan(self._routes))
+            requested = dataset.expected_rows(dataset.plan_of_run(self._routes))
             dataset.report = stopped_early(report, reason, dataset.paths, requested=requested)
             if on_event is not None:
                 on_event(RunEnded(report=dataset.report))
@@ -361,16 +392,28 @@ class Generation:
         routes = _simulated(self._routes) if options.get("offline") else self._routes
         plan, fills = self._filled(self._plan(routes), routes)
         rounds = {} if dataset.targets is None else {NOTED: dataset.targets.note(_rounds_of(plan))}
+        stages: Sequence[AnyStage] = dataset.stages
+        answering: Sequence[Route[LLMProvider]] = routes
+        of_shard: Mapping[str, Any] = {}
+        deferred: Sequence[str] = ()
+        if (shard := dataset.shard) is not None:
+            deferred = [stage.name for stage in stages if not isinstance(stage, Decides)]
+            stages = [stage for stage in stages if isinstance(stage, Decides)]
+            settings, answering = settings_of_shard(settings, shard), routes_of_shard(routes, shard)
+            found = dataset.in_shard(plan, fresh=options.get("fresh", False))
+            plan, of_shard = found.plan, found.notes(deferred)
         return Job(
             plan=plan,
-            routes=routes,
+            routes=answering,
             produce=dataset.producer,
             paths=dataset.paths,
             settings=settings,
             row_model=dataset.row_model,
             fields=list(dataset.written_model.model_fields),
             reasoning=ReasoningPlace(dataset.config.reasoning, by_part=dataset.has_parts),
-            stages=dataset.stages,
+            stages=stages,
+            shard=shard,
+            deferred=deferred,
             regenerate=dataset.config.regenerate,
             reviews=self._reviews(),
             targets=dataset.targets,
@@ -392,6 +435,7 @@ class Generation:
                 **options.get("notes", {}),
                 **rounds,
                 **fills,
+                **of_shard,
             },
             about=partial(_about, dataset, routes),
             also_spent=dataset.other_ledgers(),
@@ -480,12 +524,14 @@ def _log_file() -> Iterator[UsedFile]:
         yield UsedFile("log_file", file, written=True)
 
 
-def estimate_of(dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]], *, fill: bool = False) -> Estimate:
-    """Estimates what is left to generate on these routes, by a run with this option."""
+def estimate_of(
+    dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]], *, fill: bool = False, shard: object = None
+) -> Estimate:
+    """Estimates what is left to generate on these routes, by a run with these options."""
     from datafast.engine.estimate import estimate  # most runs begin without one
     from datafast.engine.foreseen import foreseen
 
-    generation = Generation(dataset, routes, {"fill": fill})
+    generation = _ahead(dataset, routes, fill=fill, shard=shard)
     job = generation.job()
     ahead = foreseen(job)
     found = estimate(job) if ahead is None else ahead.told(estimate(ahead.job))
@@ -498,13 +544,25 @@ def estimate_of(dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]]
     return found if obstacle is None else replace(found, notes=(obstacle, *found.notes))
 
 
-def plan_ahead(dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]], *, fill: bool = False) -> Plan:
-    """The plan of a dataset, for a run with this option; with targets, the one that it is expected to end with."""
+def plan_ahead(
+    dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]], *, fill: bool = False, shard: object = None
+) -> Plan:
+    """The plan of a dataset, for a run with these options; with targets, the one that it is expected to end with."""
     from datafast.engine.foreseen import foreseen
 
-    job = Generation(dataset, routes, {"fill": fill}).job()
+    job = _ahead(dataset, routes, fill=fill, shard=shard).job()
     ahead = foreseen(job)
     return job.plan if ahead is None else ahead.job.plan
+
+
+def _ahead(
+    dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]], *, fill: bool, shard: object
+) -> Generation:
+    options: Any = {"fill": fill} if shard is None else {"fill": fill, "shard": shard}
+    generation = Generation(dataset, routes, options)
+    check_options(options)
+    generation.choose_shard()
+    return generation
 
 
 def runs_before(

@@ -89,6 +89,7 @@ async def assembled(job: Job, stop: StopSignal, emit: Emitter) -> AsyncIterator[
         retry_failed=job.retry_failed,
         chosen=_chosen(job),
         durability=job.settings.durability,
+        needs_lock=job.settings.lock == "required",
         ordered=job.settings.ordered,
         keep_removed=job.settings.removed == "keep",
         fields=job.fields,

@@ -24,6 +24,7 @@ from datafast.engine.targets import Targets
 from datafast.errors import CallFailed
 from datafast.plan.items import Plan, WorkItem
 from datafast.store.paths import OutputPaths
+from datafast.store.shards import ShardName
 from datafast.types import RunReport
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class Job:
         decide_only: decide about the rows that are recorded, and make no other.
         wait: whether the run waits for batches that are under way.
         stages: the stages that decide about rows, in this order.
+        shard: which shard of a dataset it makes; its plan, settings and stages are those of the shard.
+        deferred: the names of the stages that decide when shards are put together.
         regenerate: how often a row that they drop is made again.
         reviews: what people have decided about rows, which overrules the stages; None where nobody has.
         alarms: when the run warns, pauses or stops by itself.
@@ -79,6 +82,8 @@ class Job:
     fields: Sequence[str] = ()
     reasoning: ReasoningPlace = DROP
     stages: Sequence[AnyStage] = ()
+    shard: ShardName | None = None
+    deferred: Sequence[str] = ()
     regenerate: int = 0
     reviews: Overruling | None = None
     targets: Targets | None = None

@@ -37,6 +37,7 @@ from datafast.store.ledger import Ledger
 from datafast.store.manifest import ABOUT, MANIFEST_FORMAT
 from datafast.store.migrations import FORMAT
 from datafast.store.paths import OutputPaths
+from datafast.store.shards import ShardNote
 from datafast.types import StopCause
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ def manifest_of(
     return {
         "format": MANIFEST_FORMAT,
         "kind": ledger.meta("kind"),
+        **({} if (shard := ShardNote.read(ledger)) is None else {"shard": asdict(shard)}),
         "simulated": ledger.meta("mode") == "simulated",
         "command": command_shown(ledger.meta("command") or "", ledger.meta("directory") or "") or None,
         "output": {

@@ -28,6 +28,9 @@ class RunOptions(TypedDict, total=False):
     """Move existing files aside and start over."""
     retry_failed: bool
     """Retry failed items."""
+    shard: tuple[int, int] | str
+    """Make only one shard of the dataset: which of how many, `(1, 4)` or `"1/4"`. `output_file` is then the folder that all shards are
+    in."""
     fill: bool
     """Buy again what is missing: for each combination of values whose rows were all filtered or have failed, one further draw."""
     decide_only: bool
@@ -73,11 +76,20 @@ def check_options(options: RunOptions, further: Iterable[str] = ()) -> None:
             raise ConfigError(f"{name}: expected a whole number, got {value!r}.")
         if value is not None and value < 1:
             raise ConfigError(f"{name}: expected at least 1, got {value}.")
+    _refuse_contradictions(options)
+
+
+def _refuse_contradictions(options: RunOptions) -> None:
     for name, does in (("fresh", "starts over"), ("retry_failed", "tries failed rows again")):
         if options.get("fill") and options.get(name):
             raise ConfigError(
                 f"fill (--fill) buys again what is missing now, and {name} (--{name.replace('_', '-')}) {does}. Run one after the other."
             )
+    if options.get("shard") is not None and options.get("fill"):
+        raise ConfigError(
+            "fill (--fill) looks at the rows of all shards, and shard (--shard) makes those of one. Put the shards together with "
+            "`datafast merge`, and run with --fill on what that makes."
+        )
     for name, does in (("fresh", "starts over"), ("retry_failed", "makes rows"), ("fill", "makes rows")):
         if options.get("decide_only") and options.get(name):
             raise ConfigError(

@@ -13,6 +13,7 @@ from datafast.engine.pricing import pricing_of
 from datafast.engine.remaining import Remaining, per_route, remaining
 from datafast.errors import ConfigError, OutputError
 from datafast.plan.grid import spread
+from datafast.plan.members import members_of
 from datafast.store.lock import is_running
 from datafast.store.reader import LedgerReader
 from datafast.store.records import Sizes, Spent
@@ -50,7 +51,7 @@ class Past:
         """Reads it. Nothing is written, and a run on the output is not delayed."""
         plan, ledger = job.plan, job.paths.ledger
         nothing = cls(Remaining(per_route(plan), plan.num_rows), History(tokens_per_text=tokens_per_text))
-        if job.fresh or not is_file(ledger) or not len(plan):
+        if job.fresh or not is_file(ledger) or not members_of(plan):
             return nothing
         try:
             with LedgerReader(ledger) as reader:

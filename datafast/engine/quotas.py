@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
@@ -18,10 +19,12 @@ from itertools import accumulate
 
 from datafast._util.permutation import Permutation
 from datafast.plan.items import Plan, digest
+from datafast.plan.members import members_of
 
 __all__ = ["Quotas", "largest_remainder", "rows_by_share"]
 
 _LARGEST_BLOCK = 1000
+_MOST_COUNTED = 100_000
 
 
 class Quotas:
@@ -45,9 +48,16 @@ class Quotas:
 
 
 def rows_by_share(weights: Sequence[float], plan: Plan) -> list[int]:
-    """The rows of each share of a plan of a given number of rows."""
-    quotas = Quotas(weights, len(plan))
-    rows = [number * plan[len(plan) - 1].most_rows for number in quotas.counts]
+    """The rows of each share of a plan of a given number of rows, or of a shard of it; those of a large shard in proportion."""
+    quotas, members = Quotas(weights, len(plan)), members_of(plan)
+    if len(members) == len(plan):
+        counts = quotas.counts
+    elif len(members) > _MOST_COUNTED:
+        counts = largest_remainder(weights, len(members))
+    else:
+        found = Counter(map(quotas.share_of, members))
+        counts = [found[share] for share in range(len(weights))]
+    rows = [number * plan[len(plan) - 1].most_rows for number in counts]
     for end in map(plan.__getitem__, plan.ends):
         rows[quotas.share_of(end.position)] -= end.most_rows - end.num_rows
     return rows

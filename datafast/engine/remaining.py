@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from datafast._util import background
 from datafast.engine.dry_run import DryRun, dry_resume, stand_ins
+from datafast.plan.members import count_by_route, members_of
 from datafast.store.matching import Comparison, compare, item_at
 
 if TYPE_CHECKING:
@@ -93,8 +94,8 @@ def remaining(reader: LedgerReader, job: Job) -> Remaining:
 
 
 def per_route(plan: Plan) -> list[float]:
-    """The number of items of each route of a plan."""
-    return [float(len(range(route, len(plan), plan.num_routes))) for route in range(plan.num_routes)]
+    """The number of items of each route of a plan, or of its shard."""
+    return [float(count) for count in count_by_route(members_of(plan), plan.num_routes)]
 
 
 def _untouched(plan: Plan, found: Comparison) -> list[float]:
@@ -114,11 +115,10 @@ def _places_with_replies(plan: Plan, found: Comparison) -> _Places:
     begun = sorted(found.begun)
     if not found.donors:
         return _Places(begun)
-    if len(plan) <= _LOOKED_AT:
-        looked_at: Sequence[int] = range(len(plan))
-    else:
-        looked_at = sorted(random.Random(_SEED).sample(range(len(plan)), _LOOKED_AT))
-    scale = len(plan) / len(looked_at) if looked_at else 1.0
+    looked_at = members = members_of(plan)
+    if len(members) > _LOOKED_AT:
+        looked_at = sorted(random.Random(_SEED).sample(members, _LOOKED_AT))
+    scale = len(members) / len(looked_at) if looked_at else 1.0
     positions = [
         position
         for position in looked_at

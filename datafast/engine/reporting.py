@@ -51,6 +51,8 @@ def report_of(parts: Parts, elapsed_s: float, paused_s: float, standing: Sequenc
         paused_s=paused_s,
         output_file=str(store.path),
         simulated=parts.job.simulated,
+        shard=None if parts.job.shard is None else str(parts.job.shard),
+        decided_at_merge=list(parts.job.deferred),
         stop_reason=stop_reason,
         stop_cause=stop_cause,
         filtered_by_stage=by_stage(store.filtered),

@@ -97,6 +97,10 @@ class RunConfig(ConfigModel):
     ledger: Accepts[UserPath | None, str | Path | None] = default_of(None)
     """The place of the ledger; by default next to the output file. Useful if the output is on a network drive."""
 
+    lock: Literal["required", "none"] = "required"
+    """Whether an output is written to only with a lock that keeps other runs out. none: also without one, where the file system has no
+    locks; two runs at once then buy the same rows twice, and damage the output."""
+
     durability: Literal["normal", "full"] = "normal"
     """What a power cut may cost: the last second (`normal`) or nothing that was committed (`full`, slower). The death of the
     process costs nothing in either."""

@@ -19,6 +19,7 @@ from datafast.engine.calls.endpoint import Endpoint
 from datafast.engine.quotas import Quotas
 from datafast.engine.routes import Route, identities, label_of
 from datafast.plan.items import Plan, digest
+from datafast.plan.members import Members, OnRoute, members_of, on_route
 
 __all__ = ["Share", "deal", "pick_weighted", "share_out", "up"]
 
@@ -104,17 +105,19 @@ def deal(
     """Gives each share its items, lazily.
 
     Args:
-        positions: the items to work on; None for the whole plan.
+        positions: the items to work on; None for all of the plan, or of its shard.
         taken: the positions of items that need nothing, one or two sets.
         last: items that come after all others.
     """
     routes = plan.num_routes
     if routes == len(shares):
         for number, share in enumerate(shares):
-            own = range(number, len(plan), routes) if positions is None else _of_share(positions, plan, number)
+            own = (
+                on_route(members_of(plan), number, routes) if positions is None else _of_share(positions, plan, number)
+            )
             share.positions = _needed(own, taken, last)
         return
-    everything = range(len(plan)) if positions is None else positions
+    everything = members_of(plan) if positions is None else positions
     table = _Table(shares, plan, _needed(everything, taken, last))
     for number, share in enumerate(shares):
         share.positions = table.take(number)
@@ -123,6 +126,8 @@ def deal(
 def _needed(positions: Iterable[int], taken: Sequence[PositionSet], last: Collection[int]) -> Iterator[int]:
     if isinstance(positions, range) and taken:
         needed = taken[0].free(positions, also=taken[1] if len(taken) > 1 else None)
+    elif isinstance(positions, Members | OnRoute):
+        needed = positions.but(taken)
     else:
         needed = (position for position in positions if not any(position in done for done in taken))
     return _behind(needed, last) if last else needed

@@ -69,6 +69,13 @@ class DrawnPlan(GridPlan):
         cut_off = self.num_items * self._rows_per_item - self._num_rows
         return rows - (cut_off if (self.num_items - 1) % self.num_routes == route else 0)
 
+    def rows_by_route(self, members: Sequence[int]) -> list[int]:
+        rows = super().rows_by_route(members)
+        for end in self.ends:
+            if end in members:
+                rows[end % self.num_routes] -= self._rows_per_item - self._rows_at(end)
+        return rows
+
     @cached_property
     def fingerprint(self) -> bytes:
         return digest(super().fingerprint, str(self._seed), str(self._num_rows))

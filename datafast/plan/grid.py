@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import orjson
@@ -26,6 +27,7 @@ from datafast.plan.dimensions import Computed, Dimension
 from datafast.plan.expansion import Expansion, ExpansionSpec
 from datafast.plan.items import Counted, Plan, WorkItem, digest, hashed
 from datafast.plan.maker import ItemMaker
+from datafast.plan.members import chunks_of, count_by_route, members_of
 from datafast.plan.pairing import Pairing
 from datafast.plan.template import Template
 
@@ -151,6 +153,21 @@ class GridPlan:
         """Number of rows on a route."""
         return self.num_rows // self.num_routes
 
+    def rows_by_route(self, members: Sequence[int]) -> list[int]:
+        """The rows of each route that the items at these positions ask for."""
+        counting = self._counting
+        if counting is None or counting.rows is None:
+            return [count * self._rows_per_item for count in count_by_route(members, self._num_routes)]
+        import numpy as np
+
+        axis = self._dimensions.index(counting)
+        step = prod(self.radices[axis + 1 :])
+        of_value = np.array([counting.rows(value) for value in counting.values], np.int64)
+        rows = np.zeros(self._num_routes, np.int64)
+        for chunk in chunks_of(members):
+            np.add.at(rows, chunk % self._num_routes, of_value[chunk // step % len(counting)])
+        return [int(count) for count in rows]
+
     def _rows_of(self, values: Mapping[str, Any]) -> int:
         counting = self._counting
         if counting is None or counting.rows is None:
@@ -272,22 +289,23 @@ def _product(axes: Sequence[Sequence[bytes]]) -> Iterator[tuple[bytes, ...]]:
 
 
 def spread(plan: Plan, limit: int, *, seed: int) -> list[int]:
-    """Positions of `limit` items spread over a plan, so that few items show every route and every value of each axis.
+    """Positions of `limit` items spread over a plan, so that few items show every route and every value of each axis; of a shard, those of
+    its own items.
 
     The selection for a smaller limit is the beginning of that for a larger one. Memory is proportional to `limit`.
     """
-    total = len(plan)
-    if not limit or limit >= total or not plan.radices:
-        return list(range(min(limit, total)))
+    members = members_of(plan)
+    if not limit or limit >= len(members) or not plan.radices:
+        return list(members[:limit])
     chosen: dict[int, None] = {}
-    for position in _spread_positions(plan.radices, total, seed):
+    for position in _spread_positions(plan.radices, members, seed):
         chosen.setdefault(position)
         if len(chosen) == limit:
             break
     return list(chosen)
 
 
-def _spread_positions(radices: Sequence[int], total: int, seed: int) -> Iterator[int]:
+def _spread_positions(radices: Sequence[int], members: Sequence[int], seed: int) -> Iterator[int]:
     for index in range(_SPREAD_ROUNDS):
         position = 0
         for axis, radix in enumerate(radices):
@@ -295,7 +313,8 @@ def _spread_positions(radices: Sequence[int], total: int, seed: int) -> Iterator
             # In each cycle, each axis runs through all its values in an order of its own: a Latin arrangement.
             digit = Permutation(radix, digest(str(seed), "spread", str(axis), str(cycle)))[step]
             position = position * radix + digit
-        yield position
-    order = Permutation(total, digest(str(seed), "spread"))
-    for index in range(total):
-        yield order[index]
+        if position in members:
+            yield position
+    order = Permutation(len(members), digest(str(seed), "spread"))
+    for index in range(len(members)):
+        yield members[order[index]]

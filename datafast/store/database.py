@@ -8,6 +8,8 @@ import sqlite3
 from pathlib import Path
 
 from datafast.errors import OutputError, OutputWriteError
+from datafast.store.copied import connect_to_copy
+from datafast.store.lock import written_elsewhere
 
 __all__ = ["Transaction", "cannot_open", "connect", "unreadable", "unwritable"]
 
@@ -20,6 +22,8 @@ _OF_A_FULL_DISK = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
 def connect(path: Path, *, full_durability: bool, read_only: bool) -> sqlite3.Connection:
     """Opens the file. Raises sqlite3.DatabaseError, which `cannot_open` turns into an error for the user."""
     if read_only:
+        if (holder := written_elsewhere(_lock_of(path))) is not None:
+            return connect_to_copy(path, holder, check_same_thread=False, timeout=_BUSY_S)
         # Without a write-ahead log nobody is writing, so the file can be read without making side files.
         still = "" if path.with_name(path.name + "-wal").exists() else "&immutable=1"
         address = f"{path.absolute().as_uri()}?mode=ro{still}"
@@ -32,6 +36,10 @@ def connect(path: Path, *, full_durability: bool, read_only: bool) -> sqlite3.Co
         db.close()
         raise
     return db
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}-lock")
 
 
 def cannot_open(path: Path, error: sqlite3.DatabaseError, *, read_only: bool) -> OutputError:
@@ -50,6 +58,11 @@ def unreadable(path: Path, error: sqlite3.Error) -> OutputError:
     """The error for a file that cannot be read: it is damaged, or SQLite finds no room to work in."""
     if _without_room(path, error):
         return unwritable(path, error)
+    if (holder := written_elsewhere(_lock_of(path))) is not None:
+        return OutputError(
+            f"Cannot read the ledger {path} from this machine now: {error}. A run on another machine is writing it ({holder}). Try again "
+            f"in a moment, or look at it there."
+        )
     return OutputError(
         f"Cannot read the ledger {path}: {error}. Restore the file from a backup, or start over with --fresh (the old files are kept "
         f"aside, and every row is bought again)."

@@ -1,8 +1,14 @@
-"""One writer at a time: the kernel's locks on an output."""
+"""One writer at a time: the kernel's locks on an output.
+
+A lock goes with the process that holds it, however that ends. On NFS the file server keeps it, so it holds against other machines too; that
+of a machine that is gone is given back after the server's lease. Where a file system has no locks, a run is refused. Where its locks are
+known to one machine alone, the lock file says who held it last, and a run of another machine that has not signed off is not overrun.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -10,15 +16,20 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from datafast._util.notify import warn_user
 from datafast.errors import OutputInUseError, OutputWriteError
+from datafast.store.holder import Holder, is_elsewhere, read_holder, sign_off, sign_on
+from datafast.store.mounts import Mount, mount_of
 from datafast.store.paths import OutputPaths
 
-__all__ = ["is_running", "take_locks"]
+__all__ = ["is_held", "is_running", "take_locks", "written_elsewhere"]
 
 _ROWS = "an output file"
 
 
 _LOCK_S = 0.2  # `datafast status` holds a lock for a moment to find out whether a run is active
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL})
+_HELD = (errno.EAGAIN, errno.EACCES)
 
 
 def _make_folder(path: Path, what: str) -> None:
@@ -40,30 +51,123 @@ def _make_folder(path: Path, what: str) -> None:
         ) from error
 
 
-def take_locks(paths: OutputPaths) -> contextlib.ExitStack:
+def take_locks(paths: OutputPaths, *, required: bool = True) -> contextlib.ExitStack:
+    """Takes all locks of an output; closing what is returned gives them back.
+
+    Args:
+        required: refuse a file system that has no locks. Otherwise a warning is all, and nothing keeps another run out there.
+
+    Raises:
+        OutputInUseError: another run has one of them.
+        OutputWriteError: no lock can be taken here.
+    """
     with contextlib.ExitStack() as held:
         _make_folder(paths.rows, _ROWS)
         _make_folder(paths.ledger, "a place for the ledger (run.ledger)")
-        try:
-            for path in paths.locks:
-                lock = FileLock(path, timeout=_LOCK_S, thread_local=False)
-                lock.acquire()
-                held.callback(lock.release)
-            held.enter_context(_locked(paths.rows))
-        except (Timeout, BlockingIOError) as error:
-            if isinstance(error, Timeout) and not Path(error.lock_file).exists():
+        short: set[Mount] = set()
+        for path in paths.locks:
+            try:
+                short |= _take(path, paths, held, required=required)
+            except OSError as error:  # also a Timeout
                 raise OutputWriteError(
-                    f"Cannot write to {paths.rows}: no file can be made at {error.lock_file}. "
+                    f"Cannot write to {paths.rows}: no file can be made at {path}. "
                     f"Choose an output file in a folder that you may write to."
-                ) from None
-            raise OutputInUseError(
-                f"Another run is writing to {paths.rows}. Wait for it to end, or choose another output file."
-            ) from None
-        except OSError as error:
-            raise OutputWriteError(
-                f"Cannot write to {paths.rows}: {error.strerror}. Choose an output file in a folder that you may write to."
-            ) from error
+                    if isinstance(error, Timeout)
+                    else f"Cannot write to {paths.rows}: {error.strerror}. Choose an output file in a folder that you may write to."
+                ) from error
+        try:
+            held.enter_context(_locked(paths.rows))
+        except BlockingIOError:
+            raise _in_use(paths, None) from None
+        for mount in short:
+            warn_user(
+                f"Locks on {mount.point} ({mount.local_locks}) do not reach other machines. Start no run on {paths.rows} from two "
+                f"machines at once."
+            )
         return held.pop_all()
+
+
+def _take(path: Path, paths: OutputPaths, held: contextlib.ExitStack, *, required: bool) -> set[Mount]:
+    """Takes one lock. Returns its file system if other machines do not see it.
+
+    Raises:
+        OSError: its file cannot be made (a Timeout is one).
+    """
+    if not _has_locks(path):
+        _refuse_without_locks(path, paths, required=required)
+        return set()
+    lock = FileLock(path, timeout=_LOCK_S, thread_local=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        if path.exists():
+            raise _in_use(paths, read_holder(path)) from None
+        raise
+    held.callback(lock.release)
+    mount = mount_of(path)
+    if mount is not None and mount.local_locks:
+        _heed_other_machines(path, paths, mount)
+    sign_on(path)
+    held.callback(sign_off, path)  # before it is given back
+    return {mount} if mount is not None and mount.local_locks else set()
+
+
+def _in_use(paths: OutputPaths, holder: Holder | None) -> OutputInUseError:
+    who = f": {holder}" if holder else ""
+    lease = ""
+    if holder and holder.host != Holder.here(paths.rows).host:
+        lease = (
+            f" If {holder.host} is gone, the file server gives its lock back after a while, mostly within two minutes."
+        )
+    return OutputInUseError(
+        f"Another run is writing to {paths.rows}{who}. Wait for it to end, or choose another output file.{lease}"
+    )
+
+
+def _has_locks(path: Path) -> bool:
+    """Whether the file system of a lock file has locks. Makes the file. Raises OSError if that cannot be."""
+    if sys.platform == "win32":
+        return True
+    import fcntl
+
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in _NO_LOCKS:
+            return False
+        if error.errno not in _HELD:
+            raise
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _refuse_without_locks(path: Path, paths: OutputPaths, *, required: bool) -> None:
+    mount, folder = mount_of(path), path.absolute().parent
+    where = f"{folder} ({mount.type})" if mount else str(folder)
+    if required:
+        raise OutputWriteError(
+            f"Cannot lock {path}: the file system of {where} has no locks, so nothing would keep two runs from writing to "
+            f"{paths.rows} at once. Choose an output file elsewhere, or mount the file system with locks. If you see to it that only one "
+            f"run at a time writes to it, set `run: {{lock: none, ledger: PATH}}` with a ledger on a local disk."
+        )
+    warn_user(
+        f"The file system of {where} has no locks, and run.lock is none: nothing keeps another run from writing to {paths.rows}."
+    )
+
+
+def _heed_other_machines(path: Path, paths: OutputPaths, mount: Mount) -> None:
+    """Where a lock says nothing about other machines, asks what the lock file tells of them.
+
+    Raises:
+        OutputInUseError: a run of another machine has not signed off.
+    """
+    if (holder := read_holder(path)) is not None and is_elsewhere(holder, path):
+        raise OutputInUseError(
+            f"Another run has written to {paths.rows} and not signed off: {holder}. Whether it still runs cannot be known here, because "
+            f"locks on {mount.point} ({mount.local_locks}) do not reach other machines. If it has ended, delete {path} and start again."
+        )
 
 
 @contextlib.contextmanager
@@ -74,13 +178,19 @@ def _locked(path: Path) -> Iterator[None]:
         return
     import fcntl
 
-    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        descriptor = os.open(path, os.O_RDWR)  # NFS locks only what is open for writing
+    except OSError:  # it cannot be written, which is told by whoever writes it
+        yield
+        return
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise
-        except OSError:  # the file system has no such locks; the lock beside the file is held all the same
+        except (
+            OSError
+        ):  # the file system has no such locks; the lock beside the file is held all the same, or was not required
             pass
         yield
     finally:
@@ -89,12 +199,51 @@ def _locked(path: Path) -> Iterator[None]:
 
 def is_running(paths: OutputPaths) -> bool:
     """Whether a process holds one of the output's locks. Takes each for a moment to find out."""
-    for path in paths.locks:
-        try:
-            if path.exists():
-                FileLock(path, timeout=0).acquire().lock.release()
-        except Timeout:
-            return True
-        except OSError:  # the lock cannot be opened here, so it is not known
-            continue
+    return any(is_held(path) for path in paths.locks)
+
+
+def is_held(lock: Path) -> bool:
+    """Whether somebody has this lock; where that cannot be found out, whether its last holder has not signed off."""
+    if sys.platform == "win32":
+        return _is_held_on_windows(lock)
+    import fcntl
+
+    try:
+        descriptor = _open_lock(lock)
+    except OSError:  # it is not there, or cannot be opened here, so it is not known
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno in _HELD or read_holder(lock) is not None
+    finally:
+        os.close(descriptor)
+    holder = read_holder(lock)
+    if holder is None or not is_elsewhere(holder, lock):
+        return False
+    mount = mount_of(lock)
+    return mount is not None and bool(mount.local_locks)
+
+
+def _open_lock(lock: Path) -> int:
+    try:
+        return os.open(lock, os.O_RDWR | os.O_CLOEXEC)
+    except PermissionError:  # of another user; a local file system locks it all the same
+        return os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _is_held_on_windows(lock: Path) -> bool:
+    try:
+        if lock.exists():
+            FileLock(lock, timeout=0).acquire().lock.release()
+    except Timeout:
+        return True
+    except OSError:  # the lock cannot be opened here, so it is not known
+        return False
     return False
+
+
+def written_elsewhere(lock: Path) -> Holder | None:
+    """Who writes what this lock guards, if that is a run of another machine."""
+    holder = read_holder(lock)
+    return holder if holder is not None and is_elsewhere(holder, lock) and is_held(lock) else None

@@ -94,6 +94,7 @@ class Opening:
         located: where the items of the output were found in the plan a moment ago, if they were looked for.
         version: of the package, for what is told later about how the rows were made.
         lacking: given the ledger, rows that are to come beyond those of the plan, which count as requested.
+        needs_lock: refuse a file system that has no locks.
     """
 
     simulated: bool
@@ -112,6 +113,7 @@ class Opening:
     located: Located | None = None
     version: str = ""
     lacking: Callable[[Ledger], int] | None = None
+    needs_lock: bool = True
 
     @property
     def stages(self) -> str:
@@ -126,7 +128,7 @@ def open_output(paths: OutputPaths, plan: Plan, how: Opening) -> Iterator[OpenOu
     Raises:
         OutputError: or one of its subclasses; nothing was sent, and no row is lost. The message names what was set aside.
     """
-    with take_locks(paths):
+    with take_locks(paths, required=how.needs_lock):
         if how.fresh:
             refuse_open_batches(paths)
         for spool in paths.spools:

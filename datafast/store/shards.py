@@ -11,23 +11,36 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, Literal, NamedTuple, Self
+
+import orjson
 
 from datafast.errors import ConfigError, OutputError
+from datafast.plan.members import Members
 from datafast.store.paths import OutputPaths
 
+if TYPE_CHECKING:
+    from datafast.store.ledger import Ledger
+
 __all__ = [
+    "MEMBERS",
     "MOST_SHARDS",
+    "SHARD",
     "ShardFolder",
     "ShardName",
+    "ShardNote",
     "is_shard_folder",
+    "noted_members",
     "require_same_division",
     "shard_files",
     "shard_paths",
+    "shards_in",
 ]
 
+SHARD, MEMBERS = "shard", "shard_members"
+"""The names of the notes in the ledger of a shard: what it is; which positions it has, if that follows from keys."""
 MOST_SHARDS = 99_999
 """As many as the five digits of a name can count."""
 
@@ -72,6 +85,12 @@ class ShardName(NamedTuple):
             )
         return name
 
+    @classmethod
+    def of_file(cls, name: str) -> ShardName | None:
+        """The shard whose JSONL, or its ledger, has this name; None for another file."""
+        match = _FILE.fullmatch(name)
+        return None if match is None else cls(int(match[1]), int(match[2]))
+
     @property
     def file_name(self) -> str:
         """`shard-00001-of-00004.jsonl`."""
@@ -103,6 +122,15 @@ def shard_files(folder: str | Path, ledger_folder: Path | None = None) -> list[P
     return [Path(folder) / name.file_name for name in _names_in(Path(folder), ledger_folder)]
 
 
+def shards_in(folder: str | Path, ledger_folder: Path | None = None) -> list[ShardName]:
+    """The shards that a folder has, of whatever division; none where there is no such folder.
+
+    Raises:
+        OutputError: it cannot be read.
+    """
+    return _names_in(Path(folder), ledger_folder)
+
+
 def is_shard_folder(path: str | Path, ledger_folder: Path | None = None) -> bool:
     """Whether this is a folder with at least one shard in it."""
     return Path(path).is_dir() and bool(_names_in(Path(path), ledger_folder))
@@ -117,9 +145,7 @@ def _names_in(folder: Path, ledger_folder: Path | None) -> list[ShardName]:
             continue
         except OSError as error:
             raise OutputError(f"Cannot read {place}: {error.strerror}. Give the folder with the shards.") from error
-        for name in names:
-            if (match := _FILE.fullmatch(name)) is not None:
-                found.add(ShardName(int(match[1]), int(match[2])))
+        found.update(shard for name in names if (shard := ShardName.of_file(name)) is not None)
     return sorted(found)
 
 
@@ -198,3 +224,48 @@ def require_same_division(folder: Path, names: Sequence[ShardName]) -> None:
             f"{folder} has shards of {first.of:,} and of {second.of:,} ({first.file_name}, {second.file_name}), which are no parts of "
             f"one output. Keep those of one division in it, and divide them anew with `datafast reshard {folder} --shards N`."
         )
+
+
+# -- what the ledger of a shard says
+
+
+@dataclass(frozen=True)
+class ShardNote:
+    """What the ledger of a shard notes of the whole, in `meta.shard`.
+
+    Attributes:
+        number, of: which shard it is.
+        plan: the fingerprint of the whole plan, as hex digits; with targets, that of the plan before anything is drawn.
+        by: what makes an item belong to a shard: its key (`keys`), its position (`blocks`), or the number of its draw (`draws`).
+        items: how many items of the plan it has; 0 by draws, of which there are ever more.
+        deferred: the names of the stages that compare rows, in their order. They have not decided about its rows.
+    """
+
+    number: int
+    of: int
+    plan: str
+    by: Literal["keys", "blocks", "draws"]
+    items: int
+    deferred: Sequence[str] = ()
+
+    @property
+    def name(self) -> ShardName:
+        return ShardName(self.number, self.of)
+
+    def to_json(self) -> str:
+        return orjson.dumps(asdict(self)).decode()
+
+    @classmethod
+    def read(cls, ledger: Ledger) -> Self | None:
+        """The note of a ledger; None where there is none, or one that is damaged."""
+        found = ledger.noted(SHARD)
+        try:
+            return cls(**found) if isinstance(found, dict) else None
+        except TypeError:
+            return None
+
+
+def noted_members(ledger: Ledger, size: int) -> Members | None:
+    """The positions of the items of a shard by keys, as its ledger notes them; None where it does not, or for a plan of another size."""
+    packed = ledger.meta(MEMBERS)
+    return Members.unpacked(packed, size=size) if isinstance(packed, bytes) else None

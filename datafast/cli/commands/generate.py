@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from datafast.cli import options
+
+if TYPE_CHECKING:
+    from datafast.store.shards import ShardName
 
 __all__ = ["command"]
 
@@ -22,6 +26,7 @@ __all__ = ["command"]
     type=click.IntRange(min=1),
     help="Stop at N prompts in all, spread over the plan. Without it the same command makes the rest.",
 )
+@options.shard
 @options.concurrency
 @options.batch
 @options.no_wait
@@ -66,6 +71,7 @@ def command(
     local: str | None,
     output: Path | None,
     limit: int | None,
+    shard: ShardName | None,
     max_concurrency: int | None,
     batch: bool | None,
     no_wait: bool,
@@ -109,6 +115,7 @@ def command(
         local=local,
         output=output,
         limit=limit,
+        shard=shard,
         max_concurrency=max_concurrency,
         batch=batch,
         no_wait=no_wait,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from datafast.engine.estimated import Estimate
+    from datafast.store.shards import ShardName
 
 __all__ = ["command"]
 
@@ -37,8 +38,9 @@ _MET = {"random": "each prompt with a drawn one", "cycle": "each prompt with one
     help="How many prompts to show.",
 )
 @click.option("--fill", is_flag=True, help="As for `generate --fill`: with what that would buy again.")
+@options.shard
 @options.as_json
-def command(config: Path, number: int, fill: bool, as_json: bool) -> None:
+def command(config: Path, number: int, fill: bool, shard: ShardName | None, as_json: bool) -> None:
     """Show what a config will ask: its dimensions, calls and rows, an estimate of cost and time, and a few prompts.
 
     Nothing is sent or written, and no key is needed. The estimate is for the rows that are missing. It gets better after
@@ -50,7 +52,7 @@ def command(config: Path, number: int, fill: bool, as_json: bool) -> None:
     from datafast.logger_config import configure_logger
 
     configure_logger("WARNING", format_string="{level}: {message}", colorize=False)
-    ahead = Ahead(load_project(config), fill=fill)
+    ahead = Ahead(load_project(config), fill=fill, shard=shard)
     summary = ahead.summary(number)
     estimate = ahead.estimate()
     summary["first"] = ahead.first()
@@ -83,6 +85,12 @@ def _lines(summary: dict[str, Any]) -> Iterator[tuple[str, int | str, str]]:
     """What a config will ask, line by line: what it is about, a number or a text, and what more there is to say."""
     yield "kind", summary["kind"], ""
     yield "output file", summary["output_file"], ""
+    if summary["shard"] is not None:
+        yield (
+            "shard",
+            summary["shard"],
+            "the counts below are its part; limits of the config are divided among all shards",
+        )
     for dimension in summary["dimensions"]:
         numbered = dimension["name"] == "row"  # its values are numbers, and say nothing
         yield dimension["name"].replace("_", " "), dimension["count"], "" if numbered else _few(dimension)

@@ -90,6 +90,10 @@ def show_report(
         ("time", f"{report.time_line()}{speed}"),
         ("file", report.output_file + (" (these rows are simulated)" if report.simulated else "")),
     ]
+    if report.decided_at_merge:
+        lines.append(
+            ("at merge", f"{', '.join(report.decided_at_merge)}: they compare rows, which needs those of all shards")
+        )
     lines += [("agreement", text) for text in agreement]
     lines += [("set aside", path) for path in report.set_aside]
     lines += [("stopped", _stopped(report))] if report.stop_reason else []
