@@ -137,6 +137,8 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "check": "datafast.cli.commands.check:command",
         "preview": "datafast.cli.commands.preview:command",
         "generate": "datafast.cli.commands.generate:command",
+        "merge": "datafast.cli.commands.merge:command",
+        "reshard": "datafast.cli.commands.reshard:command",
         "status": "datafast.cli.commands.status:command",
         "batches": "datafast.cli.commands.batches:command",
         "failures": "datafast.cli.commands.failures:command",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from datafast.llms import SimulatedProvider
@@ -15,8 +17,8 @@ from tests.support import raw
 __all__ = ["run"]
 
 
-def run(folder: str, at: int, **options: Any) -> None:
-    """Never returns: the process is killed when the call of this number, from 1, is sent. `options`: of the run."""
+def run(folder: str, at: int, fields: Mapping[str, Any] = MappingProxyType({}), **options: Any) -> None:
+    """Never returns: the process is killed when the call of this number, from 1, is sent. `fields` are of the config."""
     own, sent = SimulatedBackend.complete, iter(range(1, 1_000))
 
     async def complete(backend: SimulatedBackend, request: Request) -> Response:
@@ -25,4 +27,4 @@ def run(folder: str, at: int, **options: Any) -> None:
         return await own(backend, request)
 
     SimulatedBackend.complete = complete  # type: ignore[method-assign]
-    raw(Path(folder), topics=20).generate([SimulatedProvider("m")], **options)
+    raw(Path(folder), topics=20, **fields).generate([SimulatedProvider("m")], **options)

@@ -59,6 +59,7 @@ class Settings:
     offline: bool = False
     local: str | None = None
     output: Path | None = None
+    merged: Path | None = None
     limit: int | None = None
     shard: ShardName | None = None
     max_concurrency: int | None = None
@@ -85,6 +86,7 @@ class Settings:
         for option, value in (
             ("--local", self.local),
             ("--output", self.output),
+            ("--from", self.merged),
             ("--shard", self.shard),
             ("--max-concurrency", self.max_concurrency),
             ("--env-file", self.env_file),
@@ -167,10 +169,32 @@ def _show_end(report: RunReport, display: RunDisplay, settings: Settings, ledger
 def opened(settings: Settings) -> Project:
     """The project of a config, with simulated models or a local one where the command line asks for them; turns the log on."""
     log_to_terminal(verbose=settings.verbose)
-    project = load_project(settings.config, env_file=settings.env_file, output=settings.output)
+    project = load_project(settings.config, env_file=settings.env_file, output=settings.merged or settings.output)
+    if settings.merged is not None:
+        project = _from_merged(project, settings, settings.merged)
     if settings.batch is not None or settings.is_preview:
         project = project.in_mode("batch" if settings.batch else "online")
     return with_stand_ins(project, settings)
+
+
+def _from_merged(project: Project, settings: Settings, merged: Path) -> Project:
+    """The project with a merged output as its own."""
+    from datafast.store.merging import is_merged
+
+    for option, given in (("--output", settings.output), ("--shard", settings.shard), ("--fresh", settings.fresh)):
+        if given:
+            raise ConfigError(
+                f"--from goes on with what was merged, and {option} with something else. Leave one of them out."
+            )
+    beside = OutputPaths.of(merged)
+    if is_file(beside.ledger):  # `run.ledger` is where the ledgers of the shards are
+        project = project.with_ledger(None)
+    if not is_merged(project.config.paths):
+        raise ConfigError(
+            f"--from: {merged} was not merged from shards: `datafast merge FOLDER -o {merged}` does that. To go on with another output, "
+            f"use --output."
+        )
+    return project
 
 
 def with_stand_ins(project: Project, settings: Settings) -> Project:
@@ -318,7 +342,7 @@ def _further_steps(report: RunReport, settings: Settings, ledger: Path | None) -
         do_it = ["datafast", "generate", str(settings.config)]
         do_it += [] if settings.shard is None else ["--shard", str(settings.shard)]
         steps.append(Step(real, "what the real models will be asked, and its cost"))
-        if settings.output is None:
+        if settings.output is None and settings.merged is None:
             steps.append(Step(shlex.join([*do_it, "--fresh"]), "do it; the simulated rows are moved aside"))
         else:
             steps.append(Step(shlex.join(do_it), "do it, into the file of the config"))

@@ -113,6 +113,11 @@ class Project:
             raise type(error)(f"--local: {str(error).removeprefix(f'{error.key}: ')}") from error
         return made
 
+    def with_ledger(self, ledger: Path | None) -> Project:
+        """The same with its ledger elsewhere; beside the output for None."""
+        run = self.config.run.model_copy(update={"ledger": ledger})
+        return replace(self, config=self.config.model_copy(update={"run": run}))
+
     def in_mode(self, mode: Literal["online", "batch"]) -> Project:
         """The same project with another `run.mode`."""
         run = self.config.run.model_copy(update={"mode": mode})

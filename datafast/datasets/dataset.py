@@ -21,7 +21,7 @@ from datafast.datasets.inputs import origins
 from datafast.datasets.pairing import given, paired
 from datafast.datasets.publishing import Publishing
 from datafast.datasets.row import with_reasoning
-from datafast.datasets.sharding import Sharded, sharded
+from datafast.datasets.sharding import Sharded, drawn_by, sharded
 from datafast.datasets.targets import targets_of
 from datafast.engine.filling import fills_in
 from datafast.engine.generate import Generate
@@ -41,7 +41,6 @@ from datafast.plan.filled import Fill, filled
 from datafast.plan.grid import Dimension, GridPlan
 from datafast.plan.items import Counted, Plan, WorkItem
 from datafast.plan.pairing import Pairing
-from datafast.plan.sharded import ShardPlan
 from datafast.plan.stratified import StratifiedPlan
 from datafast.quality.base import ModelStage
 from datafast.store.failures import FailedItems, values_of
@@ -161,7 +160,7 @@ class Dataset(Publishing, Generic[ConfigT, RowT]):
         """The part of a plan that the shard has. Found once for each plan. Raises as `plan_of_run` does."""
         assert self.shard is not None  # noqa: S101 - asked for by those who know
         known = self._sharded
-        if known is None or known.plan.fingerprint != ShardPlan(plan, *self.shard, ()).fingerprint:
+        if known is None or not known.is_of(plan, self.shard):
             known = self._sharded = sharded(plan, self.shard, self.paths, fresh=fresh)
         return known
 
@@ -261,10 +260,14 @@ class Dataset(Publishing, Generic[ConfigT, RowT]):
         plan: Callable[..., GridPlan] = GridPlan
         targets = self.targets = None if config is None else targets_of(config, first)
         if targets is not None:
+            noted, shard = self._read(lambda reader: (reader.meta(NOTED), drawn_by(reader))) or (None, None)
+            if (shard := self.shard or shard) is not None:
+                targets = self.targets = targets.of_shard(shard)
             plan = partial(
                 StratifiedPlan,
                 strata=targets.strata,
-                rounds=targets.rounds(self._read(lambda reader: reader.meta(NOTED))),
+                rounds=targets.rounds(noted),
+                draws=targets.draws(noted, shard, routes=len(routes)),
             )
         elif config is not None and config.num_rows is not None and not each:
             plan = partial(DrawnPlan, num_rows=config.num_rows)

@@ -28,7 +28,7 @@ from datafast.engine.reviewing import Overruling, overruling
 from datafast.engine.routes import Route, providers_of, replaced, with_further
 from datafast.engine.shard_limits import routes_of_shard, settings_of_shard
 from datafast.engine.stages import AnyStage, Decides
-from datafast.engine.targets import NOTED
+from datafast.engine.targets import NOTED, SURPLUS
 from datafast.errors import ConfigError, GrowthError, OutputError, RunStopped
 from datafast.logger_config import log_file
 from datafast.plan.filled import filled
@@ -391,13 +391,14 @@ class Generation:
             settings.max_concurrency = wanted  # validated like the config's own
         routes = _simulated(self._routes) if options.get("offline") else self._routes
         plan, fills = self._filled(self._plan(routes), routes)
-        rounds = {} if dataset.targets is None else {NOTED: dataset.targets.note(_rounds_of(plan))}
+        rounds = {} if dataset.targets is None else {NOTED: dataset.targets.note(_with_rounds(plan))}
         stages: Sequence[AnyStage] = dataset.stages
         answering: Sequence[Route[LLMProvider]] = routes
         of_shard: Mapping[str, Any] = {}
         deferred: Sequence[str] = ()
         if (shard := dataset.shard) is not None:
             deferred = [stage.name for stage in stages if not isinstance(stage, Decides)]
+            deferred += [] if dataset.targets is None else [SURPLUS]
             stages = [stage for stage in stages if isinstance(stage, Decides)]
             settings, answering = settings_of_shard(settings, shard), routes_of_shard(routes, shard)
             found = dataset.in_shard(plan, fresh=options.get("fresh", False))
@@ -452,8 +453,7 @@ class Generation:
     def _plan(self, routes: Sequence[Route[LLMProvider]]) -> Plan:
         plan = self._dataset.whole_plan_for(routes, fresh=self._options.get("fresh", False))
         if (targets := self._dataset.targets) is not None and self._options.get("fresh"):
-            assert isinstance(plan, StratifiedPlan)  # noqa: S101 - of targets
-            plan = plan.grown([targets.first_round])
+            plan = _with_rounds(plan).grown([targets.first_round], targets.draws(None, self._dataset.shard))
         asked = getattr(self._dataset.config, "num_rows", None)
         if plan.counted == "each" and plan.num_rows != asked:
             warn_user(
@@ -514,9 +514,9 @@ def _is_refusal(alarms: AlarmsConfig | None) -> Callable[[BaseModel], bool] | No
     return RefusalsStage().finds
 
 
-def _rounds_of(plan: Plan) -> Sequence[Sequence[int]]:
+def _with_rounds(plan: Plan) -> StratifiedPlan:
     assert isinstance(plan, StratifiedPlan)  # noqa: S101 - of targets
-    return plan.rounds
+    return plan
 
 
 def _log_file() -> Iterator[UsedFile]:

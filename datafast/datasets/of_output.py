@@ -16,11 +16,14 @@ from datafast.registry import load_kind
 from datafast.store.paths import OutputPaths
 from datafast.store.reader import LedgerReader
 
-__all__ = ["dataset_in"]
+__all__ = ["dataset_in", "in_output"]
 
 
-def dataset_in(paths: OutputPaths) -> Any:
+def dataset_in(paths: OutputPaths, *, output: OutputPaths | None = None) -> Any:
     """The dataset that has made an output, by the config in its ledger, with its files where they are now.
+
+    Args:
+        output: the files of its output, if they are not these.
 
     Raises:
         ConfigError: its kind is not installed, or its config cannot be loaded: says what is needed.
@@ -31,10 +34,10 @@ def dataset_in(paths: OutputPaths) -> Any:
     made_in = Path(folder) if folder and Path(folder).is_dir() else paths.rows.parent
     near = paths.rows.absolute().parent
     fields = found_again(fields, [made_in, near, near.parent])
-    fields["output_file"] = str(paths.rows)
-    fields.setdefault("run", {})["ledger"] = (
-        None if paths.ledger == OutputPaths.of(paths.rows).ledger else str(paths.ledger)
-    )
+    made = output or paths
+    fields["output_file"] = str(made.rows)
+    elsewhere = _elsewhere(made)
+    fields.setdefault("run", {})["ledger"] = None if elsewhere is None else str(elsewhere)
     dataset_class: Any = FilteredDataset if kind == FilteredDataset.kind else load_kind(str(kind))
     try:
         with warnings.catch_warnings():
@@ -47,3 +50,15 @@ def dataset_in(paths: OutputPaths) -> Any:
             f"The config of {paths.rows} cannot be loaded from its ledger: {place}{first['msg'].removeprefix('Value error, ')} "
             f"Functions and data that only Python has are in no file: make the same dataset in Python and call its replay()."
         ) from None
+
+
+def in_output(dataset: Any, output: OutputPaths) -> Any:
+    """The same dataset with another output."""
+    config = dataset.config
+    run = config.run.model_copy(update={"ledger": _elsewhere(output)})
+    return type(dataset)(config.model_copy(update={"output_file": output.rows, "run": run}))
+
+
+def _elsewhere(paths: OutputPaths) -> Path | None:
+    """Where a ledger is that is not beside its rows."""
+    return None if paths.ledger == OutputPaths.of(paths.rows).ledger else paths.ledger

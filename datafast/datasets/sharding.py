@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from datafast._util.user_path import is_file
 from datafast.errors import ConfigError, OutputError
+from datafast.plan.draw_numbers import PLAIN
+from datafast.plan.members import Members, members_of
 from datafast.plan.sharded import ShardPlan, block_of, is_by_blocks, members_by_keys
 from datafast.plan.stratified import StratifiedPlan
 from datafast.store.reader import LedgerReader
@@ -25,28 +27,43 @@ if TYPE_CHECKING:
     from datafast.plan.items import Plan
     from datafast.store.paths import OutputPaths
 
-__all__ = ["Sharded", "refuse_other_shards", "refuse_without_shard", "sharded"]
+__all__ = ["Sharded", "drawn_by", "refuse_other_shards", "refuse_without_shard", "sharded"]
 
 
 class Sharded(NamedTuple):
-    """A shard of a plan. `is_counted`: whether its positions were found by going through keys, and are not noted yet."""
+    """A shard of a plan.
 
-    plan: ShardPlan
-    is_counted: bool
+    Attributes:
+        whole: the plan; with targets, before anything is drawn.
+        shard: which one.
+        plan: its part.
+        by: what its items follow from.
+        is_counted: whether they were found by going through keys, and are not noted yet.
+    """
+
+    whole: Plan
+    shard: ShardName
+    plan: Plan
+    by: Literal["keys", "blocks", "draws"]
+    is_counted: bool = False
+
+    def is_of(self, plan: Plan, shard: ShardName) -> bool:
+        """Whether it is this shard of this plan. Where items are drawn, a plan is the shard's own."""
+        return self.shard == shard and self.by != "draws" and self.whole.fingerprint == plan.fingerprint
 
     def notes(self, deferred: Sequence[str]) -> Mapping[str, Any]:
         """What the ledger notes of it. `deferred`: the names of the stages that do not decide in a shard."""
-        plan = self.plan
+        members = members_of(self.plan)
         note = ShardNote(
-            number=plan.number,
-            of=plan.of,
-            plan=plan.whole.fingerprint.hex(),
-            by="blocks" if is_by_blocks(plan.whole) else "keys",
-            items=len(plan.members),
+            number=self.shard.number,
+            of=self.shard.of,
+            plan=self.whole.fingerprint.hex(),
+            by=self.by,
+            items=0 if self.by == "draws" else len(members),
             deferred=deferred,
         )
-        members = {MEMBERS: plan.members.packed()} if self.is_counted else {}  # type: ignore[attr-defined]  # by keys
-        return {SHARD: note.to_json(), **members}
+        packed = {MEMBERS: members.packed()} if self.is_counted and isinstance(members, Members) else {}
+        return {SHARD: note.to_json(), **packed}
 
 
 def sharded(plan: Plan, shard: ShardName, paths: OutputPaths, *, fresh: bool = False) -> Sharded:
@@ -60,13 +77,19 @@ def sharded(plan: Plan, shard: ShardName, paths: OutputPaths, *, fresh: bool = F
         OutputError: its rows are of another plan, whose items may be in other shards now.
     """
     if isinstance(plan, StratifiedPlan):
-        raise ConfigError("shard (--shard): With target_rows, shards cannot be made yet.", key="shard")
+        return Sharded(plan.grown([], PLAIN), shard, plan, "draws")
     known = None if fresh else _known(plan, shard, paths)
     if is_by_blocks(plan):
-        return Sharded(ShardPlan(plan, *shard, block_of(len(plan), *shard)), is_counted=False)
+        return Sharded(plan, shard, ShardPlan(plan, *shard, block_of(len(plan), *shard)), "blocks")
     if known is not None:
-        return Sharded(known, is_counted=False)
-    return Sharded(ShardPlan(plan, *shard, members_by_keys(plan, *shard)), is_counted=True)
+        return Sharded(plan, shard, known, "keys")
+    return Sharded(plan, shard, ShardPlan(plan, *shard, members_by_keys(plan, *shard)), "keys", is_counted=True)
+
+
+def drawn_by(ledger: LedgerReader) -> ShardName | None:
+    """The shard whose draws an output has; None where it is no shard, or one of a plan without targets."""
+    note = ShardNote.read(ledger)
+    return note.name if note is not None and note.by == "draws" else None
 
 
 def _known(plan: Plan, shard: ShardName, paths: OutputPaths) -> ShardPlan | None:

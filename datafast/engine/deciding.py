@@ -58,7 +58,7 @@ class Decider:
 
     def __init__(self, job: Job, stop: StopSignal | None = None, *, most_s: float | None = None) -> None:
         self.settings = job.stage_settings
-        compared: list[AnyStage] = [*job.walk_stages, *([] if job.targets is None else [job.targets])]
+        compared: list[AnyStage] = [*job.walk_stages, *([] if job.compared_targets is None else [job.compared_targets])]
         self.walks = settings_of(compared)
         self.walk_names = frozenset(one.name for one in compared)
         self.most_replaced = job.regenerate
@@ -66,7 +66,7 @@ class Decider:
         self.num_rows = job.plan.num_rows
         self.reviewed = "" if job.reviews is None else job.reviews.read
         self.looked_at = self.expected = 0
-        self.beyond: dict[int, int] | None = {} if job.targets is None else None
+        self.beyond: dict[int, int] | None = {} if job.compared_targets is None else None
         self._unasked: dict[int, dict[int, int]] = {}
         self._unasked_before: dict[int, dict[int, int]] = {}
         self._alike: dict[tuple[tuple[int, int], ...], dict[int, int]] = {}
@@ -203,7 +203,7 @@ class _Verdicts:
         calls_of: CallsOf,
         only: Collection[str] | None,
     ) -> None:
-        self.walks = bool(job.walk_stages) or job.targets is not None
+        self.walks = bool(job.walk_stages) or job.compared_targets is not None
         self._decider = decider
         self._plan = job.plan
         self._in_plan_order = job.in_plan_order
@@ -215,7 +215,8 @@ class _Verdicts:
         self._walk_names = walk_names
         self._row_model = job.row_model
         self._reasoning = job.reasoning.place
-        self._walk = WalkInOrder(job.walk_stages, None if job.targets is None else job.targets.room(job.plan))
+        targets = job.compared_targets
+        self._walk = WalkInOrder(job.walk_stages, None if targets is None else targets.room(job.plan))
         self._most_replaced = job.regenerate
         self._shown = (-1, -1)
         self._answers = answers

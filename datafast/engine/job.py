@@ -121,6 +121,11 @@ class Job:
         """Those that compare rows with the ones before them."""
         return [stage for stage in self.stages if isinstance(stage, Walks)]
 
+    @property
+    def compared_targets(self) -> Targets | None:
+        """The targets beyond which rows are surplus, where all rows are there to be compared: not in a shard."""
+        return self.targets if self.shard is None else None
+
     @cached_property
     def stage_settings(self) -> str:
         """What verdicts about rows depend on that look at one row: settings of stages, and decisions of reviewers."""

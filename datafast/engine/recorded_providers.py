@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from datafast.engine.routes import Route
 from datafast.errors import ErrorKind, OutputError, ProviderError
+from datafast.llms.prices import cost_usd
 from datafast.llms.provider import LLMProvider
 
 if TYPE_CHECKING:
     from datafast.llms.base import Request, Response
+    from datafast.types import Usage
 
 __all__ = ["RecordedProvider", "recorded_routes"]
 
@@ -30,10 +32,11 @@ class RecordedProvider(LLMProvider):
 
     def __init__(self, told: Mapping[str, Any], *, simulated: bool) -> None:
         spec = told["spec"]
-        super().__init__(spec["model_id"], name=spec.get("name"))
+        super().__init__(spec["model_id"], name=spec.get("name"), price=spec.get("price"))
         self.simulated = simulated  # type: ignore[misc]  # of this object, not of the class
         self.asked = 0
         self._identity = told["identity"]
+        self._provider = spec["provider"]
         # The model of a simulated provider has the name that others have together with their model.
         self._label = self.model_id if spec["provider"] == "simulated" else f"{spec['provider']}/{self.model_id}"
 
@@ -49,6 +52,9 @@ class RecordedProvider(LLMProvider):
                 f"found. Give what is secret as the provider's key or in a header: replies do not depend on those."
             )
         return str(self._identity)
+
+    def cost_usd(self, usage: Usage) -> float | None:
+        return cost_usd(usage, provider_name=self._provider, model_id=self.model_id, price=self.price)
 
     def require_ready(self) -> None:
         """Nothing is sent, so nothing is needed."""

@@ -13,6 +13,7 @@ import orjson
 
 from datafast.engine.reporting import why_stopped
 from datafast.engine.targets import NOTED, STANDING, Standing
+from datafast.plan.members import members_of
 from datafast.plan.stratified import StratifiedPlan
 from datafast.store.ledger import Ledger
 from datafast.types import StopCause
@@ -45,7 +46,8 @@ def judged(parts: Parts) -> Judged:
             ledger.set_meta(STANDING, orjson.dumps(told).decode())
         ledger.checkpoint()
         parts.output.store.counts = ledger.counts()
-        return Judged(standing, ledger.is_settled or not ledger.has_rows)
+        is_settled = job.shard is not None or ledger.is_settled or not ledger.has_rows  # in a shard nothing is compared
+        return Judged(standing, is_settled)
 
 
 def next_job(parts: Parts, found: Judged) -> Job | None:
@@ -60,13 +62,13 @@ def next_job(parts: Parts, found: Judged) -> Job | None:
     if job.targets is None or not found.is_settled:
         return None
     wanted = job.targets.next_round(found.standing)
-    if wanted is None or (job.limit is not None and len(job.plan) >= job.limit):
+    if wanted is None or (job.limit is not None and len(members_of(job.plan)) >= job.limit):
         return None
-    rounds = [*_plan_of(job).rounds, wanted]
+    plan = _plan_of(job).grown([*_plan_of(job).rounds, wanted])
     return replace(
         job,
-        plan=_plan_of(job).grown(rounds),
-        notes={**job.notes, NOTED: job.targets.note(rounds)},
+        plan=plan,
+        notes={**job.notes, NOTED: job.targets.note(plan)},
         fresh=False,
         retry_failed=False,
         located=None,

@@ -13,13 +13,15 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from datafast.engine.acceptance import PILOT, probability_below, rows_to_draw
+from datafast.plan.draw_numbers import PLAIN, DrawNumbers, Held
 from datafast.plan.stratified import StratifiedPlan
+from datafast.store.shards import ShardName
 from datafast.types import TargetCount
 
 if TYPE_CHECKING:
@@ -118,11 +120,35 @@ class Targets:
         """The rows that the first round draws of each stratum."""
         return [rows_to_draw(0, 0, target) for target in self.rows]
 
-    def note(self, rounds: Sequence[Sequence[int]]) -> str:
-        """Rounds, as the ledger notes them."""
+    def note(self, plan: StratifiedPlan) -> str:
+        """The rounds of a plan, and which draws it has, as the ledger notes them."""
         names = list(map(_name_of, self.strata))
-        told = [{name: rows for name, rows in zip(names, wanted, strict=True) if rows} for wanted in rounds]
-        return orjson.dumps({"by": list(self.by), "rounds": told}).decode()
+        told = [{name: rows for name, rows in zip(names, wanted, strict=True) if rows} for wanted in plan.rounds]
+        draws = plan.draws
+        held = {name: one.to_plain() for name, one in zip(names, draws.held, strict=False)}
+        numbers = {} if draws.is_plain else {"draws": {"offset": draws.offset, "stride": draws.stride, "held": held}}
+        return orjson.dumps({"by": list(self.by), "rounds": told, **numbers}).decode()
+
+    def draws(self, noted: str | None, shard: ShardName | None = None, *, routes: int = 1) -> DrawNumbers:
+        """Which draws a plan has: as it is noted, as far as that is about these strata; else those of the shard, or all."""
+        note = orjson.loads(noted) if noted else {}
+        own = PLAIN if shard is None else DrawNumbers(shard.number - 1, shard.of)
+        if note.get("by") != list(self.by) or "draws" not in note:
+            return own
+        told = note["draws"]
+        known, nothing = told["held"], Held(((),) * routes)
+        names = map(_name_of, self.strata)
+        held = [Held.of_plain(known[name]) if name in known else nothing for name in names]
+        return DrawNumbers(told["offset"], told["stride"], held if known else ())
+
+    def of_shard(self, shard: ShardName) -> Targets:
+        """The part of the targets that a shard has. The parts add up; which shards have one more is different from stratum to stratum."""
+        rows, first = [], 0
+        for target in self.rows:
+            rest = target % shard.of
+            rows.append(target // shard.of + ((shard.number - 1 - first) % shard.of < rest))
+            first += rest
+        return replace(self, rows=tuple(rows))
 
     def rounds(self, noted: str | None) -> list[list[int]]:
         """The rounds that are noted, as far as they are about these strata; if there are none, the first one."""

@@ -11,7 +11,7 @@ from datafast.errors import OutputError, OutputWriteError
 from datafast.store.copied import connect_to_copy
 from datafast.store.lock import written_elsewhere
 
-__all__ = ["Transaction", "cannot_open", "connect", "unreadable", "unwritable"]
+__all__ = ["Transaction", "address_of", "cannot_open", "connect", "unreadable", "unwritable"]
 
 _LEAST_ROOM = 64 * 1024  # SQLite says 'disk I/O error' when its side files find no room
 _BUSY_S = 5.0  # another program may hold the file for a moment: a backup, `datafast status`
@@ -24,10 +24,7 @@ def connect(path: Path, *, full_durability: bool, read_only: bool) -> sqlite3.Co
     if read_only:
         if (holder := written_elsewhere(_lock_of(path))) is not None:
             return connect_to_copy(path, holder, check_same_thread=False, timeout=_BUSY_S)
-        # Without a write-ahead log nobody is writing, so the file can be read without making side files.
-        still = "" if path.with_name(path.name + "-wal").exists() else "&immutable=1"
-        address = f"{path.absolute().as_uri()}?mode=ro{still}"
-        return sqlite3.connect(address, uri=True, check_same_thread=False, timeout=_BUSY_S)
+        return sqlite3.connect(address_of(path), uri=True, check_same_thread=False, timeout=_BUSY_S)
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_BUSY_S)
     try:
         db.execute("PRAGMA journal_mode=WAL")
@@ -36,6 +33,13 @@ def connect(path: Path, *, full_durability: bool, read_only: bool) -> sqlite3.Co
         db.close()
         raise
     return db
+
+
+def address_of(path: Path) -> str:
+    """What opens the file for reading alone."""
+    # Without a write-ahead log nobody is writing, so the file can be read without making side files.
+    still = "" if path.with_name(path.name + "-wal").exists() else "&immutable=1"
+    return f"{path.absolute().as_uri()}?mode=ro{still}"
 
 
 def _lock_of(path: Path) -> Path:

@@ -198,6 +198,10 @@ class Ledger:
     def set_meta(self, name: str, value: Any) -> None:
         self._meta.put(name, value)
 
+    def facts(self) -> dict[str, Any]:
+        """All that stands in `meta`, by name."""
+        return self._meta.all()
+
     def refused(self) -> dict[int, bytes]:
         """The keys of items that a provider has refused, and it is not known whose fault that is, by position."""
         try:

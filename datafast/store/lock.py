@@ -28,6 +28,7 @@ _ROWS = "an output file"
 
 
 _LOCK_S = 0.2  # `datafast status` holds a lock for a moment to find out whether a run is active
+_LEASE_S = 120.0  # a file server keeps the locks of a machine that is gone for a while; 90 s is what most are set to
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL})
 _HELD = (errno.EAGAIN, errno.EACCES)
 
@@ -100,9 +101,9 @@ def _take(path: Path, paths: OutputPaths, held: contextlib.ExitStack, *, require
     try:
         lock.acquire()
     except Timeout:
-        if path.exists():
-            raise _in_use(paths, read_holder(path)) from None
-        raise
+        if not path.exists():
+            raise
+        _wait_for(lock, path, paths)
     held.callback(lock.release)
     mount = mount_of(path)
     if mount is not None and mount.local_locks:
@@ -112,15 +113,29 @@ def _take(path: Path, paths: OutputPaths, held: contextlib.ExitStack, *, require
     return {mount} if mount is not None and mount.local_locks else set()
 
 
+def _wait_for(lock: FileLock, path: Path, paths: OutputPaths) -> None:
+    """Waits for a lock of another machine, which may be gone: its work is then started again elsewhere, before its locks are given back.
+
+    Raises:
+        OutputInUseError: a process of this machine has it, or it was not given back.
+    """
+    holder = read_holder(path)
+    if holder is None or not is_elsewhere(holder, path):
+        raise _in_use(paths, holder) from None
+    warn_user(
+        f"Another run has {paths.rows}: {holder}. Waiting for at most {_LEASE_S:.0f} s, because the file server keeps its lock for a while "
+        f"if that machine is gone."
+    )
+    try:
+        lock.acquire(timeout=_LEASE_S, poll_interval=0.25)
+    except Timeout:
+        raise _in_use(paths, read_holder(path)) from None
+
+
 def _in_use(paths: OutputPaths, holder: Holder | None) -> OutputInUseError:
     who = f": {holder}" if holder else ""
-    lease = ""
-    if holder and holder.host != Holder.here(paths.rows).host:
-        lease = (
-            f" If {holder.host} is gone, the file server gives its lock back after a while, mostly within two minutes."
-        )
     return OutputInUseError(
-        f"Another run is writing to {paths.rows}{who}. Wait for it to end, or choose another output file.{lease}"
+        f"Another run is writing to {paths.rows}{who}. Wait for it to end, or choose another output file."
     )
 
 

@@ -19,5 +19,9 @@ class MetaTable:
         row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
         return row[0] if row else None
 
+    def all(self) -> dict[str, Any]:
+        """Every value by its name."""
+        return dict(self._db.execute("SELECT name, value FROM meta ORDER BY name"))
+
     def put(self, name: str, value: Any) -> None:
         self._db.execute("INSERT OR REPLACE INTO meta VALUES(?, ?)", (name, value))

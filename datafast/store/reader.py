@@ -162,6 +162,10 @@ class LedgerReader(Ledger):
         for item_id, key, num_rows, slots, count in self._db.execute(query):
             yield item_id, key, max(num_rows, unpack(slots, count).bit_length())
 
+    def identities(self) -> Iterator[tuple[int, bytes, int, int]]:
+        """All items in the order of their ids: id, key, position, state."""
+        yield from self._db.execute("SELECT id, key, position, state FROM items ORDER BY id")
+
     # -- after a crash
 
     def take_in(self, journal: Path, pricing: Pricing) -> None:

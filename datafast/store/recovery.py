@@ -42,7 +42,17 @@ from datafast.store.unrecorded import Pricing, read_unrecorded
 from datafast.store.verdicts import Abandoned, Decides, Reversed
 from datafast.store.writer import Store
 
-__all__ = ["OpenOutput", "Opening", "are_remade", "open_output", "reasoning_of_rows", "replay_journal", "rows_fit"]
+__all__ = [
+    "OpenOutput",
+    "Opening",
+    "are_remade",
+    "move_aside",
+    "open_output",
+    "reasoning_of_rows",
+    "repaired",
+    "replay_journal",
+    "rows_fit",
+]
 
 _VERIFY_AT_ONCE = 64 * 1024 * 1024
 
@@ -133,7 +143,7 @@ def open_output(paths: OutputPaths, plan: Plan, how: Opening) -> Iterator[OpenOu
             refuse_open_batches(paths)
         for spool in paths.spools:
             spool.unlink(missing_ok=True)
-        set_aside = _move_aside(paths) if how.fresh else []
+        set_aside = move_aside(paths) if how.fresh else []
         _require_both_or_none(paths)
         _require_nothing_saved(paths)
         ledger = Ledger(paths.ledger, full_durability=how.durability == "full")
@@ -218,7 +228,35 @@ def _refusal(error: Exception, paths: OutputPaths, ledger: Ledger, set_aside: li
     )
 
 
-def _move_aside(paths: OutputPaths) -> list[Path]:
+@contextlib.contextmanager
+def repaired(paths: OutputPaths, pricing: Pricing) -> Iterator[list[Path]]:
+    """Makes journal, ledger and JSONL of an output agree, as a run that begins does it, without its plan; and holds its lock until the
+    context ends. Gives the files in which something was set aside.
+
+    Raises:
+        OutputError: or one of its subclasses; no row is lost. The message names what was set aside.
+    """
+    with take_locks(paths):
+        _require_both_or_none(paths)
+        _require_nothing_saved(paths)
+        set_aside: list[Path] = []
+        ledger = Ledger(paths.ledger)
+        try:
+            if stale := finish_rewrite(paths.rows, ledger):
+                set_aside.append(stale)
+            if paths.journal.exists():
+                with contextlib.closing(Journal(paths.journal)) as journal:
+                    replay_journal(ledger, journal, pricing, set_aside)
+            _reconcile(paths.rows, ledger, set_aside)
+        except (DatafastError, sqlite3.DatabaseError, OSError) as error:
+            raise _refusal(error, paths, ledger, set_aside) from error
+        finally:
+            ledger.close()
+        yield set_aside
+
+
+def move_aside(paths: OutputPaths) -> list[Path]:
+    """Moves all files of an output to `<name>.<time>.bak`, and says where they are."""
     now = stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     number = 1
     moved: list[Path] = []

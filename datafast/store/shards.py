@@ -20,6 +20,7 @@ import orjson
 from datafast.errors import ConfigError, OutputError
 from datafast.plan.members import Members
 from datafast.store.paths import OutputPaths
+from datafast.store.shard_exchange import finish_exchange
 
 if TYPE_CHECKING:
     from datafast.store.ledger import Ledger
@@ -137,6 +138,7 @@ def is_shard_folder(path: str | Path, ledger_folder: Path | None = None) -> bool
 
 
 def _names_in(folder: Path, ledger_folder: Path | None) -> list[ShardName]:
+    finish_exchange(folder)
     found: set[ShardName] = set()
     for place in dict.fromkeys([folder, ledger_folder or folder]):
         try:

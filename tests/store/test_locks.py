@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from datafast.errors import DatafastWarning, OutputInUseError
-from datafast.store import mounts
+from datafast.store import lock, mounts
 from datafast.store.holder import Holder, read_holder
 from datafast.store.lock import is_held, is_running, take_locks
 from datafast.store.mounts import mount_of, mounts_in
@@ -216,10 +217,10 @@ def test_a_file_is_on_the_deepest_mount_above_it(tmp_path: Path) -> None:
     assert mount_of(Path("/proc")) != found
 
 
-def foreign(lock: Path) -> Holder:
+def foreign(file: Path) -> Holder:
     """Signs a lock file as a run of another machine does."""
     holder = Holder(pid=4711, host="node17", since="2026-11-27 06:00:00 UTC", view="another-kernel 50")
-    lock.write_text(json.dumps(holder.__dict__), encoding="utf-8")
+    file.write_text(json.dumps(holder.__dict__), encoding="utf-8")
     return holder
 
 
@@ -260,12 +261,33 @@ def test_where_the_lock_can_be_had_whoever_signed_it_is_gone(
     assert read_holder(paths.locks[0]) is None
 
 
-def test_a_lock_of_another_machine_is_told_with_its_name_and_the_lease(tmp_path: Path) -> None:
+def test_a_lock_of_another_machine_is_waited_for_because_the_machine_may_be_gone(tmp_path: Path) -> None:
+    paths = OutputPaths.of(tmp_path / "rows.jsonl")
+    held = take_locks(paths)
+    foreign(paths.locks[0])
+    ends = threading.Timer(0.5, held.close)
+    ends.start()
+    with pytest.warns(
+        DatafastWarning, match=r"^Another run has .*: process 4711 on node17.* Waiting for at most 120 s"
+    ):
+        taken = take_locks(paths)
+    ends.join()
+    with taken:
+        holder = read_holder(paths.locks[0])
+        assert holder is not None
+        assert holder.pid == os.getpid()
+
+
+def test_a_lock_of_another_machine_that_is_not_given_back_is_told_with_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "_LEASE_S", 0.5)
     paths = OutputPaths.of(tmp_path / "rows.jsonl")
     with take_locks(paths):
         foreign(paths.locks[0])
-        with pytest.raises(
-            OutputInUseError, match=r"process 4711 on node17, .* If node17 is gone, the file server gives"
+        with (
+            pytest.warns(DatafastWarning),
+            pytest.raises(OutputInUseError, match=r"writing to .* process 4711 on node17"),
         ):
             take_locks(paths)
 

@@ -21,6 +21,13 @@ __all__ = ["command"]
 @options.local
 @options.output
 @click.option(
+    "--from",
+    "merged",
+    metavar="FILE",
+    type=options.UserFile(path_type=Path, dir_okay=False),
+    help="Go on with the output that `datafast merge` has made of shards, and make what it lacks.",
+)
+@click.option(
     "--limit",
     metavar="N",
     type=click.IntRange(min=1),
@@ -70,6 +77,7 @@ def command(
     offline: bool,
     local: str | None,
     output: Path | None,
+    merged: Path | None,
     limit: int | None,
     shard: ShardName | None,
     max_concurrency: int | None,
@@ -114,6 +122,7 @@ def command(
         offline=offline,
         local=local,
         output=output,
+        merged=merged,
         limit=limit,
         shard=shard,
         max_concurrency=max_concurrency,

@@ -1,0 +1,168 @@
+"""The shards of a folder exchanged for those of another division, so that a death at any moment loses none.
+
+The new files are made in a hidden folder, under the names that they will have. Then a note says what is to be done: first the old files
+move into a folder of their own, then the new ones come into their place. The note is written as a whole before anything moves, and again
+between the two. Whoever opens the folder does the rest of an exchange that was cut short; without the note, the hidden folder is nothing
+but a try.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+from filelock import FileLock, Timeout
+
+from datafast._util.atomic_write import write_whole
+from datafast.errors import OutputError, OutputInUseError, OutputWriteError
+
+__all__ = ["exchange", "finish_exchange", "making_place", "place_in"]
+
+_HIDDEN = ".resharding"
+_NOTE = "exchange.json"
+_LOCK = ".resharding-lock"
+_WAIT_S = 0.2
+
+
+def place_in(folder: Path) -> Path:
+    """The hidden folder in which new files are made."""
+    return folder / _HIDDEN
+
+
+@contextlib.contextmanager
+def making_place(folders: Sequence[Path]) -> Iterator[None]:
+    """Holds the lock of an exchange, with an empty hidden folder in each of these folders, the first of which is that of the shards. What
+    is still in them when the context ends is removed, unless an exchange is noted.
+
+    Raises:
+        OutputInUseError: another process is at it.
+    """
+    with _locked(folders[0]):
+        _remove_places(folders)
+        for folder in folders:
+            place_in(folder).mkdir()
+        try:
+            yield
+        finally:
+            if not _note_of(folders[0]).exists():
+                _remove_places(folders)
+
+
+def exchange(folders: Sequence[Path], old: Sequence[Path], aside: str) -> list[Path]:
+    """Puts what is in the hidden folders in the place of old files. Called within `making_place`.
+
+    Args:
+        old: files in these folders.
+        aside: the name of the folders in them into which these move.
+
+    Returns:
+        Those folders.
+    """
+    for folder in folders:
+        for path in place_in(folder).iterdir():
+            _force(path)
+    moves = [[str(path), str(path.parent / aside / path.name)] for path in old if path.exists()]
+    new = [[str(path), str(folder / path.name)] for folder in folders for path in sorted(place_in(folder).iterdir())]
+    told = {"folders": [str(folder) for folder in folders], "out": moves, "in": new}
+    _write_note(folders[0], told)
+    _carry_out(folders[0])
+    return [folder / aside for folder in folders if (folder / aside).exists()]
+
+
+def finish_exchange(folder: Path) -> None:
+    """Does the rest of an exchange that was cut short, if there is one.
+
+    Raises:
+        OutputInUseError: another process is at it.
+        OutputError: the note of it is damaged.
+    """
+    if not _note_of(folder).exists():
+        return
+    with _locked(folder):
+        if _note_of(folder).exists():
+            _carry_out(folder)
+
+
+def _carry_out(folder: Path) -> None:
+    told = _read_note(folder)
+    try:
+        _move(told["out"])
+        if told["out"]:  # what comes in may have the name of what went out
+            told["out"] = []
+            _write_note(folder, told)
+        _move(told["in"])
+        folders = [Path(one) for one in told["folders"]]
+        _remove_places(folders[1:])
+        _note_of(folder).unlink()
+        _remove_places([folder])
+    except OSError as error:
+        raise OutputWriteError(
+            f"Cannot move the shards of {folder}: {error.strerror} ({error.filename}). Check the permissions; the next command that opens "
+            f"the folder goes on."
+        ) from error
+
+
+def _move(moves: Sequence[Sequence[str]]) -> None:
+    for source, target in moves:
+        if Path(source).exists():
+            Path(target).parent.mkdir(exist_ok=True)
+            Path(source).replace(target)
+    for place in {Path(path).parent for move in moves for path in move}:
+        _force(place)
+
+
+def _note_of(folder: Path) -> Path:
+    return place_in(folder) / _NOTE
+
+
+def _write_note(folder: Path, told: object) -> None:
+    write_whole(_note_of(folder), orjson.dumps(told))
+    _force(place_in(folder))
+
+
+def _read_note(folder: Path) -> dict[str, Any]:
+    path = _note_of(folder)
+    try:
+        found: dict[str, Any] = orjson.loads(path.read_bytes())
+    except (OSError, orjson.JSONDecodeError) as error:
+        raise OutputError(
+            f"Cannot read {path}, which says how the shards of {folder} were to be exchanged: {error}. Restore the file."
+        ) from error
+    return found
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    lock = FileLock(folder / _LOCK, timeout=_WAIT_S, thread_local=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise OutputInUseError(
+            f"The shards of {folder} are being divided anew. Wait until that has ended, then try again."
+        ) from None
+    except OSError as error:
+        raise OutputWriteError(f"Cannot write in {folder}: {error.strerror}. Check its permissions.") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _remove_places(folders: Sequence[Path]) -> None:
+    for folder in folders:
+        shutil.rmtree(place_in(folder), ignore_errors=True)
+
+
+def _force(path: Path) -> None:
+    if os.name == "nt" and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
