@@ -15,8 +15,12 @@ from __future__ import annotations
 
 import math
 from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
 
 from datafast.errors import ConfigError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["MAX_SIZE", "Permutation"]
 
@@ -24,6 +28,7 @@ __all__ = ["MAX_SIZE", "Permutation"]
 # 2**112.
 MAX_SIZE = 2**800
 _TABLE_UP_TO = 64
+_MANY_UP_TO = 2**32  # beyond, tables of a half of the network would take longer than most uses
 # Four rounds are the proven minimum for a strong permutation with ideal round functions; two more for small halves.
 _ROUNDS = 6
 
@@ -40,18 +45,21 @@ class Permutation:
         IndexError: i is not in range(n).
     """
 
-    __slots__ = ("_columns", "_n", "_round_hashes", "_rows", "_table", "_width")
+    __slots__ = ("_columns", "_halves", "_n", "_round_hashes", "_rows", "_table", "_width")
 
     def __init__(self, n: int, key: bytes) -> None:
         if not 1 <= n <= MAX_SIZE:
             raise ConfigError(f"A permutation has 1 to 2**800 elements, got {_brief(n)}. Use fewer or shorter lists.")
         self._n = n
         self._table = _lehmer_shuffle(n, key) if n <= _TABLE_UP_TO else None
+        if self._table is not None:
+            return
         self._rows = math.isqrt(n - 1) + 1
         self._columns = -(-n // self._rows)
         self._width = (self._rows.bit_length() + 7) // 8
         seed = blake2b(key, person=b"permutation").digest()
         self._round_hashes = tuple(blake2b(seed, salt=bytes([number])) for number in range(_ROUNDS))
+        self._halves: list[NDArray[Any]] | None = None
 
     def __getitem__(self, index: int) -> int:
         if not 0 <= index < self._n:
@@ -62,6 +70,36 @@ class Permutation:
         while image >= self._n:  # at most one number in sqrt(n) is out of range
             image = self._encipher(image)
         return image
+
+    def many(self, indices: NDArray[Any]) -> NDArray[Any]:
+        """`p[i]` for an array of indices in range(n), some hundred times as fast."""
+        import numpy as np
+
+        if self._table is not None:
+            found: NDArray[Any] = np.array(self._table)[indices]
+            return found
+        if self._n > _MANY_UP_TO:
+            return np.array([self[index] for index in indices.tolist()], np.int64)
+        images = self._encipher_many(indices)
+        while (out := images >= self._n).any():
+            images[out] = self._encipher_many(images[out])
+        return images
+
+    def _encipher_many(self, numbers: NDArray[Any]) -> NDArray[Any]:
+        import numpy as np
+
+        if self._halves is None:  # what each round adds, by the other half
+            sizes = (self._columns, self._rows)
+            self._halves = [
+                np.array([self._mix(number, half) % sizes[1 - number % 2] for half in range(sizes[number % 2])])
+                for number in range(_ROUNDS)
+            ]
+        row, column = divmod(numbers, self._columns)
+        for first in range(0, _ROUNDS, 2):
+            row = (row + self._halves[first][column]) % self._rows
+            column = (column + self._halves[first + 1][row]) % self._columns
+        made: NDArray[Any] = row * self._columns + column
+        return made
 
     def _encipher(self, number: int) -> int:
         row, column = divmod(number, self._columns)

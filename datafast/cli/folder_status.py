@@ -158,12 +158,13 @@ def _batches(folder: ShardFolder, shards: Sequence[Mapping[str, Any]]) -> dict[s
 def _decided_at_merge(folder: ShardFolder, shards: Sequence[Mapping[str, Any]]) -> list[str]:
     """The names of the stages that compare rows, as the shards note them."""
     from datafast.store.reader import LedgerReader
+    from datafast.store.shards import ShardNote
 
     names: dict[str, None] = {}
     for shard in shards:
         with LedgerReader(folder.paths(number_of(shard)).ledger) as reader:
-            note = reader.noted("shard")
-        names |= dict.fromkeys(note["deferred"] if isinstance(note, dict) else ())
+            note = ShardNote.read(reader)
+        names |= dict.fromkeys(() if note is None else note.deferred)
     return list(names)
 
 

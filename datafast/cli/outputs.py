@@ -28,15 +28,18 @@ __all__ = [
 
 
 @contextmanager
-def output_of(file: str, ledger: Path | None) -> Iterator[OutputPaths]:
+def output_of(file: str, ledger: Path | None, *, replies: bool = True) -> Iterator[OutputPaths]:
     """The files of an output that has a ledger, as long as the context lasts; see `datafast.datasets.opened`.
+
+    Args:
+        replies: whether raw replies are looked at.
 
     Raises:
         ConfigError, OutputError: there is no such output, or no ledger that tells of it.
     """
     from datafast.datasets.opened import opened_output
 
-    with opened_output(file, ledger) as paths:
+    with opened_output(file, ledger, replies=replies) as paths:
         need_ledger(paths)
         yield paths
 
@@ -52,7 +55,7 @@ def shard_folder(file: str, ledger: Path | None) -> ShardFolder | None:
     """
     from datafast.store.shards import ShardFolder, is_shard_folder
 
-    if "://" in file or not is_shard_folder(file, ledger):
+    if not is_folder(Path(file)) or not is_shard_folder(file, ledger):
         return None
     return ShardFolder.open(file, ledger)
 
@@ -82,7 +85,7 @@ def need_ledger(paths: OutputPaths) -> None:
         ConfigError, OutputError: as `output_of`.
     """
     if is_folder(paths.rows):
-        raise ConfigError(f"{paths.name} is a folder. Give the output file in it.")
+        raise ConfigError(f"{paths.name} is a folder. Give the output file in it, or a folder that has shards.")
     if is_file(paths.ledger):
         return
     if not is_file(paths.rows):

@@ -35,27 +35,29 @@ if TYPE_CHECKING:
     from datafast.export.card_info import CardInfo
     from datafast.store.ledger import Ledger
 
-__all__ = ["LoadedRows", "dataset_of", "load"]
+__all__ = ["LoadedRows", "dataset_of", "load", "loaded_from"]
 
 
 def load(file: str | Path, *, ledger: str | Path | None = None) -> LoadedRows:
     """The rows of a file: of an output, of which kind ever, or of any other file that `datafast stats` reads.
 
     Args:
-        file: JSONL, JSON, CSV, TSV, Parquet or Arrow.
-        ledger: the ledger, if it is not beside the file.
+        file: JSONL, JSON, CSV, TSV, Parquet or Arrow; or a folder of shards, of which a temporary copy is made that goes with what this
+            returns.
+        ledger: the ledger, if it is not beside the file; the folder with their ledgers, of shards.
 
     Raises:
         ConfigError: there is no such file, or it cannot be read.
-        OutputError: the ledger cannot be read.
+        OutputError: a ledger cannot be read, or shards do not belong together.
     """
     with ExitStack() as stack:
-        loaded = _loaded(stack.enter_context(opened_output(file, None if ledger is None else user_path(ledger))))
+        loaded = loaded_from(stack.enter_context(opened_output(file, None if ledger is None else user_path(ledger))))
         weakref.finalize(loaded, stack.pop_all().close)  # a copy goes with the last who can read it
     return loaded
 
 
-def _loaded(paths: OutputPaths) -> LoadedRows:
+def loaded_from(paths: OutputPaths) -> LoadedRows:
+    """The same of files that are known. Raises as `load` does."""
     recorded = _recorded(paths)
     if recorded is not None:
         model, kind, dataset = recorded
@@ -171,9 +173,7 @@ class LoadedRows(Publishing):
         return _Whole(self._source, list(self._model.model_fields))
 
     def used_files(self) -> Iterator[UsedFile]:
-        yield UsedFile("FILE", self.paths.rows, written=True)
-        yield UsedFile("the ledger", self.paths.ledger, written=True)
-        yield UsedFile("the manifest", self.paths.manifest, written=True)
+        yield from self.paths.read()
 
     def __repr__(self) -> str:
         return f"<rows of {self.paths.name}: {', '.join(self._model.model_fields)}>"

@@ -71,9 +71,13 @@ class Publishing(Exporting):
 
         Args:
             reviewer: who decides; by default the name under which the user is logged in.
+
+        Raises:
+            ConfigError: the rows are those of a folder of shards, or lie elsewhere than on this machine.
         """
         from datafast.reviews import Reviews
 
+        self.paths.refuse_copy("Decisions about rows are kept beside their file.")
         made_by = self._made_by
         disagreement: Disagreement = "reject" if made_by is None else made_by.config.disagreement
         model = self.written_model if self.is_output else None
@@ -88,7 +92,8 @@ class Publishing(Exporting):
 
         Raises:
             MissingExtraError: PNG is asked for, which needs the extra `png`.
-            ConfigError: there are no rows yet, or the file is there and is not a card of datafast.
+            ConfigError: there are no rows yet, the file is there and is not a card of datafast, or the rows are those of a folder of
+                shards, or lie elsewhere than on this machine.
             OutputWriteError: it cannot be written.
         """
         output = user_path(path)
@@ -99,6 +104,7 @@ class Publishing(Exporting):
         """The same, and returns all files that were written."""
         from datafast.export.card_files import write_card
 
+        self.paths.refuse_copy("A card says how one file of rows is loaded.")
         refuse_shared([*self.used_files(), UsedFile("path", output, written=True)])
         info = self.card_info()
         if pictures == "png":

@@ -147,10 +147,15 @@ def merge(
 
 
 @contextmanager
-def merged_view(folder: Path, ledger_folder: Path | None = None) -> Iterator[OutputPaths]:
-    """The rows of a folder of shards as one output, without raw replies, as long as the context lasts. It is told what is not there yet.
+def merged_view(
+    folder: Path, ledger_folder: Path | None = None, *, keeps_replies: bool = True
+) -> Iterator[OutputPaths]:
+    """The rows of a folder of shards as one output, as long as the context lasts. It is told what is not there yet.
 
     Shards may be running: what they have committed is shown.
+
+    Args:
+        keeps_replies: whether it has the raw replies, which are most of what there is to copy.
 
     Raises:
         ConfigError: there is no such folder.
@@ -158,19 +163,23 @@ def merged_view(folder: Path, ledger_folder: Path | None = None) -> Iterator[Out
     """
     shards = Shards.open(folder, ledger_folder)
     if lacks := Merged("", shards.folder.of, missing=shards.folder.missing, unfinished=shards.unfinished).lacks:
-        warn_user(f"{folder} is not complete: {' '.join(lacks)}")
+        warn_user(
+            f"{folder} is not complete: {' '.join(lacks)} What is shown is about the rows that are there, which are compared with each "
+            f"other alone."
+        )
     shards.require_whole(running=True)
     with tempfile.TemporaryDirectory(prefix="datafast-") as place:
         paths = OutputPaths.of(Path(place) / f"{folder.absolute().name or 'rows'}.jsonl")
-        _make(shards, paths, order="plan", is_view=True)
+        _make(shards, paths, order="plan", is_view=True, keeps_replies=keeps_replies)
         join_reviews([one.reviews for one in shards.folder.outputs], paths.reviews)
         shards.copy_grown(paths)
         if shards.deferred or paths.reviews.exists():
             try:
                 _compared(dataset_in(paths), paths, is_view=True)
-            except ConfigError as error:
+            except (ConfigError, OutputError) as error:
+                why = str(error).replace(str(paths.rows), str(folder))
                 warn_user(
-                    f"The rows of {folder} are shown as they are in the shards, not compared with each other: {error}"
+                    f"The rows of {folder} are shown as they are in the shards, not compared with each other: {why}"
                 )
         yield paths
 
@@ -201,11 +210,14 @@ def _prepared(target: OutputPaths, shards: Shards, *, fresh: bool) -> list[Path]
     return move_aside(target)
 
 
-def _make(shards: Shards, target: OutputPaths, *, order: RowOrder, is_view: bool = False) -> None:
+def _make(
+    shards: Shards, target: OutputPaths, *, order: RowOrder, is_view: bool = False, keeps_replies: bool = True
+) -> None:
     notes = _notes(shards, target)
-    if is_view:  # nobody is asked about what is shown
-        notes |= {"unasked": "", "undecided": ""}
-    merge_outputs(shards.sources(), target, order=order, notes=notes, keeps_replies=not is_view)
+    if is_view:  # nobody is asked about what is shown, and nobody goes on with it
+        command = command_with(shards.first.get("command") or "", "--shard", f"I/{shards.folder.of}")
+        notes |= {"unasked": "", "undecided": "", "command": command}
+    merge_outputs(shards.sources(), target, order=order, notes=notes, keeps_replies=keeps_replies)
 
 
 def _notes(shards: Shards, target: OutputPaths) -> dict[str, Any]:

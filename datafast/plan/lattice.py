@@ -23,11 +23,17 @@ import math
 from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from datafast._util.permutation import Permutation
 
-__all__ = ["Lattice"]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["MOST", "Lattice", "modulo"]
+
+MOST = 2**62
+"""Numbers below this are handled in bulk."""
 
 
 class _Turn(NamedTuple):
@@ -82,6 +88,29 @@ class Lattice:
             digit %= size
             found[axis] = digit if order is None else order[digit]
         return found
+
+    def many(self, indices: NDArray[Any]) -> list[NDArray[Any]]:
+        """`digits` of many elements at once: for each axis the value numbers of all of them. The indices are below `MOST`."""
+        import numpy as np
+
+        found: list[NDArray[Any]] = [np.zeros(len(indices), np.int64)] * len(self._axes)
+        for axis, size, product, period, order, turns in self._axes:
+            if size == 1:
+                continue
+            place = modulo(indices, product * size)
+            digit = place + (place // period if period < MOST else 0)
+            within = modulo(place, product)
+            for every, by in turns:
+                numbers, where = np.unique(within // every, return_inverse=True)
+                digit += np.array([_turned(self._head, axis, by, number) for number in numbers.tolist()])[where]
+            digit %= size
+            found[axis] = digit if order is None else order.many(digit)
+        return found
+
+
+def modulo(numbers: NDArray[Any], divisor: int) -> NDArray[Any]:
+    """The remainders of numbers below `MOST`."""
+    return numbers if divisor >= MOST else numbers % divisor
 
 
 def _turns(earlier: Sequence[int], size: int, product: int) -> list[_Turn]:

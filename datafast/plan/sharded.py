@@ -5,7 +5,8 @@ shard when the config changes around it, and shards need not know of each other.
 has, which no upgrade changes. Plans of more than 10**8 items are divided into blocks of consecutive positions instead; there, a changed
 config moves items from shard to shard.
 
-Cost: by keys, one pass over them (a million a second and more; of plans of a given number of rows 60,000), and a bit for each item.
+Cost: by keys, one pass over them (a million a second and more; of plans of a given number of rows whose
+prompts are drawn for each base combination, or are paired with personas or seed texts, 60,000), and a bit for each item.
 """
 
 from __future__ import annotations

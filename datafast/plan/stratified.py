@@ -310,6 +310,10 @@ class StratifiedPlan(DrawnPlan):
     def former(self) -> tuple[GridPlan, ...]:
         return tuple(plan.grown(self.rounds, self.draws) for plan in super().former if isinstance(plan, StratifiedPlan))
 
+    @property
+    def _goes_in_bulk(self) -> bool:
+        return False  # each stratum has a draw of its own
+
     def _rows_at(self, position: int) -> int:
         return self.layout.rows.get(position, self._rows_per_item)
 

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 import orjson
 
-from datafast._util.user_path import is_file
+from datafast._util.user_path import is_file, is_folder
 from datafast.amounts import counted
-from datafast.errors import OutputError
+from datafast.errors import ConfigError, OutputError
 from datafast.sources import open_source
 from datafast.statistics.differences import (
     CategoryDifference,
@@ -45,6 +45,7 @@ from datafast.statistics.uncertainty import cliffs_delta, cramers_v, total_varia
 from datafast.statistics.verdicts import Judging, Verdicts, judge_pairs
 from datafast.store.paths import OutputPaths, UsedFile, refuse_shared
 from datafast.store.reader import LedgerReader
+from datafast.store.shards import is_shard_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -82,10 +83,7 @@ def compare(
         OutputError: a ledger, or the file of verdicts, cannot be used.
         RunStopped: judging ended early; the same call goes on.
     """
-    files = [
-        given if isinstance(given, OutputPaths) else OutputPaths.of(Path(given), ledger)
-        for given, ledger in ((a, ledger_a), (b, ledger_b))
-    ]
+    files = [_files_of(a, ledger_a), _files_of(b, ledger_b)]
     for named, paths in zip((ledger_a, ledger_b), files, strict=True):
         if named is not None and not is_file(named):
             raise OutputError(
@@ -111,11 +109,22 @@ def compare(
     )
 
 
+def _files_of(given: str | Path | OutputPaths, ledger: Path | None) -> OutputPaths:
+    if isinstance(given, OutputPaths):
+        return given
+    if is_folder(Path(given)) and is_shard_folder(given, ledger):
+        raise ConfigError(
+            f"{given} is a folder of shards, which the command `datafast compare` takes. Here, give one output of its shards: "
+            f"`datafast merge {given} -o FILE.jsonl` makes it, at no cost."
+        )
+    return OutputPaths.of(Path(given), ledger)
+
+
 def _compared(files: Sequence[OutputPaths]) -> Iterator[UsedFile]:
     """The files that are compared, which no verdict may be written into."""
     for name, paths in zip("AB", files, strict=True):
-        yield UsedFile(name, paths.rows, written=False)
-        yield UsedFile(f"the ledger of {name}", paths.ledger, written=False)
+        for file in paths.read():
+            yield UsedFile(name, file.path, written=False)
 
 
 def _verdicts(paths: Sequence[Path], judging: Judging, seed: int) -> Verdicts:

@@ -142,6 +142,8 @@ def merge_outputs(
     remove_hidden(target)
     try:
         with _without_room(target):
+            for file in (rows, ledger):
+                file.parent.mkdir(parents=True, exist_ok=True)
             put_in_place = {"renames": orjson.dumps([[rows.name, target.rows.name]]).decode()}
             gathered(
                 sources,

@@ -24,10 +24,14 @@ class CopyOf(NamedTuple):
     Attributes:
         name: what it is called, as the user has written it.
         place: a path on this machine, of which files have folder and name that are written beside an output.
+        instead: what the user may do who wants to change it, as a sentence.
+        files: those on this machine that the copy was made of.
     """
 
     name: str
     place: Path
+    instead: str
+    files: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,18 @@ class OutputPaths:
     def place(self) -> Path:
         """The path of which files have folder and name that commands write beside the output. That of its rows, where they are no copy."""
         return self.rows if self.copy_of is None else self.copy_of.place
+
+    def refuse_copy(self, why: str) -> None:
+        """Refuses what can be done with an output alone, and not with a copy of it.
+
+        Args:
+            why: a sentence.
+
+        Raises:
+            ConfigError: these files are a copy; says why, and what the user may do instead.
+        """
+        if self.copy_of is not None:
+            raise ConfigError(f"{self.name}: {why} {self.copy_of.instead}")
 
     @property
     def journal(self) -> Path:
@@ -111,6 +127,16 @@ class OutputPaths:
     @property
     def _of_sqlite(self) -> list[Path]:
         return [_beside(self.ledger, "-wal"), _beside(self.ledger, "-shm")]
+
+    def read(self) -> Iterator[UsedFile]:
+        """Those that a command reads, as files that it must not write."""
+        if self.copy_of is not None:
+            for file in self.copy_of.files:
+                yield UsedFile(self.copy_of.name, file, written=True)
+            return
+        yield UsedFile("FILE", self.rows, written=True)
+        yield UsedFile("the ledger", self.ledger, written=True)
+        yield UsedFile("the manifest", self.manifest, written=True)
 
     def used(self, rows: str, ledger: str) -> Iterator[UsedFile]:
         """All of them, as files that a run writes. `rows` and `ledger` name the fields that they come from."""

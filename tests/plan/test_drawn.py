@@ -261,3 +261,29 @@ def test_classes_and_documents_are_spread_too(tmp_path: Path) -> None:
     assert pairs.get_num_expected_rows() == 20
     drawn = pairs.plan(["roles"])
     assert len({drawn[position].values["document"] for position in range(len(drawn))}) == 7
+
+
+@pytest.mark.parametrize("texts", TEMPLATES)
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("routes", [1, 2, 3])
+def test_keys_made_in_bulk_are_those_of_the_items(texts: str, strategy: str, routes: int) -> None:
+    """Plans of more than a thousand items; so many draws run through all combinations several times."""
+    of = plan(1_700, routes, strategy=strategy, prompts=TEMPLATES[texts])
+    assert list(of.keys()) == [of[position].key for position in range(len(of))]
+    assert list(of.contents()) == [of[position].content for position in range(len(of))]
+
+
+@pytest.mark.parametrize("sizes", [[3, 4, 2], [70, 6, 8], [1, 5_000, 12], [2, 3, 100_000]])
+def test_keys_made_in_bulk_of_large_dimensions(sizes: list[int]) -> None:
+    kinds, topics, places = sizes
+    of = plan(
+        70_000,  # more than are made at once
+        2,
+        document_types=[f"kind {number}" for number in range(kinds)],
+        topics=[f"topic {number}" for number in range(topics)],
+        languages={f"l{number}": f"language {number}" for number in range(places % 97 + 1)},
+    )
+    looked_at = range(0, len(of), 613)
+    keys = list(of.keys())
+    assert len(keys) == len(of)
+    assert [keys[position] for position in looked_at] == [of[position].key for position in looked_at]

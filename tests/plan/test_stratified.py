@@ -121,3 +121,8 @@ def test_fields_are_dimensions_with_names_and_placeholders() -> None:
         "tone": list(TONES),
     }
     assert label_of("topic", ("harbour", "cranes")) == "cranes"
+
+
+def test_keys_of_many_items_are_those_of_the_items() -> None:
+    plan = stratified(BY_LANGUAGE, [[700, 500], [900, 100]], routes=2)
+    assert list(plan.keys()) == [plan[position].key for position in range(len(plan))]

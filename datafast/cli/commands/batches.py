@@ -270,15 +270,12 @@ def _cancel(
     """Cancels what is under way, in one shard after the other. Returns the exit code."""
     from rich.console import Console
 
-    from datafast.datasets.opened import refuse_copy
     from datafast.engine.stop import StopSignal
 
     console, stop = Console(stderr=True, highlight=False), StopSignal()
     done: dict[str, list[GivenUp]] = {}
     for name, paths in outputs.items():
-        refuse_copy(
-            paths, "--cancel writes into the output, and this is read from a copy. Run it where the output is made."
-        )
+        paths.refuse_copy("--cancel writes into an output, and this is read from a copy.")
         if stop.reason is None:
             done[name] = _carried_out(paths, providers_of(paths), console, stop, wait=wait)
     is_open = [one for given_up in done.values() for one in given_up if one.problem]

@@ -47,7 +47,7 @@ def command(
     from datafast.store.reader import LedgerReader
     from datafast.store.records import by_stage
 
-    with output_of(file, ledger) as paths, LedgerReader(paths.ledger) as reader:
+    with output_of(file, ledger, replies=False) as paths, LedgerReader(paths.ledger) as reader:
         rows = _chosen(reader, stage, reason)
         if as_json:
             counts = reader.filtered.counts()

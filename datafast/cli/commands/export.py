@@ -91,11 +91,13 @@ def command(
     datafast export pairs.jsonl --to dpo --to kto -o train.parquet
     datafast export texts.jsonl --to csv -o texts --train-size 0.8 --group topic
     """
-    from datafast.datasets.loaded import load
+    from datafast.datasets.loaded import loaded_from
+    from datafast.datasets.opened import opened_output
 
     templates = dict(_parted("--column", given, "'prompt={{ question }}'") for given in custom)
     names = dict(_parted("--read", given, "prompt=topic") for given in read_as)
-    written = load(file, ledger=ledger).export(output, formats, custom=templates, read_as=names, **how)
+    with opened_output(file, ledger, replies=False) as paths:
+        written = loaded_from(paths).export(output, formats, custom=templates, read_as=names, **how)
     if as_json:
         options.print_json([one.to_dict() for one in written])
     else:

@@ -46,9 +46,8 @@ def command(
     from datafast.engine.packing import pack
 
     with output_of(file, ledger) as paths:
-        made = pack(
-            paths, output or paths.place.with_suffix(".zip"), force=force, variables=_variables(paths, env_file)
-        )
+        paths.refuse_copy("An archive is made of an output with its raw replies.")
+        made = pack(paths, output or paths.rows.with_suffix(".zip"), force=force, variables=_variables(paths, env_file))
     if as_json:
         options.print_json({"archive": str(made.path), "rows": made.rows, "files": made.files})
         return
@@ -71,5 +70,5 @@ def _variables(paths: OutputPaths, env_file: Path | None) -> dict[str, dict[str,
 
     if env_file is not None and not is_file(env_file):
         raise ConfigError(f"There is no file {env_file} (--env-file). Check its name and its folder.")
-    files = [env_file] if env_file else [key_file_of(paths), paths.place.with_name("secrets.env")]
+    files = [env_file] if env_file else [key_file_of(paths), paths.rows.with_name("secrets.env")]
     return {str(file): read_keys(file) for file in files if is_file(file)}

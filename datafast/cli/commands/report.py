@@ -173,14 +173,7 @@ def _refuse(output: Path, paths: OutputPaths, *, force: bool) -> None:
     from datafast.errors import ConfigError
     from datafast.store.paths import UsedFile, refuse_shared
 
-    refuse_shared(
-        [
-            UsedFile("FILE", paths.rows, written=True),
-            UsedFile("the ledger", paths.ledger, written=True),
-            UsedFile("the manifest", paths.manifest, written=True),
-            UsedFile("--output", output, written=True),
-        ]
-    )
+    refuse_shared([*paths.read(), UsedFile("--output", output, written=True)])
     if force or not is_file(output):
         return
     with output.open("rb") as there:

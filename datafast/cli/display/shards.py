@@ -94,8 +94,9 @@ def folder_steps(status: Mapping[str, Any]) -> list[Step]:
             )
     to_do += [(number, command_for(shards, number), "begins") for number in status["missing"]]
     to_do.sort()
+    unknown = "generate(..., shard=({}, {}))" if shards else "datafast generate CONFIG.yaml --shard {}/{}"
     steps = [
-        Step(command or f"generate(..., shard=({number}, {status['of']}))", f"shard {number} {what}")
+        Step(command or unknown.format(number, status["of"]), f"shard {number} {what}")
         for number, command, what in to_do[:_MOST_STEPS]
     ]
     if left := len(to_do) - len(steps):

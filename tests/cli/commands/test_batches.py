@@ -458,3 +458,27 @@ def test_a_changed_config_says_which_calls_in_batches_are_used_and_which_are_not
 def test_help_tells_of_batches(command: list[str], said: list[str]) -> None:
     shown = CliRunner().invoke(cli, [*command, "--help"]).stdout
     assert all(part in shown for part in said), shown
+
+
+def test_the_batches_of_all_shards_are_shown_and_cancelled(run: Run, server: BatchServer) -> None:
+    server.faults.polls = 1000
+    topics = ", ".join(f"topic {number}" for number in range(12))
+    for number in (1, 2):
+        done = run("generate", "c.yaml", "--batch", "--no-wait", "--shard", f"{number}/2", topics=topics)
+        assert done.exit_code == 4, done.output
+    found = json.loads(run("batches", "rows.jsonl", "--json", topics=topics).stdout)
+    assert [(batch["shard"], batch["phase"]) for batch in found["batches"]] == [
+        ("1/2", "submitted"),
+        ("2/2", "submitted"),
+    ]
+    assert sum(batch["calls"] for batch in found["batches"]) == 12
+    assert found["resume"]["2/2"] == "datafast generate c.yaml --shard 2/2 --batch --no-wait"
+    shown = run("batches", "rows.jsonl", topics=topics).stdout
+    assert shown.startswith("shard 1/2\nopen ")
+    assert "\nshard 2/2\nopen " in shown
+    status = json.loads(run("status", "rows.jsonl", "--json", topics=topics).stdout)
+    assert (status["batches"]["open"], status["batches"]["calls"]) == (2, 12)
+    assert "2 batches are under way at openai/tiny (12 calls)" in status["batches"]["under_way"]
+    server.faults.polls = 5
+    assert run("batches", "rows.jsonl", "--cancel", topics=topics).exit_code == 0
+    assert json.loads(run("status", "rows.jsonl", "--json", topics=topics).stdout)["batches"]["open"] == 0
