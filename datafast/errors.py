@@ -72,10 +72,21 @@ class DatafastError(Exception):
     def __str__(self) -> str:
         return plain_text(super().__str__())
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """So that it can be sent to another process, whatever its constructor wants."""
+        return _made_again, (type(self), self.args, self.__dict__)
+
     @property
     def public_name(self) -> str:
         """The name of its kind in this module; a kind that is defined elsewhere has that of the nearest kind that it belongs to."""
         return next(kind.__name__ for kind in type(self).__mro__ if kind.__module__ == __name__)
+
+
+def _made_again(kind: type[DatafastError], args: tuple[Any, ...], attributes: dict[str, Any]) -> DatafastError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(attributes)
+    return error
 
 
 class ConfigError(DatafastError, ValueError):

@@ -165,6 +165,8 @@ class StopCause(StrEnum):
     """Rows or replies cannot be saved."""
     CALLBACK = "callback"
     """An event callback raised."""
+    WORKERS = "workers"
+    """No worker is left that could go on (`executor: ray`)."""
     FAULT = "fault"
     """A bug in datafast or in a package that extends it."""
 

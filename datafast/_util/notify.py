@@ -9,15 +9,16 @@ import difflib
 import re
 import sys
 import warnings
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from datafast.errors import DatafastWarning, plain_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from types import FrameType
 
-__all__ = ["did_you_mean", "nearest", "plain_text", "warn_user"]
+__all__ = ["did_you_mean", "nearest", "plain_text", "relayed_to", "warn_user"]
 
 _MOST_NAMES = 40
 _LIKE = 0.7
@@ -37,8 +38,19 @@ _OURS = frozenset(["contextlib", "datafast", "pydantic"])  # the other two call 
 _THREADS = frozenset(["asyncio", "concurrent", "threading"])  # what stands below the code of a thread
 
 
+_relay: ContextVar[Callable[[str], None] | None] = ContextVar("relay", default=None)
+
+
+def relayed_to(show: Callable[[str], None]) -> None:
+    """Lets `show` have all messages in this context: those of a process that nobody looks at."""
+    _relay.set(show)
+
+
 def warn_user(message: str) -> None:
     """Shows `message`: logged if `configure_logger` was called, else as a `DatafastWarning` at the user's line that led to it."""
+    if (show := _relay.get()) is not None:
+        show(message)
+        return
     from datafast import logger_config  # imported here so that leaves stay free of loguru
 
     if logger_config.is_configured():

@@ -13,25 +13,23 @@ from datafast._util.fd_limit import room
 from datafast._util.notify import warn_user
 from datafast._util.version import VERSION
 from datafast.engine.batches.lost import refuse_lost_batches
-from datafast.engine.calls.admission import Admission, Backoff, Gate
-from datafast.engine.calls.breaker import Breaker
-from datafast.engine.calls.budget import check_prices, spent_elsewhere
-from datafast.engine.calls.endpoint import Endpoint
+from datafast.engine.calls.admission import Admission, Gate
+from datafast.engine.calls.budget import Cashier, check_prices, spent_elsewhere
 from datafast.engine.calls.knee import MOST_IN_FLIGHT
 from datafast.engine.calls.memory import Memory
 from datafast.engine.calls.sender import Caller, Sender
 from datafast.engine.deciding import Decider
 from datafast.engine.event_log import Emitter
-from datafast.engine.events import LimitChanged, ProviderPaused, ProviderResumed
 from datafast.engine.job import Job
+from datafast.engine.opening import backoff_of, most_at, open_endpoints, shares_of
 from datafast.engine.pricing import pricing_of
 from datafast.engine.reorder import ReorderBuffer
-from datafast.engine.routes import Route, call_identities, labels_of
+from datafast.engine.routes import labels_of
 from datafast.engine.row_stages import RowStages
 from datafast.engine.shares import Share
 from datafast.engine.stop import StopSignal
 from datafast.engine.winding_up import beside_the_loop
-from datafast.errors import ConfigError, ProviderError
+from datafast.errors import ConfigError
 from datafast.plan.grid import spread
 from datafast.store.manifest import ABOUT
 from datafast.store.records import Spent
@@ -39,6 +37,8 @@ from datafast.store.recovery import Opening, OpenOutput, open_output
 
 if TYPE_CHECKING:
     from datafast.engine.batches.desk import Desk
+    from datafast.engine.remote.crew import Crew
+    from datafast.engine.remote.driver import Fleet
     from datafast.llms.provider import LLMProvider
 
 __all__ = ["Parts", "assembled"]
@@ -52,6 +52,7 @@ class Parts:
         job: the job as it is carried out; its concurrency may be lower than requested.
         admission: lets requests in, over all providers.
         desk: what takes calls into batches; None where there are none.
+        fleet: the workers in other processes that make outcomes; None where this one makes them.
         reorder: None if rows are written as they come.
     """
 
@@ -63,6 +64,7 @@ class Parts:
     caller: Caller
     stages: RowStages
     desk: Desk | None = None
+    fleet: Fleet | None = None
     reorder: ReorderBuffer | None
     emit: Emitter
     stop: StopSignal
@@ -70,14 +72,17 @@ class Parts:
 
 
 @contextlib.asynccontextmanager
-async def assembled(job: Job, stop: StopSignal, emit: Emitter) -> AsyncIterator[Parts]:
+async def assembled(job: Job, stop: StopSignal, emit: Emitter, crew: Crew | None = None) -> AsyncIterator[Parts]:
     """Opens the parts of a run until the context ends. Sends nothing.
+
+    Args:
+        crew: the workers that items are worked on by; None for this process. Batches are its own affair in any case.
 
     Raises:
         ConfigError: a key is missing, or the providers do not fit together.
         OutputError: the output cannot be used.
     """
-    job = _checked(job)
+    job = _checked(job, is_remote=crew is not None)
     labels = labels_of(job.providers)
     check_prices(job.settings, {labels[id(provider)]: provider for provider in job.providers})
     refuse_lost_batches(job)
@@ -107,12 +112,29 @@ async def assembled(job: Job, stop: StopSignal, emit: Emitter) -> AsyncIterator[
         output = await beside_the_loop(entering, decider, emit)
         decider.tell()
         admission = Admission(_most_in_flight(job), stop)
-        async with _open_endpoints(job, labels, output, admission, emit) as endpoints:
+        gate_of = _gates(job, output, admission.total)
+        async with open_endpoints(job, labels, gate_of, admission, emit) as endpoints:
             stop.in_flight = lambda: {one.label: one.gate.in_flight for one in endpoints.values()}
-            parts = _parts(job, output, _shares(job, endpoints), stages, admission, emit, stop, decider)
+            parts = _parts(job, output, shares_of(job, endpoints), stages, admission, emit, stop, decider)
             open_batches = output.store.batches.open()
             if job.decide_only or (job.settings.mode != "batch" and not open_batches):
-                yield parts
+                if crew is None or job.decide_only:
+                    yield parts
+                    return
+                from datafast.engine.remote.fleet import open_fleet
+
+                fleet_of_job = open_fleet(
+                    crew,
+                    job,
+                    shares=parts.shares,
+                    sender=parts.sender,
+                    store=output.store,
+                    admission=admission,
+                    emit=emit,
+                    stop=stop,
+                )
+                async with fleet_of_job as fleet:
+                    yield replace(parts, fleet=fleet)
                 return
             from datafast.engine.batches.opening import Office, open_desk
 
@@ -145,9 +167,8 @@ def _parts(
     decider: Decider,
 ) -> Parts:
     settings = job.settings
-    sender = Sender(
-        store=output.store, admission=admission, stop=stop, settings=settings, spent=_spent(job, output), emit=emit
-    )
+    cashier = Cashier(settings, _spent(job, output), store=output.store, stop=stop, emit=emit)
+    sender = Sender(store=output.store, admission=admission, stop=stop, settings=settings, emit=emit, cashier=cashier)
     memory = Memory(output.store)
     sizes = output.store.reply_sizes() if sender.limits_replies else {}
     for endpoint in dict.fromkeys(endpoint for share in shares for endpoint in share.endpoints):
@@ -183,8 +204,8 @@ def _most_in_flight(job: Job) -> int:
     return max(settings.max_concurrency, MOST_IN_FLIGHT if possible is None else min(MOST_IN_FLIGHT, possible))
 
 
-def _checked(job: Job) -> Job:
-    """The job, checked, with no more requests in flight than this process can have connections."""
+def _checked(job: Job, *, is_remote: bool) -> Job:
+    """The job, checked, with no more requests in flight than this process can have connections, where it is the one that sends."""
     providers = job.providers
     if job.simulated and not all(provider.simulated for provider in providers):
         raise ConfigError(
@@ -193,7 +214,7 @@ def _checked(job: Job) -> Job:
         )
     for provider in () if job.decide_only else providers:
         provider.require_ready()
-    return job if job.simulated else _within_descriptors(job)
+    return job if job.simulated or is_remote else _within_descriptors(job)
 
 
 def _within_descriptors(job: Job) -> Job:
@@ -210,75 +231,22 @@ def _within_descriptors(job: Job) -> Job:
 # -- who answers
 
 
-@contextlib.asynccontextmanager
-async def _open_endpoints(
-    job: Job, labels: dict[int, str], output: OpenOutput, admission: Admission, emit: Emitter
-) -> AsyncIterator[dict[int, Endpoint]]:
-    """An endpoint for each provider of the job, by the provider's `id`."""
-
-    def limit_changed(label: str, limit: int) -> None:
-        admission.wake()
-        emit(LimitChanged(provider=label, limit=limit))
-
+def _gates(job: Job, output: OpenOutput, total: int) -> Callable[[LLMProvider, str, Callable[[int], None]], Gate]:
+    """Makes the gates of this run, which keep what earlier runs have sent in mind."""
     sent, now = output.store.recently_sent(), time.time()
-    identities = call_identities(job.routes, fan_out=job.settings.fan_out)
-    endpoints: dict[int, Endpoint] = {}
-    async with contextlib.AsyncExitStack() as stack:
-        for provider in job.providers:
-            label, identity = labels[id(provider)], identities.get(id(provider), provider.identity)
-            earlier = [(now - sent_at, tokens) for sent_at, tokens in sent.get(label, ())]
-            gate = _gate(job, provider, admission.total, earlier, functools.partial(limit_changed, label))
-            admission.add(gate)
-            backend = provider.open(max_connections=gate.most)
-            stack.push_async_callback(backend.aclose)
-            endpoints[id(provider)] = Endpoint(
-                provider,
-                label=label,
-                identity=identity,
-                gate=gate,
-                breaker=_breaker(job, gate, label, emit),
-                backend=backend,
-            )
-        yield endpoints
 
+    def gate_of(provider: LLMProvider, label: str, on_limit: Callable[[int], None]) -> Gate:
+        return Gate(
+            most_at(provider, job.settings, total),
+            rpm=provider.rpm_limit,
+            tpm=provider.tpm_limit,
+            backoff=backoff_of(job.settings),
+            earlier=[(now - sent_at, tokens) for sent_at, tokens in sent.get(label, ())],
+            on_limit=on_limit,
+            auto=provider.auto_concurrency,
+        )
 
-def _breaker(job: Job, gate: Gate, label: str, emit: Emitter) -> Breaker:
-    settings = job.settings
-
-    def paused(wait_s: float, error: ProviderError) -> None:
-        reason = str(error)
-        emit(ProviderPaused(provider=label, reason=reason if reason.endswith(".") else f"{reason}.", wait_s=wait_s))
-
-    return Breaker(
-        gate,
-        backoff=Backoff(settings.retry_delay_s, settings.max_retry_delay_s),
-        max_stall_s=settings.max_stall_s,
-        on_pause=paused,
-        on_resume=lambda: emit(ProviderResumed(provider=label)),
-    )
-
-
-def _gate(
-    job: Job, provider: LLMProvider, most: int, earlier: list[tuple[float, int]], on_limit: Callable[[int], None]
-) -> Gate:
-    settings = job.settings
-    own = most if provider.auto_concurrency else provider.max_concurrency or settings.max_concurrency
-    return Gate(
-        min(most, own),
-        rpm=provider.rpm_limit,
-        tpm=provider.tpm_limit,
-        backoff=Backoff(settings.retry_delay_s, settings.max_retry_delay_s),
-        earlier=earlier,
-        on_limit=on_limit,
-        auto=provider.auto_concurrency,
-    )
-
-
-def _shares(job: Job, endpoints: dict[int, Endpoint]) -> list[Share]:
-    routes: list[Route[Endpoint]] = [route.map(lambda provider: endpoints[id(provider)]) for route in job.routes]
-    if job.settings.fan_out == "fallback":
-        return [Share(routes)]
-    return [Share([route], route.sole.provider.weight if route.sole is not None else 1.0) for route in routes]
+    return gate_of
 
 
 # -- what has been used

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from pydantic import BaseModel
 
@@ -25,21 +25,27 @@ from datafast.store.changed import ChangedRow
 from datafast.store.records import FailureRow, FilteredRow, Remade
 
 if TYPE_CHECKING:
-    from datafast.engine.assembly import Parts
+    from datafast.engine.batches.desk import Desk
+    from datafast.engine.calls.books import Books
+    from datafast.engine.calls.sender import Caller
+    from datafast.engine.job import Job
     from datafast.engine.routes import Route
+    from datafast.engine.row_stages import RowStages
     from datafast.engine.stages import Decided
+    from datafast.engine.stop import StopSignal
     from datafast.store.records import ItemRecord, Recorded
 
     Replies = dict[bytes, list[Recorded]]
 
-__all__ = ["Outcome", "Outcomes", "failure_of"]
+__all__ = ["MakesOutcomes", "Outcome", "Outcomes", "failure_of"]
 
 T = TypeVar("T")
 
 
 class Outcome(NamedTuple):
     """The JSON lines of an item's rows by row number, why some are missing, the rows themselves (of each number the last generation), those
-    that stages have dropped, as they are recorded and as they were made, and those that they have changed, as they were before."""
+    that stages have dropped, as they are recorded and as they were made, and those that they have changed, as they were before. `replayed`:
+    whether no reply came for it, where that is known."""
 
     lines: dict[int, bytes]
     error: CallFailed | None
@@ -47,21 +53,32 @@ class Outcome(NamedTuple):
     filtered: Sequence[FilteredRow] = ()
     dropped: Sequence[BaseModel] = ()
     changed: Sequence[ChangedRow] = ()
+    replayed: bool | None = None
+
+
+class MakesOutcomes(Protocol):
+    """Makes the outcomes of items: in this process, or in others."""
+
+    async def of(self, item: WorkItem, record: ItemRecord, share: Share) -> Outcome | None:
+        """As `Outcomes.of`."""
+        ...
 
 
 class Outcomes:
     """Makes the outcomes of the items of one run."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._job = parts.job
-        self._settings = parts.job.settings
-        self._store = parts.output.store
-        self._caller = parts.caller
-        self._stop = parts.stop
-        self._desk = parts.desk
-        self._stages = parts.stages
+    def __init__(
+        self, job: Job, *, store: Books, caller: Caller, stop: StopSignal, stages: RowStages, desk: Desk | None = None
+    ) -> None:
+        self._job = job
+        self._settings = job.settings
+        self._store = store
+        self._caller = caller
+        self._stop = stop
+        self._desk = desk
+        self._stages = stages
         self._refused = set[str]()  # why edits of new rows cannot be made, each told once
-        self._decides = bool(parts.job.row_stages) or parts.job.reviews is not None
+        self._decides = bool(job.row_stages) or job.reviews is not None
 
     async def of(self, item: WorkItem, record: ItemRecord, share: Share) -> Outcome | None:
         """What becomes of an item: its rows, with what stages decide about them, and with those that they drop made again as often as the

@@ -21,7 +21,7 @@ from datafast.engine.event_log import Emitter
 from datafast.engine.events import ItemDone, ItemFailed, RoundStarted, RowsSettled, RunEnded, RunStarted
 from datafast.engine.job import Job
 from datafast.engine.manifest import write_manifest
-from datafast.engine.outcomes import Outcome, Outcomes, failure_of
+from datafast.engine.outcomes import MakesOutcomes, Outcome, Outcomes, failure_of
 from datafast.engine.preparation import combined
 from datafast.engine.reporting import remarks, report_of, why_stopped
 from datafast.engine.rounds import Judged, judged, next_job
@@ -36,6 +36,7 @@ from datafast.plan.items import WorkItem
 from datafast.types import RunReport, StopCause
 
 if TYPE_CHECKING:
+    from datafast.engine.remote.crew import Crew
     from datafast.store.records import ItemRecord
 
 __all__ = ["run_job"]
@@ -44,8 +45,11 @@ _OPEN_PER_SLOT = 4
 _LOOK_S = 0.5  # how often it is checked whether the grace of an interruption is over
 
 
-async def run_job(job: Job, stop: StopSignal) -> RunReport:
+async def run_job(job: Job, stop: StopSignal, crew: Crew | None = None) -> RunReport:
     """Carries out a job, inside the event loop.
+
+    Args:
+        crew: the workers in other processes that its items are worked on by; None for this process.
 
     Raises:
         ConfigError: a key is missing, or the providers do not fit together; nothing was sent.
@@ -58,7 +62,7 @@ async def run_job(job: Job, stop: StopSignal) -> RunReport:
     reports: list[RunReport] = []
     with job.control.steers(steering) if job.control is not None else contextlib.nullcontext():
         while True:
-            async with assembled(job, stop, emit) as parts:
+            async with assembled(job, stop, emit, crew) as parts:
                 run = _Run(parts, watch, steering)
                 reports.append(await run.execute(is_first=not reports))
                 following = next_job(parts, run.judged)
@@ -87,11 +91,19 @@ class _Run:
         self._shares = parts.shares
         self._admission = parts.admission
         self._sender = parts.sender
-        self._outcomes = Outcomes(parts)
+        self._outcomes: MakesOutcomes = parts.fleet or Outcomes(
+            parts.job,
+            store=parts.output.store,
+            caller=parts.caller,
+            stop=parts.stop,
+            stages=parts.stages,
+            desk=parts.desk,
+        )
         self._reorder = parts.reorder
         self._emit = parts.emit
         self._stop = parts.stop
         self._desk = parts.desk
+        self._fleet = parts.fleet
         self._watch = watch
         self._steering = steering
         watch.begin(parts)
@@ -129,6 +141,8 @@ class _Run:
             await asyncio.gather(*self._tasks, return_exceptions=True)
             if self._desk is not None:
                 await self._desk.close()
+            if self._fleet is not None:
+                await self._fleet.close()
             if checking is not None:
                 await checking
             if self._reorder is not None:
@@ -258,6 +272,8 @@ class _Run:
             self._desk.wait(parked, record, share)
             return
         replayed = calls_before == self._sender.tally.calls and not record.reopened
+        if best is not None and best.replayed is not None:
+            replayed = best.replayed
         if best is None or (best.error and self._stop) or is_for_asking:
             if self._reorder is not None:
                 self._reorder.leave(item.position)

@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, field_validator
 
 from datafast._util.config_model import Accepts, ConfigModel, Seed, UserPath, default_of
 
-__all__ = ["FanOut", "RunConfig"]
+__all__ = ["FanOut", "RayConfig", "RunConfig"]
 
 FanOut = Literal["all", "split", "fallback"]
 
@@ -22,6 +22,27 @@ def _deadline(text: str) -> str:
     if not (_TIME_OF_DAY.fullmatch(text) or _AFTER.fullmatch(text)):
         raise ValueError('expected a time of day like "18:00", or hours or minutes like "6h" or "90m".')
     return text
+
+
+class RayConfig(ConfigModel):
+    """Where the workers of `executor: ray` are."""
+
+    address: str = "auto"
+    """The cluster: `auto` for the one that this machine belongs to, `local` for one on this machine alone that ends with the run, or
+    `HOST:PORT` of the head node."""
+
+    num_workers: int | Literal["auto"] = "auto"
+    """How many workers. auto: one on each node that has the `resources`; where these ask for GPUs, one for each that many GPUs."""
+
+    resources: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    """What a worker reserves: `CPU` (1 by default), `GPU`, `memory` in bytes, or resources of your own."""
+
+    @field_validator("num_workers")
+    @classmethod
+    def _some(cls, number: int | str) -> int | str:
+        if isinstance(number, int) and number < 1:
+            raise ValueError("expected at least 1, or auto.")
+        return number
 
 
 BatchDeadline = Annotated[str, AfterValidator(_deadline)]
@@ -93,6 +114,13 @@ class RunConfig(ConfigModel):
     batch_deadline: BatchDeadline | None = None
     """With `mode: batch`: when to wait no longer, as a time of day ("18:00") or as hours or minutes after the first batch ("6h", "90m").
     What is not back by then is cancelled and asked online at the full price."""
+
+    executor: Literal["local", "ray"] = "local"
+    """Who works on the items. local: this process. ray: workers on a Ray cluster; this process still has the output, the budget and all
+    limits. Needs the extra `ray`."""
+
+    ray: RayConfig = Field(default_factory=RayConfig)
+    """Where these workers are."""
 
     ledger: Accepts[UserPath | None, str | Path | None] = default_of(None)
     """The place of the ledger; by default next to the output file. Useful if the output is on a network drive."""

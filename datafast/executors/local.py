@@ -1,4 +1,5 @@
-"""Runs jobs in this process, on datafast's own event loop in a background thread.
+"""Runs jobs in this process, on datafast's own event loop in a background thread. With `run.executor: ray`, workers elsewhere work on the
+items, and this process has the output.
 
 So the blocking form works in scripts, threads and notebooks, and nothing global is patched. Whatever interrupts the waiting
 (KeyboardInterrupt, an exception of a signal handler, cancellation) stops admitting, waits at most `grace_s` seconds for requests in flight,
@@ -11,12 +12,20 @@ import asyncio
 import concurrent.futures
 import threading
 from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING
 
 from datafast._util import background
 from datafast.engine.job import Job
 from datafast.engine.run import run_job
 from datafast.engine.stop import StopSignal
+from datafast.errors import MissingExtraError
 from datafast.types import RunReport, StopCause
+
+if TYPE_CHECKING:
+    from datafast.engine.settings import RayConfig
+    from datafast.executors.ray import RayCrew
 
 __all__ = ["LocalExecutor"]
 
@@ -36,15 +45,16 @@ class _ProgramEnd(Exception):
 class _Started:
     """A running job."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, carry_out: Callable[[Job, StopSignal], Awaitable[RunReport]]) -> None:
         self._stop = StopSignal()
         self._grace_s = job.settings.grace_s
+        self._run = carry_out
         self._closed = threading.Event()
         self.future = background.submit(self._carry_out(job))
 
     async def _carry_out(self, job: Job) -> RunReport:
         try:
-            return await run_job(job, self._stop)
+            return await self._run(job, self._stop)
         except (SystemExit, KeyboardInterrupt) as error:  # raised by a callback; it would end the loop
             raise _ProgramEnd(error) from error
         finally:
@@ -131,11 +141,33 @@ class LocalExecutor:
         for started in list(self._started):
             started.stop(reason)
 
+    def __reduce__(self) -> tuple[type[LocalExecutor], tuple[()]]:
+        """A dataset that is sent to another process has an executor there that has begun nothing."""
+        return LocalExecutor, ()
+
+    async def _carry_out(self, job: Job, stop: StopSignal) -> RunReport:
+        """Carries out a job on datafast's own event loop; its items by workers elsewhere, if its settings say so."""
+        if job.settings.executor == "local" or job.decide_only:
+            return await run_job(job, stop)
+        crew_of = await asyncio.to_thread(_ray_crew)  # takes a second
+        async with crew_of(job.settings.ray) as crew:
+            return await run_job(job, stop, crew)
+
     def _start(self, job: Job) -> _Started:
-        started = _Started(job)
+        started = _Started(job, self._carry_out)
         self._started.add(started)
         started.future.add_done_callback(lambda _: self._started.discard(started))
         return started
+
+
+def _ray_crew() -> Callable[[RayConfig], AbstractAsyncContextManager[RayCrew]]:
+    try:
+        from datafast.executors.ray import open_crew
+    except ImportError:
+        raise MissingExtraError(
+            "run.executor: ray, which starts workers on a cluster, is not installed. Run: pip install 'datafast[ray]'"
+        ) from None
+    return open_crew
 
 
 def _retrieved(future: asyncio.Future[RunReport]) -> None:

@@ -8,10 +8,11 @@ Many runs and threads may use a provider at once, because connections belong to 
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, ClassVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack, overload
 
 import orjson
 
@@ -114,6 +115,7 @@ class LLMProvider:
         self.name: str | None = checked["name"]
         self.price = checked["price"]
         self._api_key: str | None = checked["api_key"]
+        self._found_key: str | None = None
         self.api_key_env: str | None = checked["api_key_env"]
         self._api_base = check_base(checked["api_base"]) if checked["api_base"] else None
         self.pace = Pace(self.rpm_limit, self.tpm_limit)
@@ -194,8 +196,14 @@ class LLMProvider:
 
     @property
     def api_key(self) -> str | None:
-        """The key: the argument, else the environment variable's current value, else None."""
-        return self._api_key or (os.environ.get(self.key_variable or "", "").strip() or None)
+        """The key: the argument, else what `settled` has found, else the environment variable's current value, else None."""
+        return self._api_key or self._found_key or (os.environ.get(self.key_variable or "", "").strip() or None)
+
+    def settled(self) -> Self:
+        """It with the key and the address that this process finds for it, for another process, whose environment may have none."""
+        made = copy.copy(self)
+        made._found_key, made._api_base = self.api_key, self._configured_base()
+        return made
 
     @property
     def key_variable(self) -> str | None:

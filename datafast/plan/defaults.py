@@ -70,6 +70,15 @@ class DefaultPrompts:
         """This version and all earlier ones, newest first."""
         return [self, *(self.former.versions if self.former else [])]
 
+    def __eq__(self, other: object) -> bool:
+        """Versions are told apart by what they are, since another process has objects of its own."""
+        if not isinstance(other, DefaultPrompts):
+            return NotImplemented
+        return (self.name, self.version, self.texts) == (other.name, other.version, other.texts)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.version))
+
     def __getitem__(self, field: str) -> tuple[str, ...]:
         return self.texts[field]
 

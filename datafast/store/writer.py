@@ -69,6 +69,7 @@ class Store:
         settled: rows that have another verdict since `close` has compared them with each other; None where it has not.
         learned: what earlier runs have learned, by name.
         models: how many replies have come one by one, by provider and the model that they name.
+        landing: None, since a reply is safe when `record_reply` returns; see `datafast.engine.calls.books`.
         saved: files with what was recorded, if the ledger was replaced by another file during the run.
     """
 
@@ -94,6 +95,7 @@ class Store:
         self.changed = ledger.changed.counts()
         self.learned: dict[str, str] = ledger.learned
         self.models = Counter[tuple[str, str]]()
+        self.landing: Callable[[], Awaitable[None]] | None = None
         self._rows = rows
         self._ledger = ledger
         self._journal = journal

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from copy import deepcopy
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from jinja2 import Template, TemplateError, meta, nodes
@@ -31,10 +31,17 @@ _FAULTS = (
 
 
 class _Compiled:
-    """What templates and expressions share: the compiled code, and the names that it needs."""
+    """What templates and expressions share: the compiled code, and the names that it needs.
 
-    def __init__(self, tree: nodes.Template, length: int, names: Collection[str], field: str) -> None:
-        self._length = length
+    Args:
+        again: what made it of `source`, and makes it again in another process.
+    """
+
+    def __init__(
+        self, tree: nodes.Template, source: str, names: Collection[str], field: str, *, again: Callable[..., Any]
+    ) -> None:
+        self._length = len(source)
+        self._again = partial(again, source, names=tuple(names), field=field)
         columns = {jinja_name(name): name for name in names}
         _check_depth(tree, field)
         _check_filters(tree, field)
@@ -50,6 +57,9 @@ class _Compiled:
             self._template: Template = Template.from_code(environment, code, {})
         except (*_FAULTS, SyntaxError) as error:
             raise ConfigError(f"{field}: {_where(error)}") from None
+
+    def __reduce__(self) -> tuple[Callable[[], Any], tuple[()]]:
+        return self._again, ()
 
     def _context(self, values: Mapping[str, Any]) -> Any:
         return self._template.new_context(
@@ -101,7 +111,7 @@ def jinja_template(source: str, *, names: Collection[str], field: str) -> JinjaT
         tree = environment.parse(source)
     except (TemplateError, RecursionError) as error:
         raise ConfigError(f"{field}: {_where(error)}") from None
-    return JinjaTemplate(tree, len(source), names, field)
+    return JinjaTemplate(tree, source, names, field, again=jinja_template)
 
 
 def jinja_expression(source: str, *, names: Collection[str], field: str) -> JinjaExpression:
@@ -110,7 +120,7 @@ def jinja_expression(source: str, *, names: Collection[str], field: str) -> Jinj
         tree = _expression_tree(source)
     except (TemplateError, RecursionError) as error:
         raise ConfigError(f"{field}: {_shown(source)} is not an expression: {_where(error)}") from None
-    return JinjaExpression(tree, len(source), names, field)
+    return JinjaExpression(tree, source, names, field, again=jinja_expression)
 
 
 @lru_cache(maxsize=1024)

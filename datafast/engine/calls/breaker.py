@@ -113,6 +113,11 @@ class Breaker:
         since = self._failing_since
         return since is not None and not self._earlier and time.monotonic() - since > self._max_stall_s
 
+    def others_answered(self) -> None:
+        """A reply came to somebody else who sends for the same run, so the provider is known to take the key."""
+        if not self.has_answered:
+            self.last_success = time.monotonic()
+
     def excuse(self, seconds: float) -> None:
         """For so long nothing was to be sent, which is no stall."""
         if self._failing_since is not None:

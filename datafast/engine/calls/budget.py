@@ -24,10 +24,10 @@ from datafast.errors import ConfigError
 from datafast.llms.base import Request
 from datafast.store.reader import LedgerReader
 from datafast.store.records import Bound, Spent
-from datafast.store.writer import Store
 from datafast.types import StopCause, Usage
 
 if TYPE_CHECKING:
+    from datafast.engine.calls.books import Reserves
     from datafast.engine.calls.call import Call
     from datafast.llms.provider import LLMProvider
 
@@ -217,6 +217,9 @@ class NoRoomYet(Exception):
 class Cashier:
     """Keeps the budget of one run. If the config sets none, everything here does nothing and costs nothing.
 
+    Args:
+        store: where requests are recorded that are about to be sent; None where others record them.
+
     Attributes:
         has_budget: whether there is anything to keep.
         on_full: called where a request waits for others to leave some room.
@@ -224,7 +227,9 @@ class Cashier:
         limits_replies: whether a reply's tokens have to be reserved; `saw` is called only then.
     """
 
-    def __init__(self, settings: RunConfig, spent: Spent, *, store: Store, stop: StopSignal, emit: Emitter) -> None:
+    def __init__(
+        self, settings: RunConfig, spent: Spent, *, store: Reserves | None, stop: StopSignal, emit: Emitter
+    ) -> None:
         self.has_budget = settings.has_budget
         self._budget = Budget(settings, spent) if self.has_budget else None
         self.limits_replies = settings.budget_usd is not None or settings.max_tokens is not None
@@ -288,7 +293,7 @@ class Cashier:
         Raises:
             OutputWriteError: the reservation could not be saved.
         """
-        if self._budget is None or bound is None:
+        if self._budget is None or bound is None or self._store is None:
             return None
         number = self._store.reserve(endpoint.label, bound)
         self._budget.reserve(bound)
@@ -304,7 +309,7 @@ class Cashier:
             usage, cost_usd: those of its reply; None if none came or it does not state them.
             maybe_paid: whether it may have been charged, if there is no usage.
         """
-        if self._budget is None or booking is None:
+        if self._budget is None or booking is None or self._store is None:
             return
         charged = maybe_paid and usage is None
         self._budget.settle(booking.bound, usage, cost_usd, charged=charged)
@@ -313,6 +318,11 @@ class Cashier:
         self._wake()
 
     # -- requests of batches, which the ledger holds
+
+    @property
+    def budget(self) -> Budget | None:
+        """What is kept; None without a budget."""
+        return self._budget
 
     @property
     def states(self) -> dict[str, tuple[float, float]]:

@@ -22,10 +22,10 @@ from datafast.engine.calls.reply_modes import ReplyModes
 from datafast.llms.base import ReplyMode
 
 if TYPE_CHECKING:
+    from datafast.engine.calls.books import CallBooks
     from datafast.engine.calls.call import Call
     from datafast.engine.calls.endpoint import Endpoint
     from datafast.llms.provider import LLMProvider
-    from datafast.store.writer import Store
     from datafast.types import Message
 
 __all__ = ["Memory", "surprises_of"]
@@ -36,7 +36,7 @@ _SURPRISES = " surprises"
 class Memory:
     """The memory of one output."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: CallBooks) -> None:
         self._store = store
         self._surprises: dict[Endpoint, Surprises] = {}
 

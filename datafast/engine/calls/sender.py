@@ -11,7 +11,6 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
-from datafast.engine.calls.budget import Cashier
 from datafast.engine.calls.faults import Faults, Trouble
 from datafast.engine.calls.partial import Partial, best_of
 from datafast.engine.calls.turns import Turns
@@ -32,14 +31,15 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from datafast.engine.calls.admission import Admission
+    from datafast.engine.calls.books import CallBooks
+    from datafast.engine.calls.budget import Cashier
     from datafast.engine.calls.call import Call
     from datafast.engine.calls.memory import Memory
     from datafast.engine.event_log import Emitter
     from datafast.engine.settings import RunConfig
     from datafast.llms.base import Response
     from datafast.llms.schema import ResponseSchema
-    from datafast.store.records import ItemRecord, Recorded, Spent
-    from datafast.store.writer import Store
+    from datafast.store.records import ItemRecord, Recorded
 
 __all__ = ["Caller", "Sender", "Tally", "read_reply"]
 
@@ -128,7 +128,7 @@ class Caller:
         """What code of the user's gives back, recorded."""
         began = time.monotonic()
         raw = await make()
-        self._sender.note_own(record, key, name, raw, time.monotonic() - began)
+        await self._sender.note_own(record, key, name, raw, time.monotonic() - began)
         return raw
 
     async def _another(self, call: Call, recorded: list[Recorded], error: ReplyError | None) -> BaseModel | str:
@@ -267,18 +267,19 @@ class Sender:
     """Sends the requests of one run.
 
     Attributes:
+        cashier: keeps the budget.
         desk: what takes calls into batches; None where none may be in one.
     """
 
     def __init__(
         self,
         *,
-        store: Store,
+        store: CallBooks,
         admission: Admission,
         stop: StopSignal,
         settings: RunConfig,
-        spent: Spent,
         emit: Emitter,
+        cashier: Cashier,
     ) -> None:
         self.tally = Tally()
         self.desk: TakesCalls | None = None
@@ -287,8 +288,8 @@ class Sender:
         self._stop = stop
         self._emit = emit
         self._places = 0
-        self.cashier = Cashier(settings, spent, store=store, stop=stop, emit=emit)
-        self._turns = Turns(store=store, admission=admission, stop=stop, cashier=self.cashier)
+        self.cashier = cashier
+        self._turns = Turns(store=store, admission=admission, stop=stop, cashier=cashier)
         self.faults = Faults(stop=stop, turns=self._turns, settings=settings, emit=emit, attempt=self._attempt)
 
     @property
@@ -353,6 +354,8 @@ class Sender:
         try:
             response = await endpoint.backend.complete(call.request)
             usage = self._take(call, response, tokens)
+            if self._store.landing is not None:
+                await self._store.landing()
         except ProviderError as error:
             maybe_paid = error.maybe_paid
             endpoint.met(error, call.number, sent_at)
@@ -433,7 +436,7 @@ class Sender:
         )
         return usage
 
-    def note_own(self, record: ItemRecord, key: bytes, name: str, raw: bytes, latency_s: float) -> None:
+    async def note_own(self, record: ItemRecord, key: bytes, name: str, raw: bytes, latency_s: float) -> None:
         """Records what code of the user's gave back, before it is used.
 
         Raises:
@@ -455,6 +458,8 @@ class Sender:
             self._stop.now(StopCause.OUTPUT, str(error), error)
             raise ItemPending from error
         noted.settle(Usage(0, 0), 0.0)
+        if self._store.landing is not None:
+            await self._store.landing()
 
     def count(self, provider: str, usage: Usage, cost: float | None) -> None:
         """Adds a reply to the run's own counts."""

@@ -12,10 +12,10 @@ from datafast.types import StopCause
 
 if TYPE_CHECKING:
     from datafast.engine.calls.admission import Admission
+    from datafast.engine.calls.books import CallBooks
     from datafast.engine.calls.budget import Booking, Cashier
     from datafast.engine.calls.call import Call
     from datafast.engine.calls.endpoint import Endpoint
-    from datafast.store.writer import Store
 
 __all__ = ["Turns"]
 
@@ -29,7 +29,7 @@ class Turns:
         ItemPending: from every method: the run has stopped, or the provider has.
     """
 
-    def __init__(self, *, store: Store, admission: Admission, stop: StopSignal, cashier: Cashier) -> None:
+    def __init__(self, *, store: CallBooks, admission: Admission, stop: StopSignal, cashier: Cashier) -> None:
         self._store = store
         self._admission = admission
         self._stop = stop

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from datafast.engine.settings import RunConfig
     from datafast.engine.stop import StopSignal
     from datafast.store.records import Bound
-    from datafast.store.writer import Store
     from datafast.types import Usage
 
 __all__ = ["LeasedCashier", "Wallet"]
@@ -124,7 +123,6 @@ class LeasedCashier(Cashier):
     """Keeps a run's budget in a worker.
 
     Args:
-        store: not asked for anything: the broker has recorded each booking.
         on_news: called when there is something that the broker should know soon.
     """
 
@@ -132,12 +130,11 @@ class LeasedCashier(Cashier):
         self,
         settings: RunConfig,
         *,
-        store: Store,
         stop: StopSignal,
         emit: Emitter,
         on_news: Callable[[], None] = lambda: None,
     ) -> None:
-        super().__init__(settings, Spent(0.0, 0, 0), store=store, stop=stop, emit=emit)
+        super().__init__(settings, Spent(0.0, 0, 0), store=None, stop=stop, emit=emit)
         self.wallet = Wallet(settings) if self.has_budget else None
         self._budget = self.wallet
         self._on_news = on_news
