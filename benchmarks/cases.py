@@ -729,7 +729,7 @@ def _scale(sizes: Sizes) -> list[Line]:
         each = nodes // drivers
         ran = found.get(each) or run("scale:simulated", nodes=each, seconds=sizes.scale_s, **size)
         found[each] = ran
-        at = f"{nodes:,} nodes of {_IN_FLIGHT} in flight at 2 s each, {drivers} driver{'s' * (drivers > 1)}"
+        at = f"{_counted(nodes, 'node')} of {_IN_FLIGHT} in flight at 2 s each, {_counted(drivers, 'driver')}"
         lines += [
             _scale_line(
                 f"replies a second, {at}", "", [drivers * ran["done"]], peer=[drivers * ran["ideal"]], digits=0
@@ -747,7 +747,7 @@ def _scale(sizes: Sizes) -> list[Line]:
         _scale_line(
             f"replies a second, {at} and back after 10 s", "", [dying["done"]], peer=[dying["ideal"]], digits=0
         ),
-        _scale_line(f"requests repeated for each loss, {at}", "", [dying["lost"]], limit=_IN_FLIGHT, digits=0),
+        _scale_line(f"requests repeated for each loss, {at}", "", [dying["lost"]], digits=0),
         _scale_line(
             f"replies a second, {few} nodes, an rpm limit", "", [paced["done"]], peer=[paced["ideal"]], digits=0
         ),
@@ -764,6 +764,10 @@ _SCALE_COSTS = {
     "message_s": "of a message and its answer",
     "broker_s": "of an ask and its grant",
 }
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def _scale_line(measured: str, unit: str, ours: list[float], **of: Any) -> Line:
