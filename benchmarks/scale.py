@@ -192,12 +192,12 @@ class _Cluster:
         """A report has come, and waits until the driver has time for it."""
         costs = self.costs
         takes_s = costs["message_s"] + costs["broker_s"] + replies * (costs["row_s"] + costs["decode_s"])
-        self.busy_s += takes_s
         self._free_at = max(self.now, self._free_at) + takes_s
-        self.later(self._free_at - self.now, lambda: self._handle(node, ask, replies))
+        self.later(self._free_at - self.now, lambda: self._handle(node, ask, replies, takes_s))
 
-    def _handle(self, node: _Node, ask: Ask, replies: int) -> None:
+    def _handle(self, node: _Node, ask: Ask, replies: int, takes_s: float) -> None:
         self.messages += 1
+        self.busy_s += takes_s
         if not self.broker.hear(node.name, ask):
             self.lost += replies
             return
