@@ -25,7 +25,7 @@ _SUMMED = ("requested", "written", "filtered", "failed", "removed", "pending", "
 
 
 def folder_status(folder: ShardFolder) -> dict[str, Any]:
-    """The fields of the status of a file, summed, and these:
+    """The fields of the status of a file, summed (`agreement` is empty: no row is read), and these:
 
     of: how many shards there are.
     missing: the numbers of those that have not begun.
@@ -37,7 +37,11 @@ def folder_status(folder: ShardFolder) -> dict[str, Any]:
         OutputError: a ledger cannot be read.
     """
     known = {name: folder.paths(name.number) for name in folder.names}
-    shards = [{"shard": str(name), **output_status(paths)} for name, paths in known.items() if is_file(paths.ledger)]
+    shards = [
+        {"shard": str(name), **output_status(paths, agreement=False)}
+        for name, paths in known.items()
+        if is_file(paths.ledger)
+    ]
     first = shards[0] if shards else {}
     running = any(shard["running"] for shard in shards)
     return {

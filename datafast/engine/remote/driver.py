@@ -41,6 +41,7 @@ __all__ = ["Fleet"]
 
 _LOOK_S = 0.1
 _REPORT_S = 0.1  # after so long a worker reports at the latest
+_MOST_REPORTS_PER_S = 2000  # of all workers, if they have nothing to tell
 _LANDED_S = 2.0
 _END_S = 5.0  # for which workers are waited for at the end
 
@@ -207,7 +208,7 @@ class Fleet:
             stop=told,
             stopped=stopped,
             answered=sorted(self._receiver.answered),
-            wait_s=0.0 if self._is_closing else _REPORT_S,
+            wait_s=0.0 if self._is_closing else max(_REPORT_S, len(self._members) / _MOST_REPORTS_PER_S),
         )
 
     def _nudge_idle(self) -> None:
