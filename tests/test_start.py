@@ -60,6 +60,7 @@ NEEDLESS = [
     "nh3",
     "numpy",
     "pandas",
+    "ray",
     "pyarrow",
     "sse_starlette",
     "starlette",

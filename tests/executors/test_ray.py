@@ -43,6 +43,7 @@ pytestmark = [
 
 _STORE = 80 * 2**20  # bytes of Ray's object store, the least that it takes
 _WAIT_S = 60.0
+_SET = ("RAY_USAGE_STATS_ENABLED", "RAY_TMPDIR", "RAY_raylet_start_wait_time_s")
 
 
 class Nodes:
@@ -52,6 +53,7 @@ class Nodes:
         self._folder = folder
         self._home = tempfile.mkdtemp(prefix="ray", dir="/tmp")
         os.environ["RAY_TMPDIR"] = self._home
+        os.environ["RAY_raylet_start_wait_time_s"] = "120"
         self._numbers = itertools.count(1)
         self._nodes: list[tuple[Any, Path]] = []
         self.cluster = Cluster(
@@ -90,7 +92,7 @@ class Nodes:
 
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
-    before = {name: os.environ.get(name) for name in ("RAY_USAGE_STATS_ENABLED", "RAY_ADDRESS", "RAY_TMPDIR")}
+    before = {name: os.environ.get(name) for name in (*_SET, "RAY_ADDRESS")}
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.pop("RAY_ADDRESS", None)
