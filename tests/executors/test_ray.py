@@ -53,7 +53,7 @@ class Nodes:
         self._folder = folder
         self._home = tempfile.mkdtemp(prefix="ray", dir="/tmp")
         os.environ["RAY_TMPDIR"] = self._home
-        os.environ["RAY_raylet_start_wait_time_s"] = "120"
+        os.environ["RAY_raylet_start_wait_time_s"] = "120"  # noqa: SIM112 - as Ray reads it
         self._numbers = itertools.count(1)
         self._nodes: list[tuple[Any, Path]] = []
         self.cluster = Cluster(
