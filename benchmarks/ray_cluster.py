@@ -70,7 +70,6 @@ class _Nodes:
 def _nodes(size: int) -> Iterator[_Nodes]:
     home = Path(tempfile.mkdtemp(prefix="ray", dir="/tmp"))  # the paths of sockets have to be short
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_TMPDIR": str(home), "PYTHONPATH": str(_ROOT)}
-    os.environ["RAY_raylet_start_wait_time_s"] = "120"  # noqa: SIM112 - many processes start at once
     nodes = _Nodes(home)
     try:
         nodes.fill(size)

@@ -78,6 +78,7 @@ class LocalCrew:
         self.links = [LocalLink(f"worker {number}") for number in range(size)]
         self.lost: list[Any] = []
         self.replaces = replaces
+        self._ending: set[asyncio.Task[None]] = set()
         self._coming: list[asyncio.Queue[LocalLink]] = []
 
     async def recruits(self) -> AsyncIterator[LocalLink]:
@@ -93,6 +94,7 @@ class LocalCrew:
             return
         self.lost.append(link)
         self.links.remove(link)
+        self._ending.add(asyncio.get_running_loop().create_task(link.worker.end()))
         if self.replaces:
             another = LocalLink(f"another {link.place}")
             self.links.append(another)
