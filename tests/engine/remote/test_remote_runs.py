@@ -92,16 +92,16 @@ def answers_after(server: FaultServer, seconds: float) -> None:
 def test_a_worker_that_dies_costs_what_it_had_in_flight(tmp_path: Path) -> None:
     with FaultServer() as server:
         answers_after(server, 0.1)
-        crew = LocalCrew(3, lease_s=2.0)
+        crew = LocalCrew(3, lease_s=4.0)
         run = Running(remote(raw(tmp_path, topics=90, run={"max_concurrency": 9}), crew), [served(server)])
         wait_for(lambda: len(server.requests) > 20)
         held = background.run(crew.links[0].die())
         report = run.ended()
+    assert len(crew.lost) == 1
     assert report.written == 90
     assert len({row["uuid"] for row in rows_of(tmp_path / "out.jsonl")}) == 90
     assert 90 <= len(server.requests) <= 90 + held
     assert report.calls == 90
-    assert len(crew.lost) == 1
 
 
 def test_a_worker_that_cannot_be_reached_stops_before_its_items_are_given_to_others(tmp_path: Path) -> None:
