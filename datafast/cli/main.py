@@ -113,7 +113,7 @@ def _with_hint(error: click.ClickException) -> click.ClickException:
     """click's error; that of a missing file says what file is meant."""
     if not isinstance(error, click.MissingParameter) or error.param is None:
         return error
-    hint = _MISSING.get(str(error.param.metavar))
+    hint = _MISSING.get(str(error.param.metavar)) if isinstance(error.param, click.Argument) else None
     return click.UsageError(f"{error.format_message()} {hint}", error.ctx) if hint else error
 
 

@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 __all__ = ["output_status"]
 
 
-def output_status(paths: OutputPaths) -> dict[str, Any]:
+def output_status(paths: OutputPaths, *, agreement: bool = True) -> dict[str, Any]:
     """What is in an output, and how to go on with it, as `--json` prints it.
+
+    Args:
+        agreement: whether rows are read for how far judges agree.
 
     Raises:
         OutputError: the ledger cannot be read.
@@ -39,7 +42,7 @@ def output_status(paths: OutputPaths) -> dict[str, Any]:
             "filtered_by_stage": by_stage(ledger.filtered.counts()),
             "changed_by_stage": dict(ledger.changed.counts().most_common()),
             "compared": ledger.is_compared,
-            "agreement": told_agreement(paths.rows),
+            "agreement": told_agreement(paths.rows) if agreement else {},
             "failures": _failures(ledger),
             "failures_by_provider": by_provider(ledger.failure_counts()),
             "stop_reason": None if running else ledger.meta("stop_reason") or None,

@@ -16,6 +16,7 @@ from datafast._util.notify import did_you_mean, warn_user
 from datafast.datasets.dataset import ConfigT, Dataset, RowT
 from datafast.datasets.sharding import refuse_other_shards, refuse_without_shard
 from datafast.engine.announcement import tell_change, tell_change_async
+from datafast.engine.control import RunControl
 from datafast.engine.event_stream import stream_events
 from datafast.engine.events import Event, EventCallback, RunEnded
 from datafast.engine.filling import FILLS, fills_in, noted, with_fills
@@ -28,13 +29,14 @@ from datafast.engine.reviewing import Overruling, overruling
 from datafast.engine.routes import Route, providers_of, replaced, with_further
 from datafast.engine.shard_limits import routes_of_shard, settings_of_shard
 from datafast.engine.stages import AnyStage, Decides
-from datafast.engine.targets import NOTED, SURPLUS
+from datafast.engine.targets import NOTED
 from datafast.errors import ConfigError, GrowthError, OutputError, RunStopped
 from datafast.logger_config import log_file
 from datafast.plan.filled import filled
 from datafast.plan.items import Plan
 from datafast.plan.stratified import StratifiedPlan
 from datafast.quality.base import allow_commands
+from datafast.storage.local import LocalRun, OutputContext
 from datafast.store.paths import UsedFile, refuse_shared
 from datafast.store.reader import LedgerReader
 from datafast.store.shards import ShardName
@@ -52,6 +54,8 @@ __all__ = ["FanOutDataset", "Generation", "RoleDataset", "estimate_of", "plan_ah
 P = TypeVar("P")
 
 _NOTHING_LOST = "fill: No combination of values has lost all its rows, so nothing is bought again."
+_PART = "Shard {}: limits of the config are divided among all shards."
+_GROWN_ONCE = "What is grown first is counted in full. It is grown once for all shards, by the first one that begins; others wait for it."
 _NOT_COUNTED = (
     "regenerate: What it takes to make dropped rows again is not counted, because it is not known how many will be."
 )
@@ -279,23 +283,61 @@ class Generation:
 
     def run(self) -> None:
         """Carries it out and waits for it; raises what `generate` raises."""
-        self._check()
-        executor = self._dataset.executor
-        with self._shown() as on_event:
-            for preparation in self._preparations():
-                self._prepared(preparation, executor.run(self._announced(preparation, on_event)), on_event)
-            job = tell_change(self._own_job(on_event), self._options.get("on_change"))
-            self._ended(executor.run(job))
+        with self._output() as output:
+            self._check()
+            executor = self._dataset.executor
+            with self._shown() as on_event:
+                for preparation in self._preparations():
+                    self._prepared(preparation, executor.run(self._announced(preparation, on_event)), on_event)
+                job = tell_change(self._own_job(on_event), self._options.get("on_change"))
+                self._ended(output.ended(executor.run(job)))
 
     async def run_async(self) -> None:
         """`run`, to be awaited from any event loop."""
-        self._check()
-        executor = self._dataset.executor
-        with self._shown() as on_event:
-            for preparation in self._preparations():
-                self._prepared(preparation, await executor.run_async(self._announced(preparation, on_event)), on_event)
-            job = await tell_change_async(self._own_job(on_event), self._options.get("on_change"))
-            self._ended(await executor.run_async(job))
+        async with self._output() as output:
+            self._check()
+            executor = self._dataset.executor
+            with self._shown() as on_event:
+                for preparation in self._preparations():
+                    report = await executor.run_async(self._announced(preparation, on_event))
+                    self._prepared(preparation, report, on_event)
+                job = await tell_change_async(self._own_job(on_event), self._options.get("on_change"))
+                self._ended(await output.ended_async(await executor.run_async(job)))
+
+    def _output(self) -> OutputContext:
+        """The context of the runs: what a remote output needs around them."""
+        config = self._dataset.config
+        if config.url is None:
+            return LocalRun()
+        from datafast.storage.session import RemoteRun  # most outputs are local
+
+        check_options(self._options)
+        self.choose_shard()
+        url = self._dataset.url
+        assert url is not None  # noqa: S101 - of a remote output
+        if self._dataset.shard is not None and self._dataset.other_ledgers():
+            raise ConfigError(
+                f"shard (--shard): What the rows are about is to be grown, and every machine would grow its own for {config.url}. Grow it "
+                f"first, and name the file in the config.",
+                key="shard",
+            )
+
+        control = self._options.get("control") or RunControl()
+        self._options = {**self._options, "control": control}
+        fresh = self._options.get("fresh", False)
+        return RemoteRun(url, config.run, fresh=fresh, columns=self._columns, stop=control.stop)
+
+    def refresh(self) -> None:
+        """Has what a remote output holds on this machine, where a plan is compared with it."""
+        if (url := self._dataset.url) is not None:
+            from datafast.storage.session import refreshed  # most outputs are local
+
+            refreshed(url, self._dataset.config.run)
+
+    def _columns(self) -> Sequence[Mapping[str, Any]]:
+        from datafast.export.features import described  # only where rows are stored by columns
+
+        return described(self._dataset.written_model)
 
     def _shown(self) -> AbstractContextManager[EventCallback | None]:
         """Shows the run if this is a notebook; gives what takes its events."""
@@ -330,10 +372,11 @@ class Generation:
 
     def _check_place(self) -> None:
         """Sees to it that a shard has a folder, and the whole a file."""
-        dataset, shard = self._dataset, self._dataset.shard
+        dataset, shard, fresh = self._dataset, self._dataset.shard, self._options.get("fresh", False)
         if shard is not None:
-            refuse_other_shards(dataset.config.output_file, shard, dataset.paths, dataset.config.run.ledger_path)
-        elif not self._options.get("fresh"):
+            folder, ledgers = dataset.config.output_file, dataset.config.run.ledger_path
+            refuse_other_shards(folder, shard, dataset.paths, ledgers, fresh=fresh)
+        elif not fresh:
             refuse_without_shard(dataset.paths)
 
     def _files_of_shard(self) -> Iterator[UsedFile]:
@@ -374,7 +417,8 @@ class Generation:
             raise RunStopped(dataset.report) from error
 
     def _announced(self, preparation: Preparation, on_event: EventCallback | None) -> Job:
-        return replace(preparation.announced(on_event), control=self._options.get("control"))
+        is_shard = self._dataset.shard is not None
+        return replace(preparation.announced(on_event), control=self._options.get("control"), waits_for_turn=is_shard)
 
     def _own_job(self, on_event: EventCallback | None) -> Job:
         job = self.job(on_event)
@@ -395,14 +439,14 @@ class Generation:
         stages: Sequence[AnyStage] = dataset.stages
         answering: Sequence[Route[LLMProvider]] = routes
         of_shard: Mapping[str, Any] = {}
-        deferred: Sequence[str] = ()
+        deferred: Sequence[AnyStage] = ()
         if (shard := dataset.shard) is not None:
-            deferred = [stage.name for stage in stages if not isinstance(stage, Decides)]
-            deferred += [] if dataset.targets is None else [SURPLUS]
+            deferred = [stage for stage in stages if not isinstance(stage, Decides)]
+            deferred += [] if dataset.targets is None else [dataset.targets]
             stages = [stage for stage in stages if isinstance(stage, Decides)]
             settings, answering = settings_of_shard(settings, shard), routes_of_shard(routes, shard)
             found = dataset.in_shard(plan, fresh=options.get("fresh", False))
-            plan, of_shard = found.plan, found.notes(deferred)
+            plan, of_shard = found.plan, found.notes([stage.name for stage in deferred])
         return Job(
             plan=plan,
             routes=answering,
@@ -537,8 +581,9 @@ def estimate_of(
     found = estimate(job) if ahead is None else ahead.told(estimate(ahead.job))
     nothing = [_NOTHING_LOST] if generation.fills_nothing else []
     again = [_NOT_COUNTED] if dataset.config.regenerate and dataset.stages else []
-    found = replace(found, notes=(*found.notes, *dataset.config.estimate_notes(), *again, *nothing))
     before, obstacle = runs_before(dataset, routes)
+    part = [] if dataset.shard is None else [_PART.format(dataset.shard), *([_GROWN_ONCE] if before else [])]
+    found = replace(found, notes=(*found.notes, *dataset.config.estimate_notes(), *again, *nothing, *part))
     for preparation in before:
         found = found.after(preparation.estimate())
     return found if obstacle is None else replace(found, notes=(obstacle, *found.notes))
@@ -562,6 +607,7 @@ def _ahead(
     generation = Generation(dataset, routes, options)
     check_options(options)
     generation.choose_shard()
+    generation.refresh()
     return generation
 
 
@@ -569,11 +615,12 @@ def runs_before(
     dataset: Dataset[Any, Any], routes: Sequence[Route[LLMProvider]]
 ) -> tuple[Sequence[Preparation], str | None]:
     """The runs that come before the rows, and what keeps them from being made as things are: then they are those of a fresh start."""
+    of_shard: RunOptions = {} if dataset.shard is None else {"shard": dataset.shard}
     try:
-        return dataset.preparations(routes, {}), None
+        return dataset.preparations(routes, of_shard), None
     except OutputError as error:
         with suppress(OutputError):
-            return dataset.preparations(routes, {"fresh": True}), str(error)
+            return dataset.preparations(routes, {"fresh": True, **of_shard}), str(error)
         return (), str(error)
 
 

@@ -15,6 +15,7 @@ from datafast.errors import ConfigError
 from datafast.registry import load_kind
 from datafast.store.paths import OutputPaths
 from datafast.store.reader import LedgerReader
+from datafast.store.shards import ShardNote
 
 __all__ = ["dataset_in", "in_output"]
 
@@ -23,18 +24,19 @@ def dataset_in(paths: OutputPaths, *, output: OutputPaths | None = None) -> Any:
     """The dataset that has made an output, by the config in its ledger, with its files where they are now.
 
     Args:
-        output: the files of its output, if they are not these.
+        output: the files of its output, if they are not these. That of a shard is the folder that it is in.
 
     Raises:
         ConfigError: its kind is not installed, or its config cannot be loaded: says what is needed.
     """
     with LedgerReader(paths.ledger) as reader:
         kind, config, folder = (reader.meta(name) for name in ("kind", "config", "directory"))
+        is_shard = ShardNote.read(reader) is not None
     fields = orjson.loads(config or "{}")
     made_in = Path(folder) if folder and Path(folder).is_dir() else paths.rows.parent
     near = paths.rows.absolute().parent
     fields = found_again(fields, [made_in, near, near.parent])
-    made = output or paths
+    made = output or (_folder_of(paths) if is_shard else paths)
     fields["output_file"] = str(made.rows)
     elsewhere = _elsewhere(made)
     fields.setdefault("run", {})["ledger"] = None if elsewhere is None else str(elsewhere)
@@ -57,6 +59,10 @@ def in_output(dataset: Any, output: OutputPaths) -> Any:
     config = dataset.config
     run = config.run.model_copy(update={"ledger": _elsewhere(output)})
     return type(dataset)(config.model_copy(update={"output_file": output.rows, "run": run}))
+
+
+def _folder_of(shard: OutputPaths) -> OutputPaths:
+    return OutputPaths.of(shard.rows.parent, None if _elsewhere(shard) is None else shard.ledger.parent)
 
 
 def _elsewhere(paths: OutputPaths) -> Path | None:

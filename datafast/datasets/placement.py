@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from datafast.plan.items import Plan
 
-__all__ = ["Placement", "places_in_new_plan"]
+__all__ = ["Placement", "places_in_new_plan", "shards_of_items"]
 
 _AT_ONCE = 1 << 16
 
@@ -54,38 +54,35 @@ class Placement:
             return block_of(self._size, number, self._of)
         return Members(np.packbits(self._numbers == number, bitorder="little").tobytes())
 
-    def of_items(self, ledger: Path, moved: NDArray[np.int64] | None) -> NDArray[np.int64]:
-        """The number of the shard of each item of a ledger, by its id; 0 where there is none of this id.
-
-        Args:
-            moved: the positions of the items in this plan, by their ids; None where they are those that the ledger says.
-        """
-        import numpy as np
-
-        with LedgerReader(ledger) as reader:
-            found = np.zeros(reader.max_id("items") + 1, np.int64)
-            for item_id, key, position, state in reader.identities():
-                is_in_plan = state != ItemState.STALE
-                if moved is not None:
-                    position = int(moved[item_id])
-                    is_in_plan = position >= 0
-                found[item_id] = self._of_position(position) if is_in_plan else self._of_key(key)
-        return found
-
-    @staticmethod
-    def chosen(found: NDArray[np.int64], number: int) -> NDArray[np.int64]:
-        """The ids of the items of a shard, rising."""
-        import numpy as np
-
-        return np.flatnonzero(found == number)
-
-    def _of_position(self, position: int) -> int:
+    def shard_of(self, position: int) -> int:
+        """The number of the shard of the item at a position."""
         if self._numbers is not None:
             return int(self._numbers[position])
         return ((position + 1) * self._of - 1) // self._size + 1
 
-    def _of_key(self, key: bytes) -> int:
-        return (int.from_bytes(key[:8], "big") * self._of >> 64) + 1
+
+def shards_of_items(
+    ledger: Path, of: int, shard_of: Callable[[int], int], moved: NDArray[np.int64] | None = None
+) -> NDArray[np.int64]:
+    """The number of the new shard of each item of a ledger, by its id; 0 where there is none of this id.
+
+    Args:
+        of: how many shards there are to be.
+        shard_of: gives that of the item at a position. Items that the plan does not have go by their keys.
+        moved: the positions of the items in a new plan, by their ids; None where they are those that the ledger says.
+    """
+    import numpy as np
+
+    with LedgerReader(ledger) as reader:
+        found = np.zeros(reader.max_id("items") + 1, np.int64)
+        for item_id, key, position, state in reader.identities():
+            is_in_plan = state != ItemState.STALE
+            if moved is not None:
+                position = int(moved[item_id])
+                is_in_plan = position >= 0
+            by_key = (int.from_bytes(key[:8], "big") * of >> 64) + 1
+            found[item_id] = shard_of(position) if is_in_plan else by_key
+    return found
 
 
 def places_in_new_plan(plan: Plan, ledgers: Sequence[Path]) -> list[NDArray[np.int64]]:

@@ -28,6 +28,7 @@ from datafast.store.manifest import is_newest, read_manifest
 from datafast.store.paths import OutputPaths, UsedFile, refuse_shared
 from datafast.store.reader import LedgerReader
 from datafast.store.rebuilding import Unlike, copy_for_rebuilding, rebuild
+from datafast.store.shards import ShardNote
 
 if TYPE_CHECKING:
     from datafast.datasets.config import DatasetConfig
@@ -101,7 +102,7 @@ def paths_of_manifest(manifest: Path, ledger: Path | None = None) -> OutputPaths
     """The files of the output that a manifest is about.
 
     Raises:
-        ConfigError, OutputError: it is not beside rows, or there is no ledger.
+        ConfigError, OutputError: it is not beside rows, these are those of a shard, or there is no ledger.
     """
     if not manifest.name.endswith(MANIFEST):
         raise ConfigError(
@@ -112,6 +113,12 @@ def paths_of_manifest(manifest: Path, ledger: Path | None = None) -> OutputPaths
         raise OutputError(
             f"There is no ledger {paths.ledger}, and rows are rebuilt from the replies in it. Put it there, or name it with --ledger."
         )
+    with LedgerReader(paths.ledger) as reader:
+        if ShardNote.read(reader) is not None:
+            raise ConfigError(
+                f"{manifest} is that of a shard, and rows are rebuilt of a whole output. Make one with "
+                f"`datafast merge {paths.rows.parent} -o FILE.jsonl`, and replay its manifest."
+            )
     return paths
 
 

@@ -22,19 +22,25 @@ import orjson
 
 from datafast._util.user_path import user_path
 from datafast.datasets.about import about
-from datafast.datasets.placement import Placement, places_in_new_plan
+from datafast.datasets.drawn_shards import DrawnShards
+from datafast.datasets.placement import Placement, places_in_new_plan, shards_of_items
 from datafast.datasets.shard_ledgers import Shards, about_in, command_with, without_reviews
 from datafast.datasets.sharding import Sharded
 from datafast.engine.routes import with_further
+from datafast.engine.targets import NOTED, Targets
 from datafast.errors import ConfigError, OutputError
+from datafast.plan.draw_numbers import PLAIN
 from datafast.plan.items import row_uuid
+from datafast.plan.members import members_of
 from datafast.plan.sharded import ShardPlan
+from datafast.plan.stratified import StratifiedPlan
 from datafast.store.gathered_rows import RowOrder
+from datafast.store.gathering import Source
 from datafast.store.ledger import Ledger
 from datafast.store.locating import Located
 from datafast.store.manifest import ABOUT
 from datafast.store.matching import match
-from datafast.store.merging import Part, gathered
+from datafast.store.merging import Part, gathered, without_room
 from datafast.store.paths import OutputPaths
 from datafast.store.reader import LedgerReader
 from datafast.store.review_file import ReviewFile
@@ -43,6 +49,9 @@ from datafast.store.shard_exchange import exchange, making_place, place_in
 from datafast.store.shards import MOST_SHARDS, ShardName, shard_paths
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from datafast.engine.routes import Route
     from datafast.llms.provider import LLMProvider
     from datafast.plan.items import Plan
@@ -100,8 +109,9 @@ def reshard(
         division = _Division(found, shards, routes)
         folders = list(dict.fromkeys([found.folder.path, ledgers or found.folder.path]))
         with making_place(folders):
-            for number in range(1, shards + 1):
-                division.make(number)
+            with without_room(place_in(found.folder.path)):
+                for number in range(1, shards + 1):
+                    division.make(number)
             stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
             old = [path for paths in found.folder.outputs for path in _files_of(paths)]
             aside = exchange(folders, old, f"of-{found.folder.of:05}-{stamp}")
@@ -128,68 +138,98 @@ class _Division:
         self._shards = shards
         self._of = of
         self._is_other = routes is not None
-        self._dataset = shards.dataset_in(OutputPaths.of(shards.folder.path, shards.folder.ledger_folder))
+        self._dataset = shards.dataset
         self._routes = shards.routes if routes is None else with_further(routes, self._dataset.config.further_roles())
         self._plan: Plan = self._dataset.whole_plan_for(self._routes)
-        known = {same.fingerprint.hex() for same in (self._plan, *self._plan.former)}
-        self._is_moved = shards.notes[0].plan not in known
-        if self._is_moved and not self._is_other:
-            raise OutputError(
-                f"What the config of {shards.folder.path} reads has changed since its shards were made: they would be others now. Name the "
-                f"config with --config, so that they are divided as it asks for now."
-            )
-        if self._dataset.kind != shards.first.get("kind"):
-            raise ConfigError(
-                f"The shards of {shards.folder.path} are of the kind {shards.first.get('kind')}, and the config is of the kind "
-                f"{self._dataset.kind}. Name the config that has made them."
-            )
-        self._placement = Placement(self._plan, of)
-        self._sources = shards.sources()
+        self._is_moved = shards.whole not in shards.fingerprints_of(self._plan)
+        self._refuse_other_config()
+        self._placement = None if shards.are_drawn else Placement(self._plan, of)
+        self._drawn = DrawnShards(shards) if shards.are_drawn else None
         self._moved = places_in_new_plan(self._plan, self._ledgers) if self._is_moved else None
-        self._dest = [self._placement.of_items(path, self._moved_of(n)) for n, path in enumerate(self._ledgers)]
-        self.items = sum(int((dest > 0).sum()) for dest in self._dest)
+        self._found = [self._shards_of(number) for number in range(len(self._ledgers))]
+        self.items = sum(int((found > 0).sum()) for found in self._found)
         self.leaving = 0 if self._moved is None else self.items - sum(int((one >= 0).sum()) for one in self._moved)
+
+    def _refuse_other_config(self) -> None:
+        folder, kind = self._shards.folder.path, self._shards.first.get("kind")
+        if self._dataset.kind != kind:
+            raise ConfigError(
+                f"The shards of {folder} are of the kind {kind}, and the config is of the kind {self._dataset.kind}. Name the config that "
+                f"has made them."
+            )
+        if not self._is_moved:
+            return
+        if not self._is_other:
+            raise OutputError(
+                f"What the config of {folder} reads has changed since its shards were made: they would be others now. Name the config with "
+                f"--config, so that they are divided as it asks for now."
+            )
+        if self._shards.are_drawn:
+            raise OutputError(
+                f"The config has changed since the shards of {folder} were made, and with target_rows each has draws of its own. Run the "
+                f"shards with the new config first: what stays in it is not bought again."
+            )
 
     @property
     def _ledgers(self) -> list[Path]:
         return [paths.ledger for paths in self._shards.folder.outputs]
 
-    def _moved_of(self, source: int) -> Any:
-        return None if self._moved is None else self._moved[source]
+    def _shards_of(self, source: int) -> NDArray[np.int64]:
+        """The new shard of each item of a shard, by its id."""
+        if self._drawn is not None:
+            return shards_of_items(self._ledgers[source], self._of, self._drawn.shard_of(source, self._of))
+        assert self._placement is not None  # noqa: S101 - without draws
+        moved = None if self._moved is None else self._moved[source]
+        return shards_of_items(self._ledgers[source], self._of, self._placement.shard_of, moved)
 
     def make(self, number: int) -> None:
         """Makes a new shard in the hidden folder."""
-        folder, chosen = self._shards.folder, [self._placement.chosen(dest, number) for dest in self._dest]
-        final = shard_paths(folder.path, number, self._of, folder.ledger_folder)
+        folder, name = self._shards.folder, ShardName(number, self._of)
+        final = shard_paths(folder.path, *name, folder.ledger_folder)
         made = OutputPaths(place_in(folder.path) / final.rows.name, place_in(final.ledger.parent) / final.ledger.name)
-        plan = ShardPlan(self._plan, number, self._of, self._placement.members(number))
+        chosen = [(found == number).nonzero()[0] for found in self._found]
         parts = [Part(ids.tolist(), takes_rest=n % self._of == number - 1) for n, ids in enumerate(chosen)]
-        notes = self._notes(plan)
-        gathered(self._sources, made, final.ledger, order=self._order, notes=notes, parts=parts)
+        sharded, sources = self._sharded(name)
+        gathered(sources, made, final.ledger, order=self._order, notes=self._notes(sharded), parts=parts)
         if self._moved is not None:
             positions = [self._moved[n][ids] for n, ids in enumerate(chosen)]
-            _move(made.ledger, plan, [int(one) for of_source in positions for one in of_source])
+            _move(made.ledger, sharded.plan, [int(one) for of_source in positions for one in of_source])
+        if self._drawn is not None:
+            _count_lacking(made.ledger, self._drawn.targets.of_shard(name), sharded.plan)
         _divide_reviews([paths.reviews for paths in folder.outputs], made)
+
+    def _sharded(self, name: ShardName) -> tuple[Sharded, list[Source]]:
+        """A new shard, and what it is made of."""
+        sources = self._shards.sources()
+        if self._drawn is not None:
+            drawn = self._drawn.part(name)
+            places = self._drawn.position_in(drawn)
+            # Only of the items that go there: others have no position in it.
+            sources = [source._replace(position_of=places(n)) for n, source in enumerate(sources)]
+            return Sharded(drawn.grown([], PLAIN), name, drawn, "draws"), sources
+        assert self._placement is not None  # noqa: S101 - without draws
+        plan = ShardPlan(self._plan, *name, self._placement.members(name.number))
+        by_keys = self._placement.by_keys
+        return Sharded(self._plan, name, plan, "keys" if by_keys else "blocks", is_counted=by_keys), sources
 
     @property
     def _order(self) -> RowOrder:
-        return "plan" if self._dataset.config.run.ordered else "completion"
+        return "plan" if self._shards.are_ordered else "completion"
 
-    def _notes(self, plan: ShardPlan) -> dict[str, Any]:
-        facts = self._shards.first
-        name = ShardName(plan.number, plan.of)
-        by_keys = self._placement.by_keys
-        sharded = Sharded(self._plan, name, plan, "keys" if by_keys else "blocks", is_counted=by_keys)
+    def _notes(self, sharded: Sharded) -> dict[str, Any]:
+        facts, plan = self._shards.first, sharded.plan
+        items = len(members_of(plan))
         notes = {
             **sharded.notes(self._shards.deferred),
-            "plan": bytes.fromhex(self._shards.notes[0].plan) if self._is_moved else plan.fingerprint,
+            "plan": bytes.fromhex(self._shards.whole) if self._is_moved else plan.fingerprint,
             "requested": str(plan.num_rows),
-            "command": command_with(facts.get("command") or "", "--shard", str(name)),
+            "command": command_with(facts.get("command") or "", "--shard", str(sharded.shard)),
             "directory": facts.get("directory") or "",
             "config": facts.get("config"),
-            ABOUT: orjson.dumps({**about_in(facts, self._shards.folder.path), "items": len(plan.members)}).decode(),
-            "opening": "resharded",
+            ABOUT: orjson.dumps({**about_in(facts, self._shards.folder.path), "items": items}).decode(),
         }
+        if self._drawn is not None and isinstance(plan, StratifiedPlan):
+            notes[NOTED] = self._drawn.targets.of_shard(sharded.shard).note(plan)
         if self._is_other:
             notes |= {
                 "config": self._dataset.config.model_dump_json(),
@@ -198,6 +238,15 @@ class _Division:
                 ABOUT: about(self._dataset, self._routes, plan),
             }
         return notes | without_reviews([facts.get("stages") or "[]" for facts in self._shards.facts.values()])
+
+
+def _count_lacking(path: Path, targets: Targets, plan: Plan) -> None:
+    """Counts the rows that are to be drawn for as requested, as a run does."""
+    with closing(Ledger(path)) as ledger:
+        requested = plan.num_rows + targets.lacking(plan, ledger)
+        with ledger.transaction():
+            ledger.set_meta("requested", str(requested))
+        ledger.checkpoint()
 
 
 def _move(path: Path, plan: Plan, positions: Sequence[int]) -> None:

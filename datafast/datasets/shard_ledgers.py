@@ -18,10 +18,12 @@ from datafast.engine.pricing import pricing_of
 from datafast.engine.recorded_providers import RecordedProvider, recorded_routes
 from datafast.engine.stages import told_apart
 from datafast.errors import ConfigError, OutputError, OutputInUseError
+from datafast.plan.draw_numbers import PLAIN
+from datafast.plan.stratified import StratifiedPlan
 from datafast.store.batches import under_way
 from datafast.store.gathering import Source
 from datafast.store.manifest import ABOUT
-from datafast.store.merging import require_alike
+from datafast.store.merging import refuse_other_settings, require_alike
 from datafast.store.paths import OutputPaths
 from datafast.store.reader import LedgerReader
 from datafast.store.recovery import repaired
@@ -30,6 +32,7 @@ from datafast.store.shards import ShardFolder, ShardNote
 if TYPE_CHECKING:
     from datafast.engine.routes import Route
     from datafast.llms.provider import LLMProvider
+    from datafast.plan.items import Plan
     from datafast.store.unrecorded import Pricing
 
 __all__ = ["Shards", "about_in", "command_with", "without_reviews"]
@@ -120,6 +123,32 @@ class Shards:
         numbers = [*self.unfinished, *(f"{number}/{of}" for number in self.folder.missing)]
         return command_with(self.first.get("command") or "", "--shard", numbers[0]) if numbers else ""
 
+    @property
+    def dataset(self) -> Any:
+        """What has made them, new each time, with the folder as its output."""
+        return self.dataset_in(OutputPaths.of(self.folder.path, self.folder.ledger_folder))
+
+    @property
+    def are_ordered(self) -> bool:
+        """Whether their rows are kept in the order of the plan."""
+        return bool(orjson.loads(self.first.get("config") or "{}").get("run", {}).get("ordered"))
+
+    @property
+    def are_drawn(self) -> bool:
+        """Whether each has draws of its own, as with targets."""
+        return self.notes[0].by == "draws"
+
+    @property
+    def whole(self) -> str:
+        """The fingerprint of the plan that they are parts of, in hex."""
+        return self.notes[0].plan
+
+    def fingerprints_of(self, plan: Plan) -> set[str]:
+        """What `whole` is if it is of this plan."""
+        if self.are_drawn and isinstance(plan, StratifiedPlan):
+            plan = plan.grown([], PLAIN)
+        return {same.fingerprint.hex() for same in (plan, *plan.former)}
+
     def sources(self) -> list[Source]:
         return [
             Source(f"shard {name}", paths) for name, paths in zip(self.folder.names, self.folder.outputs, strict=True)
@@ -134,10 +163,12 @@ class Shards:
         Raises:
             OutputError: names those that are not, and says what differs.
         """
-        require_alike([(f"Shard {name}", facts) for name, facts in self.facts.items()])
+        named = [(f"Shard {name}", facts) for name, facts in self.facts.items()]
+        require_alike(named)
         first = self.notes[0]
-        for note in self.notes[1:]:
+        for note, own in zip(self.notes[1:], named[1:], strict=True):
             if note.plan != first.plan:
+                refuse_other_settings(named[0], own)
                 raise OutputError(
                     f"Shards {first.name} and {note.name} were made by other plans: the config, or what it reads, has changed in between. "
                     f"Run the shards again with one config: what stays in it is not bought again."
@@ -152,13 +183,10 @@ class Shards:
 
     def refuse_other_plan(self) -> None:
         """Sees to it that the config still asks for what the shards have."""
-        folder = self.folder
-        dataset = self.dataset_in(OutputPaths.of(folder.path))
-        plan = dataset.whole_plan_for(self.routes)
-        if self.notes[0].plan not in {same.fingerprint.hex() for same in (plan, *plan.former)}:
+        if self.whole not in self.fingerprints_of(self.dataset.whole_plan_for(self.routes)):
             raise OutputError(
-                f"What the config of {folder.path} reads has changed since its shards were made: they would be others now. Put it back as "
-                f"it was, or run the shards again."
+                f"What the config of {self.folder.path} reads has changed since its shards were made: they would be others now. Put it "
+                f"back as it was, or run the shards again."
             )
 
     def refuse_within(self, target: OutputPaths) -> None:

@@ -111,8 +111,14 @@ def _known(plan: Plan, shard: ShardName, paths: OutputPaths) -> ShardPlan | None
         return None if members is None else ShardPlan(plan, *shard, members)
 
 
-def refuse_other_shards(folder: Path, shard: ShardName, paths: OutputPaths, ledgers: Path | None) -> None:
+def refuse_other_shards(
+    folder: Path, shard: ShardName, paths: OutputPaths, ledgers: Path | None, *, fresh: bool = False
+) -> None:
     """Sees to it that a shard can be made in a folder.
+
+    Args:
+        paths: of the shard.
+        fresh: whether its files are going to be moved aside.
 
     Raises:
         ConfigError: there is a file in its place.
@@ -132,7 +138,7 @@ def refuse_other_shards(folder: Path, shard: ShardName, paths: OutputPaths, ledg
             f"{min(shard.number, others[0].of)}/{others[0].of}, or divide anew what is there with `datafast reshard {folder} --shards "
             f"{shard.of}`."
         )
-    found = _noted(paths.ledger)
+    found = None if fresh else _noted(paths.ledger)
     if found is not None and found.name != shard:
         raise OutputError(
             f"{paths.rows} has the rows of shard {found.name}, so its name is not its own. Rename its files to "

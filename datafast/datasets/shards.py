@@ -16,15 +16,20 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from datafast._util.notify import warn_user
+from datafast._util.remote import remote_url
 from datafast._util.user_path import is_file, user_path
 from datafast.amounts import counted
+from datafast.datasets.drawn_shards import DrawnShards
 from datafast.datasets.entry import Generation
 from datafast.datasets.of_output import dataset_in
 from datafast.datasets.shard_ledgers import Shards, about_in, command_with, without_reviews
 from datafast.engine.recorded_providers import recorded_routes
-from datafast.errors import ConfigError, OutputError
+from datafast.engine.targets import NOTED
+from datafast.errors import ConfigError, OutputChangedError, OutputError
 from datafast.executors.local import LocalExecutor
+from datafast.storage.copies import copied_shards
 from datafast.store.gathered_rows import RowOrder
+from datafast.store.lock import is_running, take_locks
 from datafast.store.manifest import ABOUT
 from datafast.store.merging import finish, join_reviews, mark_of, merge_outputs, was_merged_from
 from datafast.store.paths import OutputPaths
@@ -37,6 +42,9 @@ if TYPE_CHECKING:
     from datafast.plan.items import Plan
 
 __all__ = ["Merged", "merge", "merged_view"]
+
+
+_TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,8 @@ class Merged:
         ]
         if self.to_remake:
             told.append(f"{counted(self.to_remake, 'row')} that stages have dropped are to be made again.")
+        if self.report is not None and self.report.calls_missing:
+            told.append(f"{counted(self.report.calls_missing, 'call')} of stages about rows are to be made yet.")
         if self.report is not None and self.report.stop_reason:
             told.append(f"The rows were not all compared with each other: {self.report.stop_reason}.")
         return told
@@ -118,9 +128,18 @@ def merge(
         ConfigError: there is no such folder, or its config cannot be loaded.
         OutputError: shards do not belong together, are being written to or were changed, or there is an output already.
     """
+    if (url := remote_url(folder)) is not None:
+        with copied_shards(url) as copy:
+            how: Any = {"ledger": ledger, "order": order, "partial": partial, "fresh": fresh}
+            return merge(copy, output, allow_commands=allow_commands, dataset=dataset, **how)
     target = OutputPaths.of(user_path(output), None if ledger is None else user_path(ledger))
     shards = Shards.open(user_path(folder), None if ledger_folder is None else user_path(ledger_folder), dataset)
     shards.refuse_within(target)
+    if order == "completion" and shards.are_ordered:
+        raise ConfigError(
+            f"order: run.ordered in the config of {shards.folder.path} keeps rows in the order of the plan. Leave --order out.",
+            key="order",
+        )
     with shards.repaired() as set_aside:
         shards.require_whole()
         made = Merged(
@@ -134,11 +153,12 @@ def merge(
         if (made.missing or made.unfinished) and not partial:
             return made
         shards.refuse_other_plan()
-        aside = _prepared(target, shards, fresh=fresh)
-        if not size_of(target.ledger):
-            _make(shards, target, order=order)
+        with take_locks(target):
+            aside = _prepared(target, shards, fresh=fresh)
+            if not size_of(target.ledger):
+                _make(shards, target, order=order)
+            finish(target)
         made = replace(made, set_aside=[*made.set_aside, *map(str, aside)])
-    finish(target)
     join_reviews([paths.reviews for paths in shards.folder.outputs], target.reviews)
     shards.copy_grown(target)
     report = _compared(shards.dataset_in(target), target, allow_commands=allow_commands)
@@ -169,8 +189,9 @@ def merged_view(
         )
     shards.require_whole(running=True)
     with tempfile.TemporaryDirectory(prefix="datafast-") as place:
-        paths = OutputPaths.of(Path(place) / f"{folder.absolute().name or 'rows'}.jsonl")
-        _make(shards, paths, order="plan", is_view=True, keeps_replies=keeps_replies)
+        name = folder.absolute().name or "rows"
+        paths = OutputPaths.of(Path(place) / (name if name.endswith(".jsonl") else f"{name}.jsonl"))
+        _make_view(shards, paths, keeps_replies=keeps_replies)
         join_reviews([one.reviews for one in shards.folder.outputs], paths.reviews)
         shards.copy_grown(paths)
         if shards.deferred or paths.reviews.exists():
@@ -184,13 +205,25 @@ def merged_view(
         yield paths
 
 
+def _make_view(shards: Shards, paths: OutputPaths, *, keeps_replies: bool) -> None:
+    """Makes the output of a view. A run may put its rows into a new file in between; then they are read again."""
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            _make(shards, paths, order="plan", is_view=True, keeps_replies=keeps_replies)
+        except OutputChangedError:
+            if not tries_left or not any(map(is_running, shards.folder.outputs)):
+                raise
+        else:
+            return
+
+
 def _prepared(target: OutputPaths, shards: Shards, *, fresh: bool) -> list[Path]:
     """Sees to it that there is no output, or the one that was merged from the shards as they are.
 
     Returns:
         The files to which one was moved.
     """
-    if not size_of(target.rows) and not size_of(target.ledger):
+    if not any(map(size_of, target.all)):
         return []
     marks = {}
     for paths in shards.folder.outputs:
@@ -213,11 +246,17 @@ def _prepared(target: OutputPaths, shards: Shards, *, fresh: bool) -> list[Path]
 def _make(
     shards: Shards, target: OutputPaths, *, order: RowOrder, is_view: bool = False, keeps_replies: bool = True
 ) -> None:
-    notes = _notes(shards, target)
+    notes, sources = _notes(shards, target), shards.sources()
+    if shards.are_drawn:
+        drawn = DrawnShards(shards)
+        plan = drawn.merged()
+        places = drawn.position_in(plan)
+        sources = [source._replace(position_of=places(number)) for number, source in enumerate(sources)]
+        notes |= {"plan": plan.fingerprint, NOTED: drawn.targets.note(plan)}
     if is_view:  # nobody is asked about what is shown, and nobody goes on with it
         command = command_with(shards.first.get("command") or "", "--shard", f"I/{shards.folder.of}")
         notes |= {"unasked": "", "undecided": "", "command": command}
-    merge_outputs(shards.sources(), target, order=order, notes=notes, keeps_replies=keeps_replies)
+    merge_outputs(sources, target, order=order, notes=notes, keeps_replies=keeps_replies)
 
 
 def _notes(shards: Shards, target: OutputPaths) -> dict[str, Any]:
@@ -231,7 +270,7 @@ def _notes(shards: Shards, target: OutputPaths) -> dict[str, Any]:
         "config": orjson.dumps(config).decode(),
         "command": command_with(first.get("command") or "", "--from", str(target.rows)),
         "directory": first.get("directory") or "",
-        "plan": bytes.fromhex(shards.notes[0].plan),
+        "plan": bytes.fromhex(shards.whole),
         ABOUT: first[ABOUT],
         "walks": "null" if shards.deferred else "[]",  # null: to be compared yet
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -29,7 +29,7 @@ from datafast.engine.row_stages import RowStages
 from datafast.engine.shares import Share
 from datafast.engine.stop import StopSignal
 from datafast.engine.winding_up import beside_the_loop
-from datafast.errors import ConfigError
+from datafast.errors import ConfigError, OutputInUseError
 from datafast.plan.grid import spread
 from datafast.store.manifest import ABOUT
 from datafast.store.records import Spent
@@ -41,7 +41,13 @@ if TYPE_CHECKING:
     from datafast.engine.remote.driver import Fleet
     from datafast.llms.provider import LLMProvider
 
-__all__ = ["Parts", "assembled"]
+__all__ = ["NotBegunError", "Parts", "assembled"]
+
+_TURN_S = 0.5  # how often it is looked whether another process has ended
+
+
+class NotBegunError(Exception):
+    """A run was stopped before it could open its output."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +87,7 @@ async def assembled(job: Job, stop: StopSignal, emit: Emitter, crew: Crew | None
     Raises:
         ConfigError: a key is missing, or the providers do not fit together.
         OutputError: the output cannot be used.
+        NotBegunError: the job has waited for its turn, and the run was stopped.
     """
     job = _checked(job, is_remote=crew is not None)
     labels = labels_of(job.providers)
@@ -112,8 +119,11 @@ async def assembled(job: Job, stop: StopSignal, emit: Emitter, crew: Crew | None
     )
     with contextlib.ExitStack() as opened:
         stages = opened.enter_context(contextlib.closing(RowStages(job.row_stages)))
-        entering = functools.partial(opened.enter_context, open_output(job.paths, job.plan, opening))
-        output = await beside_the_loop(entering, decider, emit)
+
+        def entering() -> OpenOutput:
+            return opened.enter_context(open_output(job.paths, job.plan, opening))
+
+        output = await _in_turn(job, stop, lambda: beside_the_loop(entering, decider, emit))
         decider.tell()
         admission = Admission(_most_in_flight(job), stop)
         gate_of = _gates(job, output, admission.total)
@@ -153,6 +163,27 @@ async def assembled(job: Job, stop: StopSignal, emit: Emitter, crew: Crew | None
             )
             async with open_desk(office, endpoints.values(), parts.shares, open_batches) as desk:
                 yield replace(parts, desk=desk)
+
+
+async def _in_turn(job: Job, stop: StopSignal, opened: Callable[[], Awaitable[OpenOutput]]) -> OpenOutput:
+    """The output, once no other process writes to it, if the job waits for that.
+
+    Raises:
+        NotBegunError: the run was stopped before that.
+    """
+    is_told = False
+    while True:
+        try:
+            return await opened()
+        except OutputInUseError:
+            if not job.waits_for_turn:
+                raise
+            if not is_told:
+                is_told = True
+                warn_user(f"{job.what}: another process does that. This one waits until it has ended.")
+        await stop.sleep(_TURN_S)
+        if stop:
+            raise NotBegunError
 
 
 def _chosen(job: Job) -> frozenset[int] | None:

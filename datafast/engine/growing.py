@@ -15,10 +15,12 @@ from datafast._util.user_path import is_file
 from datafast.engine.job import Job, Produce
 from datafast.engine.routes import Route, route_identities
 from datafast.engine.settings import RunConfig
+from datafast.engine.shard_limits import settings_of_shard
 from datafast.errors import ConfigError, OutputError
 from datafast.store.failures import FailedItems
 from datafast.store.paths import OutputPaths
 from datafast.store.reader import LedgerReader
+from datafast.store.shards import ShardName
 
 if TYPE_CHECKING:
     from datafast.engine.events import EventCallback
@@ -26,12 +28,20 @@ if TYPE_CHECKING:
     from datafast.llms.provider import LLMProvider
     from datafast.plan.items import Plan
 
-__all__ = ["Grower", "GrownFile", "growth_settings"]
+__all__ = ["Grower", "GrownFile", "growth_settings", "is_shared"]
+
+
+def is_shared(file: Path | None, options: RunOptions) -> bool:
+    """Whether others may use a file that is grown too: one that a config names (`file`), and one of several shards."""
+    return file is not None or options.get("shard") is not None
 
 
 def growth_settings(run: RunConfig | None, options: RunOptions | None = None) -> RunConfig:
-    """The settings of a run that grows something for a dataset with these: what is missing in a reply is always asked for again."""
+    """The settings of a run that grows something for a dataset with these: what is missing in a reply is always asked for again. Of a
+    shard, it spends of the part of that shard."""
     changes: dict[str, Any] = {"top_up": True, "ledger": None, "fan_out": "all"}
+    if run is not None and options is not None and (shard := options.get("shard")) is not None:
+        run = settings_of_shard(run, ShardName.given(shard))
     if options is not None and (wanted := options.get("max_concurrency")) is not None:
         changes["max_concurrency"] = wanted
     return (run or RunConfig()).model_copy(update=changes)

@@ -54,7 +54,7 @@ class Job:
         wait: whether the run waits for batches that are under way.
         stages: the stages that decide about rows, in this order.
         shard: which shard of a dataset it makes; its plan, settings and stages are those of the shard.
-        deferred: the names of the stages that decide when shards are put together.
+        deferred: what decides about rows when shards are put together: the stages that compare them, and targets.
         regenerate: how often a row that they drop is made again.
         reviews: what people have decided about rows, which overrules the stages; None where nobody has.
         alarms: when the run warns, pauses or stops by itself.
@@ -69,6 +69,7 @@ class Job:
         located: where the items of the output were found in the plan, if they were looked for already.
         on_report: gets the report, also if the caller is interrupted and never sees the returned value.
         also_spent: ledgers whose costs for this output also count for the budget; they need not exist.
+        waits_for_turn: whether it waits where another process writes to its output. Else it is refused.
         made_for: of a run in front of others' runs: the ledger of the output that it is made for (an empty path if for none), whose budget
             its costs count for. None for a run that is made for its own output.
     """
@@ -83,7 +84,7 @@ class Job:
     reasoning: ReasoningPlace = DROP
     stages: Sequence[AnyStage] = ()
     shard: ShardName | None = None
-    deferred: Sequence[str] = ()
+    deferred: Sequence[AnyStage] = ()
     regenerate: int = 0
     reviews: Overruling | None = None
     targets: Targets | None = None
@@ -102,6 +103,7 @@ class Job:
     notes: Mapping[str, Any] = field(default_factory=dict)
     about: Callable[[Plan], str] | None = None
     also_spent: Sequence[Path] = ()
+    waits_for_turn: bool = False
     made_for: Path | None = None
     located: Located | None = None
     on_report: Callable[[RunReport], None] | None = None
@@ -120,6 +122,12 @@ class Job:
     def walk_stages(self) -> list[Walks]:
         """Those that compare rows with the ones before them."""
         return [stage for stage in self.stages if isinstance(stage, Walks)]
+
+    @cached_property
+    def compared_live(self) -> list[Walks]:
+        """The stages that compare rows while they come, for what is told of the run; in a shard too, where they decide nothing."""
+        compares = [*self.walk_stages, *(stage for stage in self.deferred if isinstance(stage, Walks))]
+        return [stage for stage in compares if stage.compares_live]
 
     @property
     def compared_targets(self) -> Targets | None:

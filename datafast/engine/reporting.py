@@ -13,9 +13,11 @@ from datafast.types import ProviderUsage, RunReport, StopCause
 if TYPE_CHECKING:
     from datafast.engine.assembly import Parts
     from datafast.engine.calls.sender import Tally
+    from datafast.engine.job import Job
+    from datafast.engine.stop import StopSignal
     from datafast.engine.targets import Standing
 
-__all__ = ["remarks", "report_of", "why_stopped"]
+__all__ = ["not_begun", "remarks", "report_of", "why_stopped"]
 
 
 def report_of(parts: Parts, elapsed_s: float, paused_s: float, standing: Sequence[Standing] = ()) -> RunReport:
@@ -49,10 +51,10 @@ def report_of(parts: Parts, elapsed_s: float, paused_s: float, standing: Sequenc
         cost_usd=used.cost_usd,
         elapsed_s=elapsed_s,
         paused_s=paused_s,
-        output_file=str(store.path),
+        output_file=parts.job.paths.name,
         simulated=parts.job.simulated,
         shard=None if parts.job.shard is None else str(parts.job.shard),
-        decided_at_merge=list(parts.job.deferred),
+        decided_at_merge=[stage.name for stage in parts.job.deferred],
         stop_reason=stop_reason,
         stop_cause=stop_cause,
         filtered_by_stage=by_stage(store.filtered),
@@ -62,6 +64,33 @@ def report_of(parts: Parts, elapsed_s: float, paused_s: float, standing: Sequenc
         targets=[] if targets is None else targets.counts(standing),
         stopped_providers=_stopped_providers(parts),
         set_aside=[str(path) for path in (*output.set_aside, *store.saved)],
+    )
+
+
+def not_begun(job: Job, stop: StopSignal) -> RunReport:
+    """The report of a run that was stopped before it could open its output."""
+    return RunReport(
+        requested=0,
+        written=0,
+        filtered=0,
+        failed=0,
+        pending=0,
+        calls=0,
+        retries=0,
+        replayed=0,
+        input_tokens=0,
+        output_tokens=0,
+        cost_usd=0.0,
+        elapsed_s=0.0,
+        output_file=str(job.paths.rows),
+        simulated=job.simulated,
+        stop_reason=stop.reason,
+        stop_cause=stop.cause,
+        filtered_by_stage={},
+        failures={},
+        failures_by_provider={},
+        stopped_providers={},
+        set_aside=[],
     )
 
 
@@ -94,6 +123,11 @@ def remarks(report: RunReport, tally: Tally) -> Iterator[str]:
     for target in report.given_up:
         there = f"{target.accepted:,} of {target.target:,}"
         yield f"target_rows: No more rows are drawn for {target.name}, of which there are {there}: {target.given_up}."
+    if report.shard is not None and report.stop_cause is StopCause.BUDGET:
+        yield (
+            f"run: The limits of the config hold for all shards together, and shard {report.shard} has used its part. What others leave of "
+            f"theirs is not its to use: raise the limit, or merge the shards and go on with the merged file."
+        )
     if report.calls_missing:
         yield (
             f"quality: {counted(report.calls_missing, 'call')} of stages {'is' if report.calls_missing == 1 else 'are'} missing, so rows "

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from datafast._util.notify import warn_user
-from datafast.engine.assembly import Parts, assembled
+from datafast.engine.assembly import NotBegunError, Parts, assembled
 from datafast.engine.batches.waiting import ItemParked
 from datafast.engine.calls.endpoint import Endpoint
 from datafast.engine.event_log import Emitter
@@ -23,7 +23,7 @@ from datafast.engine.job import Job
 from datafast.engine.manifest import write_manifest
 from datafast.engine.outcomes import MakesOutcomes, Outcome, Outcomes, failure_of
 from datafast.engine.preparation import combined
-from datafast.engine.reporting import remarks, report_of, why_stopped
+from datafast.engine.reporting import not_begun, remarks, report_of, why_stopped
 from datafast.engine.rounds import Judged, judged, next_job
 from datafast.engine.shares import Share, deal, share_out
 from datafast.engine.steering import SteeredParts, Steering
@@ -60,7 +60,10 @@ async def run_job(job: Job, stop: StopSignal, crew: Crew | None = None) -> RunRe
     steering = Steering(stop, emit)
     watch = Watch(job, stop, emit, steering)
     reports: list[RunReport] = []
-    with job.control.steers(steering) if job.control is not None else contextlib.nullcontext():
+    with (
+        contextlib.suppress(NotBegunError),
+        job.control.steers(steering) if job.control is not None else contextlib.nullcontext(),
+    ):
         while True:
             async with assembled(job, stop, emit, crew) as parts:
                 run = _Run(parts, watch, steering)
@@ -72,6 +75,7 @@ async def run_job(job: Job, stop: StopSignal, crew: Crew | None = None) -> RunRe
                     run.end(report)
                     return report
                 job = following
+    return not_begun(job, stop)
 
 
 class _Run:
@@ -339,7 +343,7 @@ class _Run:
                 written=counts.written,
                 filtered=counts.filtered,
                 failed=counts.failed,
-                output_file=str(self._store.path),
+                output_file=self._job.paths.name,
                 providers=[endpoint.label for endpoint in self._endpoints()],
                 simulated=self._job.simulated,
                 target=None if targets is None else targets.total,

@@ -149,7 +149,7 @@ class RunConfig(ConfigModel):
         None
     )
     """The place of the ledger, or a mapping with its `path` and how it keeps `replies`; by default next to the output file. Another place
-    is useful if the output is on a network drive."""
+    is useful if the output is on a network drive. With `--shard`, the folder for the ledgers of all shards."""
 
     executor: Literal["local", "ray"] = "local"
     """Who works on the items. local: this process. ray: workers on a Ray cluster; this process still has the output, the budget and all
@@ -158,9 +158,20 @@ class RunConfig(ConfigModel):
     ray: RayConfig = Field(default_factory=RayConfig)
     """Where these workers are."""
 
+    spool: Accepts[UserPath | None, str | Path | None] = default_of(None)
+    """The folder in which runs of remote outputs work (`output_file: s3://...`), each in a folder of its own; by default in the cache
+    folder of this user. What was not uploaded yet is there alone."""
+
+    parts: Literal["jsonl", "parquet"] = "jsonl"
+    """What the rows of a remote output are uploaded as. It may be changed at any time, for the parts that come."""
+
+    upload_every_s: float = Field(default=30.0, ge=0.05, le=86_400)
+    """Seconds between two uploads of a remote output: what the death of the machine may cost. The Hub is not written to more often than
+    once a minute."""
+
     lock: Literal["required", "none"] = "required"
-    """Whether an output is written to only with a lock that keeps other runs out. none: also without one, where the file system has no
-    locks; two runs at once then buy the same rows twice, and damage the output."""
+    """Whether an output is written to only with a lock that keeps other runs out. none: also without one, where a file system has no
+    locks, or the store of a remote output no conditional writes; two runs at once then buy the same rows twice, and damage the output."""
 
     durability: Literal["normal", "full"] = "normal"
     """What a power cut may cost: the last second (`normal`) or nothing that was committed (`full`, slower). The death of the

@@ -90,9 +90,9 @@ class Watch:
         size = AlarmsConfig.model_fields["after"].default if job.alarms is None else job.alarms.after
         self._shares = {name: _Recent(size) for name in ALARMS}
         self._accepted = _Recent(size)
-        live = [stage for stage in job.walk_stages if stage.compares_live]
+        live = job.compared_live
         self._comparing = _Comparing(live, self._compared) if live else None
-        self._is_on = bool(self._limits or job.stages)
+        self._is_on = bool(self._limits or job.stages or live)
         self._raised: set[str] = set()
         self._told_at = 0.0
         self._rows = 0

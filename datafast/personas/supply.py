@@ -79,12 +79,12 @@ class PersonaSupply:
             ConfigError, OutputError: simulated personas would meet real rows.
         """
         from datafast.engine.expected_usage import Span
-        from datafast.engine.growing import Grower, GrownFile, growth_settings
+        from datafast.engine.growing import Grower, GrownFile, growth_settings, is_shared
         from datafast.personas.build import Growth
         from datafast.personas.growth import ROLE, num_calls
 
         config = self._config
-        file = GrownFile(self._path, "personas", shared=config.file is not None)
+        file = GrownFile(self._path, "personas", shared=is_shared(config.file, options))
         own = None if config.provider is None else named_provider(config.provider)
         grower = Grower.chosen(ROLE, own, route, options, field="personas")
         fresh = options.get("fresh", False) and not file.shared

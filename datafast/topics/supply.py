@@ -121,15 +121,15 @@ class TopicSupply:
         """
         if self._config is None:
             return ()
-        from datafast.engine.growing import Grower, GrownFile, growth_settings
+        from datafast.engine.growing import Grower, GrownFile, growth_settings, is_shared
         from datafast.topics.build import TOKENS_PER_TOPIC, Growth, growing
         from datafast.topics.growth import ROLE
 
-        file = GrownFile(self._file or Path(), "topics", shared=self._config.file is not None)
+        file = GrownFile(self._file or Path(), "topics", shared=is_shared(self._config.file, options))
         grower = Grower.chosen(ROLE, self._own_provider, route, options, field=self._field)
         again = False
         if fresh is None:
-            fresh = options.get("fresh", False) and self._config.file is None
+            fresh = options.get("fresh", False) and not file.shared
         if not fresh:
             if not grower.offline:
                 file.refuse_simulated(

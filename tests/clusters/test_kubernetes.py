@@ -150,18 +150,21 @@ def test_only_what_another_try_can_change_is_tried_again() -> None:
 def test_pods_that_are_told_to_go_or_killed_are_replaced_until_every_row_is_there(
     cluster: Cluster, tmp_path: Path
 ) -> None:
-    write_config(cluster.config, latency_s=0.3)
-    pods = [cluster.pod("generate.yaml", index=index) for index in range(job("generate.yaml")["completions"])]
-    until_rows(cluster.shard(1), 1, pods[1])
-    pods[1].send_signal(signal.SIGTERM)  # its node is drained; it has the grace period to end
-    code, log = ended(pods[1])
+    write_config(cluster.config, latency_s=0.5)
+    others = [cluster.pod("generate.yaml", index=index) for index in (0, 3)]
+    drained = cluster.pod("generate.yaml", index=1)
+    until_rows(cluster.shard(1), 1, drained)
+    drained.send_signal(signal.SIGTERM)  # it has the grace period to end
+    code, log = ended(drained)
     assert action("generate.yaml", code) == "Count", log
     assert "in flight land" in log
-    until_rows(cluster.shard(2), 1, pods[2])
-    kill_all(pods[2])
-    assert [ended(pods[index])[0] for index in (0, 3)] == [0, 0]
+    lost = cluster.pod("generate.yaml", index=2)
+    until_rows(cluster.shard(2), 1, lost)
+    kill_all(lost)
+    assert [ended(pod)[0] for pod in others] == [0, 0]
 
     assert all(0 < len(rows_in(cluster.shard(index))) < SHARDED for index in range(4))
+    write_config(cluster.config)
     for index in (1, 2):
         code, log = ended(cluster.pod("generate.yaml", index=index))
         assert code == 0, log

@@ -89,25 +89,27 @@ def test_the_ids_of_arrays_are_read_as_slurm_reads_them() -> None:
 
 
 def test_an_array_that_runs_out_of_time_and_loses_a_node_makes_every_row_once(slurm: Slurm, work: Path) -> None:
-    write_config(work, latency_s=0.3)
+    write_config(work, latency_s=0.5)
     done = submitted(slurm, work)
     assert done.returncode == 0, done.stderr
     array, merge = slurm.jobs
     assert array.tasks == [1, 2, 3]
     assert merge.after == array.id
-    first, second, third = (slurm.begin(array, work, task=task) for task in array.tasks)
-
+    first = slurm.begin(array, work, task=1)
+    second = slurm.begin(array, work, task=2)
     until_rows(shard(work, 2), 1, second)
     second.send_signal(signal.SIGUSR1)  # its time is nearly over
     code, log = ended(second)
     assert code == 130, log
     assert slurm.take_requeued() == [f"{array.id}_2"]
+    third = slurm.begin(array, work, task=3)
     until_rows(shard(work, 3), 1, third)
     kill_all(third)  # Slurm queues it again by itself
     assert ended(first)[0] == 0
 
     before = {number: len(rows_in(shard(work, number))) for number in (2, 3)}
     assert all(0 < before[number] < SHARDED for number in before)
+    write_config(work)
     for task in (2, 3):
         code, log = ended(slurm.begin(array, work, task=task, restarts=1))
         assert code == 0, log
@@ -187,7 +189,7 @@ def test_a_task_with_rows_that_failed_for_good_has_ended(slurm: Slurm, work: Pat
 
 
 def test_a_task_that_is_cancelled_lets_its_calls_land_and_is_not_queued_again(slurm: Slurm, work: Path) -> None:
-    write_config(work, latency_s=0.3)
+    write_config(work, latency_s=0.5)
     submitted(slurm, work)
     task = slurm.begin(slurm.jobs[0], work, task=1)
     until_rows(shard(work, 1), 1, task)
@@ -199,7 +201,7 @@ def test_a_task_that_is_cancelled_lets_its_calls_land_and_is_not_queued_again(sl
 
 
 def test_a_task_that_is_restarted_too_often_is_not_queued_again(slurm: Slurm, work: Path) -> None:
-    write_config(work, latency_s=0.3)
+    write_config(work, latency_s=0.5)
     submitted(slurm, work)
     slurm.environment["MOST_RESTARTS"] = "3"
     task = slurm.begin(slurm.jobs[0], work, task=1, restarts=3)

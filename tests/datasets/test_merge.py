@@ -3,21 +3,49 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import signal
+import warnings
 import zlib
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from datafast._util.version import VERSION
 from datafast.datasets import ClassificationDataset, ConversationDataset
 from datafast.datasets.resharding import reshard
-from datafast.datasets.shards import merge
+from datafast.datasets.shards import merge, merged_view
+from datafast.engine.routes import Route
+from datafast.errors import ConfigError, DatafastWarning, OutputChangedError, OutputError, OutputInUseError
+from datafast.llms import SimulatedProvider
 from datafast.llms.base import Request
 from datafast.schema.config import ClassificationDatasetConfig, ConversationDatasetConfig, RunConfig
-from tests.support import CountingProvider, ForkServer, assert_balanced, preference, raw, requests_in, roles
+from datafast.store.batches import Gathered
+from datafast.store.ledger import Ledger
+from datafast.store.lock import take_locks
+from datafast.store.reader import LedgerReader
+from datafast.store.rows import verify
+from datafast.store.shards import ShardName, shard_paths
+from tests.support import (
+    CountingProvider,
+    ForkServer,
+    assert_balanced,
+    one_of_two,
+    preference,
+    raw,
+    requests_in,
+    roles,
+    rows_of,
+    snapshot,
+)
 
 ALIKE = [{"stage": "exact_duplicates"}]
 ORDERED = {"ordered": True, "max_concurrency": 4}
@@ -122,6 +150,12 @@ def test_a_killed_shard_goes_on_and_is_merged(tmp_path: Path, children: ForkServ
     whole.generate([CountingProvider("m", log=needed, reply=one_of_few)])
     code = children.run("tests.datasets.test_merge:dying_shard", folder=str(shards), log=str(log), at=4)
     assert code == -signal.SIGKILL
+    before = snapshot(shards)
+    with pytest.warns(DatafastWarning, match="Shard 1/3 is not there"), merged_view(shards) as view:
+        assert {row["uuid"] for row in rows_of(view.rows)} <= {row["uuid"] for row in rows_of(whole.paths.rows)}
+    assert {name: data for name, data in snapshot(shards).items() if not name.endswith(("-shm", "-wal"))} == {
+        name: data for name, data in before.items() if not name.endswith(("-shm", "-wal"))
+    }  # looking changes nothing
     assert "2/3" in merge(shards, tmp_path / "all.jsonl", partial=True).lacks[-1]
     for number in range(1, 4):
         killed_config(tmp_path, output_file=shards).generate(
@@ -151,3 +185,429 @@ def dying_shard(folder: str, log: str, at: int) -> None:
     killed_config(Path(folder).parent, output_file=Path(folder)).generate(
         [CountingProvider("m", log=Path(log), reply=reply)], shard=(2, 3)
     )
+
+
+def with_targets(folder: Path, **fields: Any) -> Any:
+    given = {
+        "languages": {"en": "English", "fr": "French"},
+        "target_rows": {"by": "language", "rows": {"en": 20, "fr": 31}},
+    }
+    stages = [{"stage": "keep_if", "expression": "uuid[0] in '02468abcde'"}, *ALIKE]
+    return raw(folder, topics=12, num_samples_per_prompt=3, quality=stages, run=ORDERED, **{**given, **fields})
+
+
+def one_of_many(request: Request) -> str:
+    number = zlib.crc32(request.messages[-1]["content"].encode())
+    return json.dumps({"texts": [f"the text {(number + more) % 200}" for more in range(3)]})
+
+
+def drawing(log: Path) -> list[CountingProvider]:
+    return [CountingProvider(name, log=log, reply=one_of_many) for name in "ab"]
+
+
+def test_with_targets_the_counts_are_exact_after_one_run_on_what_was_merged(tmp_path: Path) -> None:
+    shards, file, log = tmp_path / "rows", tmp_path / "all.jsonl", tmp_path / "log"
+    sharded = with_targets(tmp_path, output_file=shards)
+    for number in range(1, 5):
+        limit = {"limit": 2} if number == 3 else {}
+        sharded.generate(drawing(log), shard=(number, 4), **limit)
+    before = Counter(requests_in(log))
+    reshard(shards, 7)
+    for number in range(1, 8):
+        with LedgerReader(shard_paths(shards, number, 7).ledger) as reader:
+            noted = reader.counts()
+        sharded.generate(drawing(log), shard=(number, 7))
+        assert_balanced(sharded.report)
+        assert sharded.report.pending == 0
+        assert sharded.report.requested >= noted.requested >= noted.written
+    made = merge(shards, file)
+    assert made.report is not None
+    assert [target.accepted for target in made.report.targets] < [20, 31]
+    assert all(
+        f"of {target.target} rows were accepted" in told for target, told in zip(made.targets, made.lacks, strict=True)
+    )
+    goes_on = with_targets(tmp_path, output_file=file)
+    goes_on.generate(drawing(log))
+    assert_balanced(goes_on.report)
+    assert [target.accepted for target in goes_on.report.targets] == [20, 31]
+    languages = Counter(row["language"] for row in rows_of(file))
+    assert languages == {"en": 20, "fr": 31}
+    spent = len(requests_in(log))
+    again = with_targets(tmp_path, output_file=file)
+    again.generate(drawing(log))
+    assert (again.report.calls, len(requests_in(log))) == (0, spent)
+    with LedgerReader(again.paths.ledger) as reader:
+        assert reader.calls.totals().calls == spent  # each reply is there once, and none was bought twice
+        keys = [key for _, key, *_ in reader.identities()]
+    assert len(keys) == len(set(keys))
+    assert before <= Counter(requests_in(log))
+    assert merge(shards, file).lacks == []  # the shards have not changed since
+
+
+def test_rows_that_others_push_out_are_made_again_by_a_run_on_what_was_merged(tmp_path: Path) -> None:
+    def make(folder: Path, **fields: Any) -> Any:
+        return several(folder, "split", quality=ALIKE, regenerate=2, **fields)
+
+    needed, log, shards, file = (tmp_path / name for name in ("needed", "log", "rows", "all.jsonl"))
+    whole = make(tmp_path / "whole").generate(two(needed))
+    for number in range(1, 4):
+        make(tmp_path, output_file=shards).generate(two(log), shard=(number, 3))
+    made = merge(shards, file)
+    assert made.to_remake > 0
+    assert made.lacks == [f"{made.to_remake} rows that stages have dropped are to be made again."]
+    goes_on = make(tmp_path, output_file=file).generate(two(log))
+    assert file.read_bytes() == whole.paths.rows.read_bytes()
+    assert Counter(requests_in(log)) == Counter(requests_in(needed))
+    assert goes_on.report.counts_line() == whole.report.counts_line()
+    assert merge(shards, file).lacks == []
+
+
+def test_failed_rows_stay_failed_and_are_tried_again(tmp_path: Path) -> None:
+    def half(request: Request) -> str | None:
+        return one_of_two(request) if zlib.crc32(request.messages[-1]["content"].encode()) % 2 else None
+
+    def failing(log: Path) -> list[CountingProvider]:
+        return [CountingProvider("a", log=log, reply=half)]
+
+    def make(folder: Path, **fields: Any) -> Any:
+        return raw(folder, topics=12, num_samples_per_prompt=2, run=ORDERED, **fields)
+
+    whole = make(tmp_path / "whole").generate(failing(tmp_path / "needed"))
+    shards, file = tmp_path / "rows", tmp_path / "all.jsonl"
+    for number in range(1, 4):
+        make(tmp_path, output_file=shards).generate(failing(tmp_path / "log"), shard=(number, 3))
+    reshard(shards, 2)
+    made = merge(shards, file)
+    assert (made.lacks, made.report.failures) == ([], whole.report.failures)  # type: ignore[union-attr]
+    again = make(tmp_path, output_file=file)
+    assert {item.key for item in again.failed_items} == {item.key for item in whole.failed_items}
+    assert all(item.raw_reply for item in again.failed_items)
+    for dataset in (whole, again):
+        dataset.generate([CountingProvider("a", log=tmp_path / f"more-{dataset is whole}")], retry_failed=True)
+    assert file.read_bytes() == whole.paths.rows.read_bytes()
+    assert sorted(requests_in(tmp_path / "more-True")) == sorted(requests_in(tmp_path / "more-False")) != []
+
+
+@pytest.mark.parametrize("removed", ["move", "keep"])
+def test_rows_that_have_left_the_config_come_back_from_what_was_merged(removed: str, tmp_path: Path) -> None:
+    def make(topics: int, **fields: Any) -> Any:
+        return raw(tmp_path, topics=topics, run={**ORDERED, "removed": removed}, **fields)
+
+    shards, file, log = tmp_path / "rows", tmp_path / "all.jsonl", tmp_path / "log"
+    for topics in (12, 8):
+        for number in range(1, 4):
+            make(topics, output_file=shards).generate(simulated(log), shard=(number, 3), on_change=lambda _: True)
+    reshard(shards, 2)
+    made = merge(shards, file)
+    assert made.lacks == []
+    assert (made.report.written, made.report.removed) == (16, 8 if removed == "keep" else 0)  # type: ignore[union-attr]
+    spent = len(requests_in(log))
+    back = make(12, output_file=file).generate(simulated(log))
+    assert (back.report.written, back.report.removed, len(requests_in(log))) == (24, 0, spent)
+
+
+def test_decisions_of_reviewers_are_joined_and_heard(tmp_path: Path) -> None:
+    stages = [{"stage": "keep_if", "expression": "uuid[0] in '02468ace'"}]
+
+    def make(folder: Path, **fields: Any) -> Any:
+        return raw(folder, topics=40, quality=stages, run=ORDERED, **fields)
+
+    shards, file = tmp_path / "rows", tmp_path / "all.jsonl"
+    models = [SimulatedProvider("m")]
+    sharded = make(tmp_path, output_file=shards)
+    whole = make(tmp_path / "whole").generate(models)
+    for number in range(1, 4):
+        sharded.generate(models, shard=(number, 3))
+    rows = list(whole.reviews(reviewer="ann").rows(dropped=True))
+    kept, dropped = (
+        [one.row["uuid"] for one in rows if bool(one.dropped_by) is is_dropped] for is_dropped in (False, True)
+    )
+    for dataset, number in [(whole, 0), *((sharded, number) for number in range(1, 4))]:
+        dataset.shard = ShardName(number, 3) if number else None
+        reviews = dataset.reviews(reviewer="ann")
+        own = {one.row["uuid"]: one.row for one in reviews.rows(dropped=True)}
+        for uuid, decide in (
+            (kept[0], lambda row, book=reviews: book.reject(row, "dull")),
+            (kept[1], lambda row, book=reviews: book.edit(row, text="A text of mine.")),
+            (dropped[0], lambda row, book=reviews: book.accept(row)),
+        ):
+            if uuid in own:
+                decide(own[uuid])
+    whole.generate(models)
+    sharded.generate(models, shard=(1, 3))  # one of them has folded its own in
+    reshard(shards, 2)
+    made = merge(shards, file)
+    assert made.lacks == []
+    assert file.read_bytes() == whole.paths.rows.read_bytes()
+    assert made.report.filtered_by_stage == whole.report.filtered_by_stage  # type: ignore[union-attr]
+    again = make(tmp_path, output_file=file).generate(models)
+    assert (again.report.calls, again.report.dropped_again, again.report.returned) == (0, 0, 0)
+
+
+def test_blocks_of_positions_are_divided_anew_for_a_changed_config(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datafast.plan.sharded.BLOCKS_ABOVE", 5)
+    shards, file, log = tmp_path / "rows", tmp_path / "all.jsonl", tmp_path / "log"
+
+    def make(topics: str, folder: Path = tmp_path, **fields: Any) -> Any:
+        return raw(folder, topics=list(topics), num_samples_per_prompt=2, quality=ALIKE, run=ORDERED, **fields)
+
+    for number in range(1, 5):
+        make("abcdefgh", output_file=shards).generate(two(log), shard=(number, 4))
+    reshard(shards, 3)
+    changed = make("zhgfedcb", output_file=shards)
+    with pytest.raises(OutputError, match="datafast reshard"):
+        changed.generate(two(log), shard=(1, 3))
+    spent = len(requests_in(log))
+    routes = [Route.single(provider) for provider in two(log)]
+    assert reshard(shards, 5, dataset=changed, routes=routes).leaving == 2
+    assert len(requests_in(log)) == spent
+    for number in range(1, 6):
+        changed.generate(two(log), shard=(number, 5), on_change=lambda _: True)
+        assert_balanced(changed.report)
+    assert {prompt.count("z") > 0 for _, prompt in requests_in(log)[spent:]} == {True}
+    assert len(requests_in(log)) == spent + 2
+    made = merge(shards, file)
+    whole = make("zhgfedcb", tmp_path / "whole").generate(two(tmp_path / "needed"))
+    assert (made.lacks, file.read_bytes()) == ([], whole.paths.rows.read_bytes())
+    back = make("abcdefgh", output_file=file)
+    back.generate(two(log), on_change=lambda _: True)
+    assert len(requests_in(log)) == spent + 2  # what has left the config is recorded still
+
+
+@pytest.fixture
+def two_shards(tmp_path: Path) -> Path:
+    folder = tmp_path / "rows"
+    for number in (1, 2):
+        raw(tmp_path, topics=8, output_file=folder).generate([SimulatedProvider("m")], shard=(number, 2))
+    return folder
+
+
+@pytest.mark.parametrize(
+    "command", [lambda folder: merge(folder, folder.with_name("all.jsonl")), lambda f: reshard(f, 3)]
+)
+def test_a_shard_that_is_running_is_refused(two_shards: Path, command: Callable[[Path], object]) -> None:
+    before = snapshot(two_shards)
+    with (
+        take_locks(shard_paths(two_shards, 2, 2)),
+        pytest.raises(OutputInUseError, match=r"Shard 2/2 of .* written to"),
+    ):
+        command(two_shards)
+    assert snapshot(two_shards) == before
+    assert sorted(path.name for path in two_shards.parent.iterdir()) == ["rows"]
+
+
+def test_shards_that_do_not_belong_together_are_refused(two_shards: Path, tmp_path: Path) -> None:
+    others = {
+        "topics: Shard 1/2 and Shard 2/2": {"topics": 9},
+        "quality: Shard 1/2 and Shard 2/2": {"quality": [{"stage": "length", "max_words": 500}]},
+    }
+    for words, fields in others.items():
+        raw(tmp_path, **{"topics": 8, "output_file": two_shards, **fields}).generate(
+            [SimulatedProvider("m")], shard=(2, 2), on_change=lambda _: True
+        )
+        with pytest.raises(OutputError, match=words):
+            merge(two_shards, tmp_path / "all.jsonl")
+    with closing(Ledger(shard_paths(two_shards, 2, 2).ledger)) as ledger, ledger.transaction():
+        ledger.set_meta("mode", "real")
+    with pytest.raises(OutputError, match="Shard 1/2 has rows that are simulated, and Shard 2/2 rows that are real"):
+        merge(two_shards, tmp_path / "all.jsonl")
+    assert not list(tmp_path.glob("*all.jsonl*"))
+
+
+def test_an_item_in_two_shards_is_refused(two_shards: Path, tmp_path: Path) -> None:
+    one, other = (shard_paths(two_shards, number, 2) for number in (1, 2))
+    with LedgerReader(one.ledger) as reader:
+        (item,) = reader.items_at([1])
+    with closing(Ledger(other.ledger)) as ledger, ledger.transaction():
+        ledger.put_items([replace(item, id=1_000, slots=0)])
+    with pytest.raises(OutputError, match=f"{one.rows.name} and {other.rows.name} have the same item") as caught:
+        merge(two_shards, tmp_path / "all.jsonl")
+    assert item.key.hex() in str(caught.value)
+    assert [path.name for path in tmp_path.glob("*all.jsonl*")] == ["all.jsonl.ledger-lock"]
+
+
+def test_rows_that_were_changed_by_hand_are_refused(two_shards: Path, tmp_path: Path) -> None:
+    rows = shard_paths(two_shards, 1, 2).rows
+    rows.write_bytes(rows.read_bytes().replace(b"e", b"E", 1))
+    with pytest.raises(OutputChangedError, match="changed since datafast wrote the file"):
+        merge(two_shards, tmp_path / "all.jsonl")
+    with pytest.raises(OutputChangedError), merged_view(two_shards):
+        pass
+
+
+def test_a_shard_with_batches_under_way_is_refused(two_shards: Path, tmp_path: Path) -> None:
+    with closing(Ledger(shard_paths(two_shards, 2, 2).ledger)) as ledger, ledger.transaction():
+        ledger.batches.announce(
+            "m", "tag", [Gathered(1, b"k" * 16, 0, "generator", 0.1, 5, "{}")], num_calls=1, request=1, at=1.0
+        )
+    for command in (lambda: merge(two_shards, tmp_path / "all.jsonl"), lambda: reshard(two_shards, 3)):
+        with pytest.raises(OutputError, match=r"Shard 2/2: 1 batch is under way at m .*`datafast batches "):
+            command()
+    with merged_view(two_shards) as view:
+        assert len(rows_of(view.rows)) == 8
+
+
+def test_a_copy_under_another_name_is_refused(two_shards: Path, tmp_path: Path) -> None:
+    one, other = (shard_paths(two_shards, number, 2) for number in (1, 2))
+    for source, target in ((one.rows, other.rows), (one.ledger, other.ledger)):
+        shutil.copyfile(source, target)
+    with pytest.raises(OutputError, match=r"shard-00002-of-00002.jsonl was made as shard 1/2"):
+        merge(two_shards, tmp_path / "all.jsonl")
+
+
+def test_what_is_there_is_not_replaced(two_shards: Path, tmp_path: Path) -> None:
+    file = tmp_path / "all.jsonl"
+    assert merge(two_shards, file).lacks == []
+    before = snapshot(tmp_path)
+    assert merge(two_shards, file).lacks == []
+    assert {name: data for name, (data, _) in snapshot(tmp_path).items() if name == file.name} == {
+        file.name: before[file.name][0]
+    }
+    for number in (1, 2):  # the shards go on
+        raw(tmp_path, topics=10, output_file=two_shards).generate([SimulatedProvider("m")], shard=(number, 2))
+    with pytest.raises(OutputError, match="was merged before shards went on"):
+        merge(two_shards, file)
+    assert len(merge(two_shards, file, fresh=True).set_aside) == 3
+    assert len(rows_of(file)) == 10
+    other = tmp_path / "other.jsonl"
+    other.write_text('{"a": 1}\n')
+    with pytest.raises(OutputError, match="is there already"):
+        merge(two_shards, other)
+    with pytest.raises(ConfigError, match="is one of the shards"):
+        merge(two_shards, shard_paths(two_shards, 1, 2).rows)
+
+
+def test_missing_shards_are_named(two_shards: Path, tmp_path: Path) -> None:
+    for path in two_shards.glob("shard-00002-*"):
+        path.unlink()
+    file = tmp_path / "all.jsonl"
+    made = merge(two_shards, file)
+    assert (made.lacks, made.report, file.exists()) == (["Shard 2/2 is not there."], None, False)
+    made = merge(two_shards, file, partial=True)
+    assert made.lacks == ["Shard 2/2 is not there."]
+    assert made.report is not None
+    assert made.report.requested == 8 > made.report.written == len(rows_of(file))
+    rest = raw(tmp_path, topics=8, output_file=file).generate([SimulatedProvider("m")])
+    assert (rest.report.written, rest.report.calls) == (8, made.report.pending)
+    with (
+        pytest.warns(DatafastWarning, match=r"is not complete: Shard 2/2 is not there"),
+        merged_view(two_shards) as view,
+    ):
+        assert len(rows_of(view.rows)) == made.report.written
+
+
+def test_rows_in_the_order_in_which_they_were_made(two_shards: Path, tmp_path: Path) -> None:
+    made = merge(two_shards, tmp_path / "all.jsonl", order="completion")
+    assert made.lacks == []
+    rows = rows_of(tmp_path / "all.jsonl")
+    for number in (1, 2):
+        own = rows_of(shard_paths(two_shards, number, 2).rows)
+        uuids = {row["uuid"] for row in own}
+        assert [row for row in rows if row["uuid"] in uuids] == own
+    with closing(Ledger(tmp_path / "all.jsonl.ledger")) as ledger:
+        verify(tmp_path / "all.jsonl", ledger.appends.all())
+
+
+def test_ledgers_elsewhere(tmp_path: Path) -> None:
+    folder, ledgers = tmp_path / "rows", tmp_path / "ledgers"
+    for number in (1, 2):
+        raw(tmp_path, topics=8, output_file=folder, run={"ledger": ledgers}).generate(
+            [SimulatedProvider("m")], shard=(number, 2)
+        )
+    made = reshard(folder, 3, ledger_folder=ledgers)
+    assert [Path(path).parent for path in made.aside] == [folder, ledgers]
+    again = raw(tmp_path, topics=8, output_file=folder, run={"ledger": ledgers})
+    for number in (1, 2, 3):
+        again.generate([SimulatedProvider("m")], shard=(number, 3))
+        assert (again.report.calls, again.report.pending) == (0, 0)
+    merged = merge(folder, tmp_path / "all.jsonl", ledger=tmp_path / "all.ledger", ledger_folder=ledgers)
+    assert (merged.lacks, len(rows_of(tmp_path / "all.jsonl"))) == ([], 8)
+    whole = raw(tmp_path, topics=8, output_file=tmp_path / "all.jsonl", run={"ledger": tmp_path / "all.ledger"})
+    assert whole.generate([SimulatedProvider("m")]).report.calls == 0
+
+
+def test_what_was_spent_is_counted_together(tmp_path: Path) -> None:
+    folder, run = tmp_path / "rows", {"max_calls": 40, "budget_usd": 4.0}
+    for number in (1, 2, 3):
+        raw(tmp_path, topics=12, output_file=folder, run=run).generate([SimulatedProvider("m")], shard=(number, 3))
+    reshard(folder, 2)
+    spent = []
+    for number in (1, 2):
+        with LedgerReader(shard_paths(folder, number, 2).ledger) as reader:
+            spent.append(reader.calls.spent(Path()).calls)
+    assert sum(spent) == 12
+    merge(folder, tmp_path / "all.jsonl")
+    with LedgerReader(tmp_path / "all.jsonl.ledger") as reader:
+        assert reader.calls.spent(Path()).calls == 12
+        assert reader.versions == [VERSION]
+        assert reader.counts().pending == 0
+    grown = raw(tmp_path, topics=13, output_file=tmp_path / "all.jsonl", run={"max_calls": 13})
+    assert grown.generate([SimulatedProvider("m")]).report.calls == 1
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    topics=st.integers(1, 7),
+    samples=st.integers(1, 3),
+    fan_out=st.sampled_from(["all", "split", "fallback"]),
+    compares=st.booleans(),
+    regenerate=st.integers(0, 2),
+    drawn=st.none() | st.integers(1, 20),
+    shards=st.integers(1, 4),
+    again=st.none() | st.integers(1, 5),
+    limit=st.none() | st.integers(1, 2),
+)
+def test_whatever_the_config_shards_are_the_file_of_one_process(
+    tmp_path_factory: pytest.TempPathFactory,
+    topics: int,
+    samples: int,
+    fan_out: str,
+    compares: bool,
+    regenerate: int,
+    drawn: int | None,
+    shards: int,
+    again: int | None,
+    limit: int | None,
+) -> None:
+    place = tmp_path_factory.mktemp("any")
+    stages = [{"stage": "keep_if", "expression": "uuid[0] not in '01'"}, *(ALIKE if compares else [])]
+
+    def make(folder: Path, **fields: Any) -> Any:
+        shape = {"num_samples_per_prompt": samples, **({} if drawn is None else {"num_rows": drawn})}
+        run = {**ORDERED, "fan_out": fan_out}
+        return raw(folder, topics=topics, quality=stages, regenerate=regenerate, run=run, **shape, **fields)
+
+    needed, log, folder, file = (place / name for name in ("needed", "log", "rows", "all.jsonl"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DatafastWarning)  # that all rows of a small shard were filtered
+        whole = make(place / "whole").generate(any_of_few(needed))
+        divisions = [shards] if again is None else [shards, again]
+        for turn, of in enumerate(divisions):
+            if turn:
+                reshard(folder, of)
+            for number in range(1, of + 1):
+                is_cut = limit is not None and number == 1 and turn < len(divisions) - 1
+                options = {"limit": limit} if is_cut else {}
+                make(place, output_file=folder).generate(any_of_few(log), shard=(number, of), **options)
+        made = merge(folder, file)
+        assert (made.missing, made.unfinished) == ([], {})
+        assert bool(made.lacks) is bool(made.to_remake)
+        goes_on = make(place, output_file=file).generate(any_of_few(log))
+    assert file.read_bytes() == whole.paths.rows.read_bytes()
+    assert Counter(requests_in(log)) == Counter(requests_in(needed))
+    assert goes_on.report.counts_line() == whole.report.counts_line()
+
+
+def any_of_few(log: Path) -> list[CountingProvider]:
+    def reply(request: Request) -> str | None:
+        asked = re.search(r"exactly (\d)\.", request.messages[-1]["content"])
+        number = zlib.crc32(request.messages[-1]["content"].encode())
+        return (
+            json.dumps({"texts": [f"the text {(number + more) % 9}" for more in range(int(asked[1]))]})
+            if asked
+            else None
+        )
+
+    return [CountingProvider(name, log=log, reply=reply) for name in "ab"]

@@ -15,7 +15,7 @@ from datafast.datasets import (
     ClassificationDataset,
     DocumentQADataset,
 )
-from datafast.errors import ConfigError, OutputError, RunStopped
+from datafast.errors import ConfigError, DatafastWarning, OutputError, RunStopped
 from datafast.llms import SimulatedProvider
 from datafast.schema.config import ClassificationDatasetConfig, DocumentQADatasetConfig, RunConfig
 from datafast.store.reader import LedgerReader
@@ -188,7 +188,7 @@ def test_limits_are_divided_so_that_they_hold_for_all(tmp_path: Path) -> None:
     used = []
     for number in range(1, 4):
         dataset = raw(tmp_path, topics=40, run={"max_calls": 11})
-        with pytest.raises(RunStopped):
+        with pytest.raises(RunStopped), pytest.warns(DatafastWarning, match="has used its part"):
             dataset.generate(MODELS, shard=(number, 3))
         used.append(dataset.report.calls)
     assert used == [4, 4, 3]
@@ -254,3 +254,58 @@ def test_shards_that_are_killed_go_on_and_have_the_rows_of_one_run(tmp_path: Pat
         assert children.run("tests.killed:run", folder=str(shards), at=at, shard=[number, 2]) == -signal.SIGKILL
     one = [SimulatedProvider("m")]
     assert together(raw(shards, topics=20), one, 2) == whole(raw(tmp_path / "whole", topics=20), one)
+
+
+def test_other_options_of_a_run_hold_for_the_shard(tmp_path: Path) -> None:
+    fields: dict[str, Any] = {
+        "topics": 20,
+        "quality": [{"stage": "length", "field": "text", "min_characters": 100_000}],
+    }
+    one = [SimulatedProvider("m")]
+    dataset = raw(tmp_path, **fields)
+    with pytest.warns(DatafastWarning, match="rows were filtered"):
+        dataset.generate(one, shard=(1, 2))
+    assert dataset.report.filtered == dataset.report.requested > 0
+    again = raw(tmp_path, topics=20)
+    again.generate(one, shard=(1, 2), decide_only=True)
+    assert (again.report.written, again.report.calls) == (dataset.report.requested, 0)
+    again.generate(one, shard=(1, 2), fresh=True)
+    assert again.report.calls == dataset.report.requested
+    assert list((tmp_path / "out.jsonl").glob("shard-00001-of-00002.jsonl.*.bak"))
+
+
+def test_failed_items_of_a_shard_are_tried_again(tmp_path: Path) -> None:
+    bad = CountingProvider("m", log=tmp_path / "log", reply=lambda request: "no JSON")
+    dataset = raw(tmp_path, topics=8, run={"max_parse_retries": 0})
+    dataset.generate([bad], shard=(2, 2))
+    assert dataset.report.failed == dataset.report.requested > 0
+    dataset.generate([SimulatedProvider("m")], shard=(2, 2), retry_failed=True)
+    assert (dataset.report.failed, dataset.report.written) == (0, dataset.report.requested)
+
+
+def test_a_changed_config_says_what_leaves_the_shard(tmp_path: Path) -> None:
+    raw(tmp_path, topics=16).generate([SimulatedProvider("m")], shard=(1, 2))
+    before = rows_in(shard_paths(tmp_path / "out.jsonl", 1, 2).rows)
+    dataset = raw(tmp_path, topics=[f"topic {number}" for number in range(8)])
+    estimate = dataset.estimate([SimulatedProvider("m")], shard=(1, 2))
+    assert estimate.change is not None
+    kept = [row for row in before if int(row["metadata"]["topic"].split()[1]) < 8]
+    assert (estimate.change.rows_kept, estimate.change.rows_leaving) == (len(kept), len(before) - len(kept))
+    assert (estimate.rows, estimate.calls) == (0, 0)
+
+
+def test_what_a_stage_drops_by_itself_is_made_again_in_its_shard_and_what_others_push_out_is_not(
+    tmp_path: Path,
+) -> None:
+    texts = iter(range(10_000))
+
+    def reply(request: Any) -> str:
+        number = next(texts)
+        return orjson.dumps({"texts": ["short" if number % 2 else "always the same long text"]}).decode()
+
+    stages = [{"stage": "length", "field": "text", "min_characters": 10}, {"stage": "exact_duplicates"}]
+    dataset = raw(tmp_path, topics=20, quality=stages, regenerate=6)
+    dataset.generate([CountingProvider("m", log=tmp_path / "log", reply=reply)], shard=(1, 2))
+    report = assert_balanced(dataset.report)
+    assert (report.written, report.filtered) == (report.requested, 0)
+    assert report.calls > report.requested

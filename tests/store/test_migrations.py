@@ -191,13 +191,13 @@ def newer(folder: Path, found: str) -> RawDataset:
 
 
 def test_a_newer_format_is_refused_by_name(tmp_path: Path) -> None:
-    dataset = newer(tmp_path, "7")
+    dataset = newer(tmp_path, "99")
     before = snapshot(tmp_path)
-    with pytest.raises(OutputError, match=rf"has format 7, .* knows formats up to {FORMAT}\. .*Update datafast"):
+    with pytest.raises(OutputError, match=rf"has format 99, .* knows formats up to {FORMAT}\. .*Update datafast"):
         dataset.generate([CountingProvider("m", log=tmp_path / "log")])
     result = CliRunner().invoke(cli, ["status", str(tmp_path / "out.jsonl")])
     assert result.exit_code == 2
-    assert "has format 7" in result.output
+    assert "has format 99" in result.output
     assert {name: data for name, (data, _) in snapshot(tmp_path).items() if name.endswith(("ledger", "jsonl"))} == {
         name: data for name, (data, _) in before.items() if name.endswith(("ledger", "jsonl"))
     }

@@ -78,6 +78,10 @@ class Endpoint:
     def choose(self, concurrency: int) -> None:
         """Allows so many requests in flight from now on."""
         self.gate.choose(concurrency)
+        self.widen(concurrency)
+
+    def widen(self, concurrency: int) -> None:
+        """Lets the back end have so many connections, if they are more."""
         if isinstance(self.backend, Widens):
             self.backend.widen(concurrency)
 

@@ -143,6 +143,7 @@ class WorkerEngine:
     ) -> None:
         self._outcomes = outcomes
         self._endpoints = endpoints
+        self._widest = {label: endpoint.gate.most for label, endpoint in endpoints.items()}
         self._admission = admission
         self._leases = leases
         self._sender = sender
@@ -161,6 +162,11 @@ class WorkerEngine:
         self._tasks: set[asyncio.Task[None]] = set()
         self._lapsing: asyncio.Task[None] | None = None
 
+    @property
+    def has_lapsed(self) -> bool:
+        """Whether its lease has lapsed. What it had is given to others then, so nothing that it hears later may let it go on."""
+        return self._lapsing is not None and (self._lapsing.done() or self._leases.lasts_for_s <= 0.0)
+
     # -- what the driver says
 
     def take(self, orders: Orders) -> None:
@@ -170,6 +176,10 @@ class WorkerEngine:
         if self._lapsing is None and self._leases.lasts_for_s > 0.0:
             self._lapsing = asyncio.get_running_loop().create_task(self._watch_lease())
         self._hold(is_paused=orders.is_paused)
+        for label, endpoint in self._endpoints.items():
+            if endpoint.gate.setting > self._widest[label]:
+                self._widest[label] = endpoint.gate.setting
+                endpoint.widen(endpoint.gate.setting)
         for label, reason in orders.stopped.items():
             if self._endpoints[label].stopped is None:
                 self._told_stopped.add(label)

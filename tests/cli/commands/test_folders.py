@@ -127,6 +127,23 @@ def test_status_of_many_shards_shows_those_that_lack_something(run: Run) -> None
     assert "datafast status notes.jsonl --json   (the other 53 shards, each with its command)" in shown
 
 
+def test_shards_of_two_configs_are_told(run: Run, whole: Path) -> None:
+    config = Path("c.yaml").read_text(encoding="utf-8")
+    Path("c.yaml").write_text(config.replace("pumps", "bridges"), encoding="utf-8")
+    make(run, 2, options=("--yes",))
+    assert told(run, "status", FOLDER)["unlike"] == [2]
+    shown = run("status", FOLDER).stdout
+    assert "note      shard 2: made with another config than shard 1/3, or simulated where that was not" in shown
+    assert "datafast merge notes.jsonl" not in shown
+    for command in (["stats", FOLDER], ["export", FOLDER, "--to", "csv", "-o", "x.csv"]):
+        refused = run(*command)
+        assert refused.exit_code == 2
+        assert "Shard 1/3 and Shard 2/3 were made with other settings." in refused.stderr
+    make(run, 1, 3, options=("--yes",))
+    assert told(run, "status", FOLDER)["unlike"] == []
+    assert run("stats", FOLDER).exit_code == 0
+
+
 def test_a_shard_without_a_ledger_is_told(run: Run, whole: Path) -> None:
     Path(f"{shard(2)}.ledger").rename("elsewhere.ledger")
     found = told(run, "status", FOLDER)
@@ -344,6 +361,26 @@ def test_a_folder_and_its_merged_file_do_not_differ(run: Run, whole: Path) -> No
     assert found["config"] == []
 
 
+def test_judging_a_folder_goes_on_where_it_was(run: Run, whole: Path) -> None:
+    judging = [
+        "compare",
+        FOLDER,
+        whole,
+        "--judge",
+        "openai/gpt-4.1",
+        "--offline",
+        "--match",
+        "random",
+        "--max-pairs",
+        6,
+    ]
+    first = told(run, *judging)["verdicts"]
+    assert Path("notes-vs-notes.jsonl").exists()
+    before = Path("notes-vs-notes.jsonl.ledger").read_bytes()
+    assert told(run, *judging)["verdicts"] == first
+    assert Path("notes-vs-notes.jsonl.ledger").stat().st_size == len(before)
+
+
 @pytest.mark.parametrize("command", ["reviews", "pack", "card"])
 def test_what_needs_one_file_says_how_it_is_made(run: Run, whole: Path, command: str) -> None:
     refused = run(command, FOLDER)
@@ -391,3 +428,25 @@ def test_load_reads_a_folder_as_long_as_it_is_needed(run: Run, whole: Path) -> N
 def test_compare_in_python_says_what_to_do_with_a_folder(run: Run, whole: Path) -> None:
     with pytest.raises(ConfigError, match=r"is a folder of shards, which the command `datafast compare` takes"):
         compare(FOLDER, whole)
+
+
+def test_a_shard_is_not_replayed_by_itself(run: Run, whole: Path) -> None:
+    refused = run("replay", f"{shard(1)}.manifest.json")
+    assert refused.exit_code == 2
+    assert f"{shard(1)}.manifest.json is that of a shard" in refused.stderr
+    assert run("replay", f"{whole}.manifest.json").exit_code == 0
+
+
+def test_what_was_grown_for_all_shards_is_found_from_each(run: Run) -> None:
+    Path("c.yaml").write_text(
+        "kind: conversation\noutput_file: notes.jsonl\ntopics: {topic_prompt: Keeping bees, degree: 3, depth: 2, "
+        "provider: {provider: simulated, model_id: t}}\nproviders: [{provider: simulated, model_id: a}]\n",
+        encoding="utf-8",
+    )
+    make(run, 1, 2, of=2)
+    row = rows_of(shard(2, 2))[0]
+    told_of = [told(run, "explain", file, row["uuid"]) for file in (FOLDER, shard(2, 2))]
+    assert told_of[0] == told_of[1]
+    assert told_of[0]["values"]["topic"]
+    assert "Keeping bees" in told_of[0]["calls"][0]["messages"][0]["content"]
+    assert told(run, "stats", FOLDER)["total"]["rows"] == 9

@@ -33,6 +33,16 @@ def test_all_calls_of_a_run_go_in_one_batch(tmp_path: Path, server: BatchServer)
     assert len(rows_of(dataset.config.output_file)) == 20
 
 
+def test_each_shard_has_a_batch_of_its_own(tmp_path: Path, server: BatchServer) -> None:
+    uuids = []
+    for number in (1, 2):
+        dataset = raw(tmp_path, topics=20, run=BATCH)
+        dataset.generate([provider(server)], shard=(number, 2))
+        assert assert_balanced(dataset.report).pending == 0
+        uuids += [row["uuid"] for row in rows_of(dataset.paths.rows)]
+    assert (len(server.jobs), len(set(uuids)), server.online) == (2, 20, 0)
+
+
 def test_a_kind_of_two_steps_goes_in_two_waves(tmp_path: Path, server: BatchServer) -> None:
     dataset = preference(tmp_path, documents=4, run=BATCH)
     dataset.generate(roles(provider(server)))

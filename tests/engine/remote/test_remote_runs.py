@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
 
-from datafast.engine.events import CallFinished, ItemDone, RunEnded, RunStarted
-from datafast.llms import SimulatedProvider
-from tests.engine.remote.crews import LocalCrew, RemoteExecutor
+from datafast._util import background
+from datafast.engine.events import CallFinished, ItemDone, ProviderStopped, RunEnded, RunPaused, RunStarted
+from datafast.llms import OpenAIProvider, SimulatedProvider
+from datafast.types import StopCause
+from tests.running import Running, stays, wait_for
+from tests.servers.fault_server import Answer, FaultServer, Recorded
 from tests.support import CountingProvider, assert_balanced, preference, raw, requests_in, roles, rows_of
+
+pytest.importorskip("ray", reason="it packs the messages")
+
+from tests.engine.remote.crews import LocalCrew, RemoteExecutor
 
 
 def remote(dataset: Any, crew: LocalCrew | None = None) -> Any:
@@ -67,3 +76,190 @@ def test_a_second_run_asks_nobody(tmp_path: Path) -> None:
     assert len(requests_in(log)) == 20
     assert [link.exchanges for link in crew.links] == [0, 0, 0]
     assert dataset.report.calls == 0
+
+
+# -- what dies, stops or is slow
+
+
+def served(server: FaultServer, **options: Any) -> OpenAIProvider:
+    return OpenAIProvider("gpt-test", api_key="sk-test", api_base=server.url, **options)
+
+
+def answers_after(server: FaultServer, seconds: float) -> None:
+    server.respond = lambda request: Answer(delay_s=seconds)
+
+
+def test_a_worker_that_dies_costs_what_it_had_in_flight(tmp_path: Path) -> None:
+    with FaultServer() as server:
+        answers_after(server, 0.1)
+        crew = LocalCrew(3, lease_s=4.0)
+        run = Running(remote(raw(tmp_path, topics=90, run={"max_concurrency": 9}), crew), [served(server)])
+        wait_for(lambda: len(server.requests) > 20)
+        held = background.run(crew.links[0].die())
+        report = run.ended()
+    assert len(crew.lost) == 1
+    assert report.written == 90
+    assert len({row["uuid"] for row in rows_of(tmp_path / "out.jsonl")}) == 90
+    assert 90 <= len(server.requests) <= 90 + held
+    assert report.calls == 90
+
+
+def test_a_worker_that_cannot_be_reached_stops_before_its_items_are_given_to_others(tmp_path: Path) -> None:
+    with FaultServer() as server:
+        answers_after(server, 0.05)
+        crew = LocalCrew(2, lease_s=2.0, replaces=False)
+        run = Running(remote(raw(tmp_path, topics=120, run={"max_concurrency": 4}), crew), [served(server)])
+        wait_for(lambda: len(server.requests) > 10)
+        silent = crew.links[0]
+        silent.is_silent = True
+        report = run.ended()
+    assert report.written == 120
+    assert len({row["uuid"] for row in rows_of(tmp_path / "out.jsonl")}) == 120
+    assert server.max_in_flight <= 4
+    # Replies that it had and could not tell free no slot: four at most.
+    assert 120 <= len(server.requests) <= 120 + 4
+
+
+def test_a_worker_that_hears_too_late_of_a_driver_goes_on_with_nothing(tmp_path: Path) -> None:
+    """Messages take longer than a lease: the worker has given up what it had, and another one has it."""
+    with FaultServer() as server:
+        answers_after(server, 0.05)
+        crew = LocalCrew(2, lease_s=0.8)
+        run = Running(remote(raw(tmp_path, topics=60, run={"max_concurrency": 4}), crew), [served(server)])
+        wait_for(lambda: len(server.requests) > 10)
+        crew.links[0].late_s = 0.79  # the driver still counts it as there, and it does not
+        report = run.ended()
+    assert report.written == 60
+    assert len({row["uuid"] for row in rows_of(tmp_path / "out.jsonl")}) == 60
+    assert crew.lost
+
+
+def test_items_of_a_slow_worker_that_were_not_begun_are_given_to_others(tmp_path: Path) -> None:
+    with FaultServer() as server:
+        slow: list[str] = []
+
+        def respond(request: Recorded) -> Answer:
+            if not slow:
+                slow.append(request.prompt)
+            return Answer(delay_s=4.0 if request.prompt == slow[0] else 0.0)
+
+        server.respond = respond
+        dataset = remote(raw(tmp_path, topics=20, run={"max_concurrency": 2}), LocalCrew(2))
+        run = Running(dataset, [served(server)])
+        wait_for(lambda: len(server.requests) == 20)
+        assert server.in_flight == 1  # all others were answered meanwhile
+        report = run.ended()
+    assert report.written == 20
+    assert report.calls == 20
+
+
+def test_an_interruption_lets_what_is_in_flight_land(tmp_path: Path) -> None:
+    with FaultServer() as server:
+        answers_after(server, 0.5)
+        run = Running(remote(raw(tmp_path, topics=40, run={"max_concurrency": 6})), [served(server)])
+        wait_for(lambda: server.in_flight == 6)
+        run.control.stop()
+        report = run.ended()
+    assert report.stop_cause is StopCause.INTERRUPTED
+    assert report.written == report.calls == len(server.requests) <= 12
+
+
+def test_a_second_interruption_waits_for_nothing(tmp_path: Path) -> None:
+    with FaultServer() as server:
+        answers_after(server, 30.0)
+        settings = {"max_concurrency": 6, "grace_s": 0.0}
+        run = Running(remote(raw(tmp_path, topics=40, run=settings)), [served(server)])
+        wait_for(lambda: server.in_flight == 6)
+        run.control.stop()
+        report = run.ended()
+    assert (report.written, report.calls) == (0, 0)
+
+
+def test_a_wrong_key_stops_a_provider_at_all_workers(tmp_path: Path) -> None:
+    with FaultServer() as server:
+        server.respond = lambda request: Answer(status=401, body={"error": {"message": "no"}})
+        run = Running(remote(raw(tmp_path, topics=60, run={"max_concurrency": 6})), [served(server)])
+        report = run.ended()
+    assert report.stop_cause is StopCause.PROVIDER
+    assert report.pending == 60
+    assert len(server.requests) <= 6
+    assert run.count(ProviderStopped) == 1
+
+
+def test_a_budget_holds_over_all_workers(tmp_path: Path) -> None:
+    with FaultServer() as server:
+        answers_after(server, 0.02)
+        settings = {"max_concurrency": 6, "max_calls": 25}
+        run = Running(remote(raw(tmp_path, topics=60, run=settings)), [served(server)])
+        report = run.ended()
+        assert report.stop_cause is StopCause.BUDGET
+        assert report.written == len(server.requests) == 25
+        run = Running(remote(raw(tmp_path, topics=60, run={"max_concurrency": 6, "max_calls": 70})), [served(server)])
+        report = run.ended()
+    assert report.stop_cause is None
+    assert report.written == len(server.requests) == 60
+
+
+def test_a_run_on_workers_can_be_paused_and_widened(tmp_path: Path) -> None:
+    with FaultServer() as server:
+        answers_after(server, 0.05)
+        run = Running(remote(raw(tmp_path, topics=300, run={"max_concurrency": 3})), [served(server)])
+        wait_for(lambda: len(server.requests) > 6)
+        run.control.pause()
+        run.until(RunPaused)
+        wait_for(lambda: server.in_flight == 0 and stays(lambda: len(server.requests), 0.5))
+        assert server.max_in_flight <= 3
+        (provider,) = run.control.limits.providers
+        run.control.set_concurrency(provider.name, 12)
+        run.control.resume()
+        wait_for(lambda: server.max_in_flight == 12)
+        report = run.ended()
+    assert report.written == 300
+    assert server.max_in_flight == 12
+
+
+def test_a_server_that_limits_slows_down_all_workers_and_loses_nothing(tmp_path: Path) -> None:
+    with FaultServer() as server:
+        bucket = [20.0, time.monotonic()]
+
+        def respond(request: Recorded) -> Answer:
+            now = time.monotonic()
+            bucket[:] = [min(20.0, bucket[0] + 40.0 * (now - bucket[1])), now]
+            if bucket[0] < 1.0:
+                return Answer(status=429, body={"error": {"message": "slow down"}})
+            bucket[0] -= 1.0
+            return Answer()
+
+        server.respond = respond
+        settings = {"max_concurrency": 12, "retry_delay_s": 0.1, "max_retry_delay_s": 0.5}
+        run = Running(remote(raw(tmp_path, topics=60, run=settings)), [served(server)])
+        report = run.ended()
+    assert report.written == report.calls == 60
+    assert report.retries == len(server.requests) - 60 > 0
+
+
+def test_rows_that_stages_drop_are_made_again_as_in_a_local_run(tmp_path: Path) -> None:
+    rows = []
+    for folder in ("here", "there"):
+        (tmp_path / folder).mkdir()
+        stage = {"stage": "length", "field": "text", "min_words": 60}
+        dataset = raw(tmp_path / folder, topics=30, quality=[stage], regenerate=2)
+        if folder == "there":
+            remote(dataset)
+        dataset.generate([SimulatedProvider("m")])
+        rows.append(by_uuid(tmp_path / folder / "out.jsonl"))
+        assert dataset.report.filtered + dataset.report.written == 30
+    assert rows[0] == rows[1]
+
+
+def test_failed_rows_are_retried_by_workers(tmp_path: Path) -> None:
+    with FaultServer() as server:
+        settings = {"max_parse_retries": 0, "max_concurrency": 4, "max_retries": 0}
+        server.respond = lambda request: Answer(text="no json") if "topic 3" in request.prompt else Answer()
+        first = remote(raw(tmp_path, topics=8, run=settings))
+        report = Running(first, [served(server)]).ended()
+        assert (report.written, report.failed) == (7, 1)
+        server.respond = lambda request: Answer()
+        again = remote(raw(tmp_path, topics=8, run=settings))
+        report = Running(again, [served(server)], retry_failed=True).ended()
+    assert (report.written, report.failed, report.calls) == (8, 0, 1)
