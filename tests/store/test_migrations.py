@@ -268,7 +268,7 @@ def test_a_reply_that_only_the_journal_holds_keeps_its_wire_format(
         for table_name in ("calls", "items", "appends"):
             database.execute(f"DELETE FROM {table_name}")
     _write_journal(
-        tmp_path / "out.jsonl.ledger-replies", [dict(zip(names, call, strict=True)) for call in calls], items
+        tmp_path / "out.jsonl.ledger-replies", [dict(zip(names[:-1], call[:-1], strict=True)) for call in calls], items
     )
     (tmp_path / "out.jsonl").unlink()
     report = assert_balanced(raw(tmp_path).generate([Reversed("m", log=log)]).report)
