@@ -16,9 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
-from datafast.cli.main import cli
 from datafast.errors import DatafastWarning, OutputInUseError
 from datafast.store import lock, mounts
 from datafast.store.holder import Holder, read_holder
@@ -64,10 +62,10 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     return process.returncode, output, errors
 
 
-def status_of(folder: Path) -> dict[str, Any]:
-    done = CliRunner().invoke(cli, ["status", str(folder / "rows.jsonl"), "--json"])
-    assert done.exit_code == 0, done.output
-    found: dict[str, Any] = json.loads(done.stdout)
+def status_of(folder: Path, **variables: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "datafast", "status", "rows.jsonl", "--json"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
+    found: dict[str, Any] = json.loads(subprocess.check_output(command, cwd=folder, env=environment))
     return found
 
 
@@ -153,12 +151,12 @@ def test_on_nfs_a_second_run_is_refused_with_who_has_the_output(tmp_path: Path, 
     first = started(tmp_path, **as_on_nfs)
     until_rows(tmp_path, 1, first)
     code, _, errors = ended(started(tmp_path, **as_on_nfs))
-    told = status_of(tmp_path)
+    told = status_of(tmp_path, **as_on_nfs)
     killed(first)
     assert code == 2
     assert told["running"]
     assert told["run_by"].startswith(f"process {first.pid} on {os.uname().nodename}, since 2")
-    told = status_of(tmp_path)
+    told = status_of(tmp_path, **as_on_nfs)
     assert (told["running"], told["run_by"]) == (False, None)
     assert f"Another run is writing to rows.jsonl: process {first.pid} on {os.uname().nodename}, since 2" in errors
     assert "file server" not in errors  # it is a process of this machine
