@@ -163,6 +163,8 @@ class StopCause(StrEnum):
     """What became of the rows has set off an alarm (`alarms`)."""
     OUTPUT = "output"
     """Rows or replies cannot be saved."""
+    UPLOAD = "upload"
+    """What a remote output lacks could not be uploaded; it is on this machine."""
     CALLBACK = "callback"
     """An event callback raised."""
     WORKERS = "workers"

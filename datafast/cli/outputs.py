@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from datafast._util.remote import is_remote
 from datafast._util.user_path import is_file, is_folder
 from datafast.errors import ConfigError, OutputError
 
@@ -28,18 +29,18 @@ __all__ = [
 
 
 @contextmanager
-def output_of(file: str, ledger: Path | None, *, replies: bool = True) -> Iterator[OutputPaths]:
+def output_of(file: str, ledger: Path | None, *, rows: bool = True, replies: bool = True) -> Iterator[OutputPaths]:
     """The files of an output that has a ledger, as long as the context lasts; see `datafast.datasets.opened`.
 
     Args:
-        replies: whether raw replies are looked at.
+        rows, replies: whether rows and raw replies are looked at.
 
     Raises:
         ConfigError, OutputError: there is no such output, or no ledger that tells of it.
     """
     from datafast.datasets.opened import opened_output
 
-    with opened_output(file, ledger, replies=replies) as paths:
+    with opened_output(file, ledger, rows=rows, replies=replies) as paths:
         need_ledger(paths)
         yield paths
 
@@ -135,5 +136,5 @@ def output_command(name: str, file: str | Path, ledger: Path | None) -> str:
     """A command that looks at an output, with its ledger where that is not beside it."""
     from datafast.store.paths import OutputPaths
 
-    elsewhere = ledger is not None and ledger != OutputPaths.of(file).ledger
+    elsewhere = not is_remote(file) and ledger is not None and ledger != OutputPaths.of(file).ledger
     return shlex.join(["datafast", name, str(file), *(["--ledger", str(ledger)] if elsewhere else [])])

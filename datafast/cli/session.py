@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from datafast._util.fd_limit import raise_limit
 from datafast._util.jsonl import last_line
 from datafast._util.notify import plain_text
+from datafast._util.remote import remote_url
 from datafast._util.user_path import is_file
 from datafast.cli.display.agreement import agreement_lines, told_agreement
 from datafast.cli.display.event_file import EventFile
@@ -85,7 +86,7 @@ class Settings:
         words += ["--offline"] if self.offline else []
         for option, value in (
             ("--local", self.local),
-            ("--output", self.output),
+            ("--output", None if self.output is None else remote_url(self.output) or self.output),
             ("--from", self.merged),
             ("--shard", self.shard),
             ("--max-concurrency", self.max_concurrency),
@@ -138,7 +139,7 @@ def carried_out(
             report = _generate(project, dataset, settings, on_event, question, shown)
         if events is not None and events.error is not None:
             display.say(f"error: {events.error}")
-        _show_end(report, display, settings, dataset.paths.ledger, guided=guided)
+        _show_end(report, display, settings, dataset.paths, guided=guided)
         if shown is not None and guided:
             shown.stay()
     return project, dataset, report
@@ -158,13 +159,13 @@ def _shown(
     )
 
 
-def _show_end(report: RunReport, display: RunDisplay, settings: Settings, ledger: Path | None, *, guided: bool) -> None:
-    steps = _next_steps(report, settings, ledger)
+def _show_end(report: RunReport, display: RunDisplay, settings: Settings, paths: OutputPaths, *, guided: bool) -> None:
+    steps = _next_steps(report, settings, paths)
     agreement: tuple[str, ...] = ()
     if guided:
-        agreement = tuple(agreement_lines(told_agreement(Path(report.output_file))))
-        steps += _further_steps(report, settings, ledger)
-        if (row := _last_row(Path(report.output_file))) is not None:
+        agreement = tuple(agreement_lines(told_agreement(paths.rows)))
+        steps += _further_steps(report, settings, paths)
+        if (row := _last_row(paths.rows)) is not None:
             show_sample(display.console, row)
     show_report(display.console, report, new_rows=display.progress.new_rows, next_steps=steps, agreement=agreement)
 
@@ -305,14 +306,16 @@ def _require_keys(project: Project) -> None:
         )
 
 
-def _next_steps(report: RunReport, settings: Settings, ledger: Path | None) -> list[Step]:
+def _next_steps(report: RunReport, settings: Settings, paths: OutputPaths) -> list[Step]:
     steps = []
-    file = Path(report.output_file)
+    file, ledger = report.output_file, paths.ledger
     if report.pending:
         what = "go on" if report.stop_cause else "make the rest"
         what = "collect what is back" if report.stop_cause is StopCause.BATCH else what
         steps.append(Step(settings.command, f"{what}; nothing is paid for twice"))
-    if _has_batches(file, ledger):
+    elif report.stop_cause is StopCause.UPLOAD:
+        steps.append(Step(settings.command, "upload the rest; nothing is bought"))
+    if _has_batches(ledger):
         batches = output_command("batches", file, ledger)
         steps.append(Step(batches, "how far they are; with --cancel, they are given up"))
     if report.failed and (report.is_short or not report.targets):
@@ -322,22 +325,21 @@ def _next_steps(report: RunReport, settings: Settings, ledger: Path | None) -> l
     return steps
 
 
-def _has_batches(file: Path, ledger: Path | None) -> bool:
+def _has_batches(ledger: Path) -> bool:
     """Whether batches are under way for an output."""
     from datafast.store.reader import LedgerReader
 
-    paths = OutputPaths.of(file, ledger)
-    if not is_file(paths.ledger):
+    if not is_file(ledger):
         return False
-    with LedgerReader(paths.ledger) as reader:
+    with LedgerReader(ledger) as reader:
         return bool(reader.batches.open())
 
 
-def _further_steps(report: RunReport, settings: Settings, ledger: Path | None) -> list[Step]:
+def _further_steps(report: RunReport, settings: Settings, paths: OutputPaths) -> list[Step]:
     """What else can be done with rows that are there."""
     if not report.written:
         return []
-    file = Path(report.output_file)
+    file, ledger = report.output_file, paths.ledger
     steps = [Step(output_command("status", file, ledger), "rows, calls and cost of all runs")]
     steps.append(Step(output_command("report", file, ledger), "a page with charts, duplicates and rows"))
     if not report.pending and settings.offline:
@@ -350,9 +352,9 @@ def _further_steps(report: RunReport, settings: Settings, ledger: Path | None) -
         else:
             steps.append(Step(shlex.join(do_it), "do it, into the file of the config"))
     elif not report.pending and settings.shard is not None:
-        merge = shlex.join(
-            ["datafast", "merge", str(file.parent), "-o", f"{file.parent.name.removesuffix('.jsonl')}-merged.jsonl"]
-        )
+        folder = file.rpartition("/")[0] if paths.url else str(Path(file).parent)
+        merged = f"{Path(folder).name.removesuffix('.jsonl')}-merged.jsonl"
+        merge = shlex.join(["datafast", "merge", folder, "-o", merged])
         what = f"one file, when all {settings.shard.of:,} shards are there"
         steps.append(
             Step(
@@ -373,7 +375,7 @@ def _show_start(display: RunDisplay, project: Project, dataset: Dataset[Any, Any
         are_accepted=dataset.targets is not None,
         kind=dataset.kind,
         providers=[provider.label for _, provider in project.all_providers()],
-        file=str(dataset.paths.rows),
+        file=dataset.paths.name,
         limit=settings.limit,
         in_batches=project.config.run.mode == "batch"
         and any(provider.has_batches for _, provider in project.all_providers()),

@@ -82,7 +82,7 @@ class Ahead:
         calls = self._calls()
         return {
             "kind": dataset.kind,
-            "output_file": str(dataset.paths.rows),
+            "output_file": dataset.paths.name,
             "shard": None if self._shard is None else str(self._shard),
             "dimensions": [_dimension(dimension) for dimension in plan.dimensions],
             "paired": [{**_dimension(pairing.dimension), "pair": pairing.way} for pairing in plan.pairings],

@@ -72,7 +72,7 @@ class ColumnsDatasetConfig(DatasetConfig):
             constraints=self.constraints,
             joint=self.joint,
             folder=(info.context or {}).get("folder"),
-            spool=spool_beside(self.output_file, self.run),
+            spool=spool_beside(self.paths.rows, self.run),
             sources=before.sources if before else None,
             marks_cut=self.run.on_truncation == "keep",
         )

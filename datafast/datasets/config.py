@@ -12,6 +12,7 @@ from pydantic import (
     Field,
     PrivateAttr,
     SerializerFunctionWrapHandler,
+    field_serializer,
     field_validator,
     model_serializer,
     model_validator,
@@ -20,6 +21,7 @@ from pydantic_core import PydanticSerializationError
 
 from datafast._util.config_model import Accepts, ConfigModel, NonBlank, Seed, UserPath, default_of
 from datafast._util.notify import nearest, warn_user
+from datafast._util.remote import RemoteUrl, remote_url
 from datafast.datasets.card.config import CardConfig
 from datafast.datasets.inputs import origin_names, sources_of
 from datafast.datasets.pairing import NAMES, SENTENCES, Pair, check_pair, given_names
@@ -37,6 +39,7 @@ from datafast.plan.template import Template
 from datafast.quality.base import WalkStage, further_roles, refuse_same_notes, refuse_taken_notes
 from datafast.quality.registry import AnyStage
 from datafast.sources.field import TextInput
+from datafast.storage.spool import spooled_paths
 from datafast.store.paths import OutputPaths, UsedFile
 from datafast.store.review_state import Disagreement
 
@@ -162,7 +165,9 @@ class DatasetConfig(ConfigModel):
     """The fields with data of the user's, of which a dataset card tells only how much there is."""
 
     output_file: Accepts[UserPath, str | Path]
-    """The JSONL that rows are appended to, relative to the working directory."""
+    """The JSONL that rows are appended to, relative to the working directory; or the URL of a remote output: `s3://bucket/rows.jsonl`,
+    `gs://...`, `az://...`, `hf://datasets/owner/name/rows.jsonl`, or `file:///mnt/share/rows.jsonl` for a network file system. With
+    `--shard`, the folder that all shards are in."""
 
     run: Accepts[RunConfig, RunConfig | Any] = Field(default_factory=_default_run)
     """How the run is carried out."""
@@ -208,6 +213,7 @@ class DatasetConfig(ConfigModel):
         Raises:
             ValueError: it has no name, or that of a file in another format.
         """
+        remote_url(path)
         if not path.name:
             raise ValueError("expected the name of a file, for example rows.jsonl.")
         if path.suffix.lower() in _COMPRESSED:
@@ -223,6 +229,14 @@ class DatasetConfig(ConfigModel):
     def _stages_agree(self) -> DatasetConfig:
         further_roles(self.quality)
         refuse_same_notes(self.quality)
+        return self
+
+    @model_validator(mode="after")
+    def _has_one_ledger(self) -> DatasetConfig:
+        if self.run.ledger is not None and self.url is not None:
+            raise ValueError(
+                "run.ledger: The ledger of a remote output is in its spool. Leave it out, or set run.spool to a folder of this machine."
+            )
         return self
 
     @model_validator(mode="after")
@@ -269,10 +283,20 @@ class DatasetConfig(ConfigModel):
         """The most rows that one item of the plan asks for."""
         return 1
 
+    @field_serializer("output_file", when_used="json")
+    def _written_out(self, path: Path) -> str:
+        return str(remote_url(path) or path)
+
     @property
     def paths(self) -> OutputPaths:
-        """The files of the output."""
-        return OutputPaths.of(self.output_file, self.run.ledger)
+        """The files of the output on this machine: those in its spool, if it is remote."""
+        url = self.url
+        return OutputPaths.of(self.output_file, self.run.ledger) if url is None else spooled_paths(url, self.run.spool)
+
+    @property
+    def url(self) -> RemoteUrl | None:
+        """Where the output is, if that is not on this machine."""
+        return remote_url(self.output_file)
 
     def used_files(self) -> Iterator[UsedFile]:
         """The files of a run: first those that it only reads."""
@@ -403,7 +427,7 @@ class PromptDatasetConfig(DatasetConfig):
     def used_files(self) -> Iterator[UsedFile]:
         yield from super().used_files()
         if isinstance(self.personas, PersonasConfig):
-            file = OutputPaths.of(grown_file(self.personas, self.output_file))
+            file = OutputPaths.of(grown_file(self.personas, self.paths.rows))
             yield from file.used("personas.file", "personas.file")
 
     def _check_given(self, templates: Sequence[Template]) -> None:

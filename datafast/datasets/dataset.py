@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 from pydantic import BaseModel
 
 from datafast._util.plugins import blaming
+from datafast._util.remote import RemoteUrl
 from datafast._util.user_path import user_path
 from datafast.datasets.config import DatasetConfig, Metadata, PromptDatasetConfig
 from datafast.datasets.exporting import Order
@@ -43,6 +44,7 @@ from datafast.plan.items import Counted, Plan, WorkItem
 from datafast.plan.pairing import Pairing
 from datafast.plan.stratified import StratifiedPlan
 from datafast.quality.base import ModelStage
+from datafast.storage.spool import spooled_paths
 from datafast.store.failures import FailedItems, values_of
 from datafast.store.paths import OutputPaths, UsedFile
 from datafast.store.reader import LedgerReader
@@ -327,7 +329,15 @@ class Dataset(Publishing, Generic[ConfigT, RowT]):
         """The files of the output, or of the shard that runs make."""
         if self.shard is None:
             return self.config.paths
+        if (url := self.url) is not None:
+            return spooled_paths(url, self.config.run.spool)
         return shard_paths(self.config.output_file, *self.shard, self.config.run.ledger)
+
+    @property
+    def url(self) -> RemoteUrl | None:
+        """Where the output is, or the shard that runs make, if that is not on this machine."""
+        url = self.config.url
+        return url if url is None or self.shard is None else url.below(self.shard.file_name)
 
     @property
     def written_model(self) -> type[BaseModel]:
@@ -347,13 +357,13 @@ class Dataset(Publishing, Generic[ConfigT, RowT]):
     def data_rows(self, rows: object) -> None:
         del rows
         raise ConfigError(
-            f"data_rows: They are read from {self.config.output_file} and cannot be set. Write the rows into that file, one JSON "
+            f"data_rows: They are read from {self.paths.name} and cannot be set. Write the rows into that file, one JSON "
             f"object a line; then data_rows, save and push_to_hub have them."
         )
 
     def __repr__(self) -> str:
         counts = f": {self.report.counts_line()}" if self.report is not None else ""
-        return f"<{type(self).__name__} in {self.config.output_file}{counts}>"
+        return f"<{type(self).__name__} in {self.paths.name}{counts}>"
 
     def _repr_html_(self) -> str:
         """For notebooks: the first rows, and the report of the last run."""
@@ -551,7 +561,7 @@ def _supply_of(config: DatasetConfig) -> PersonaSupply | None:
         return None
     from datafast.personas.supply import PersonaSupply  # most configs give theirs
 
-    return PersonaSupply(config.personas, Path(config.output_file), run=config.run)
+    return PersonaSupply(config.personas, config.paths.rows, run=config.run)
 
 
 def _expansion(config: DatasetConfig, earlier: Edition | None) -> Expansion | None:

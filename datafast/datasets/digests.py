@@ -34,7 +34,7 @@ def sources_now(config: DatasetConfig, ledgers: Sequence[Path]) -> dict[str, Any
         name: {"rows": len(texts), "digest": f"blake2b:{texts.digest.hex()}"}
         for name, texts in sources_of(config).items()
     }
-    folder = config.output_file.absolute().parent
+    folder = config.paths.rows.absolute().parent
     for name, path in _files(config, ledgers):
         if path.is_file():
             size = path.stat().st_size

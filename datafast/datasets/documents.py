@@ -251,7 +251,7 @@ class DocumentsConfig(PromptDatasetConfig):
         field = the_given(given, "texts")
         source = by_line(given[field], field) if self.local_lines else given[field]
         self._documents = Documents(
-            opened(source, field, self._folder, spool_beside(self.output_file, self.run)),
+            opened(source, field, self._folder, spool_beside(self.paths.rows, self.run)),
             given=source,
             field=field,
             **settings,

@@ -16,6 +16,7 @@ from datafast._util.notify import did_you_mean, warn_user
 from datafast.datasets.dataset import ConfigT, Dataset, RowT
 from datafast.datasets.sharding import refuse_other_shards, refuse_without_shard
 from datafast.engine.announcement import tell_change, tell_change_async
+from datafast.engine.control import RunControl
 from datafast.engine.event_stream import stream_events
 from datafast.engine.events import Event, EventCallback, RunEnded
 from datafast.engine.filling import FILLS, fills_in, noted, with_fills
@@ -35,6 +36,7 @@ from datafast.plan.filled import filled
 from datafast.plan.items import Plan
 from datafast.plan.stratified import StratifiedPlan
 from datafast.quality.base import allow_commands
+from datafast.storage.local import LocalRun, OutputContext
 from datafast.store.paths import UsedFile, refuse_shared
 from datafast.store.reader import LedgerReader
 from datafast.store.shards import ShardName
@@ -281,23 +283,61 @@ class Generation:
 
     def run(self) -> None:
         """Carries it out and waits for it; raises what `generate` raises."""
-        self._check()
-        executor = self._dataset.executor
-        with self._shown() as on_event:
-            for preparation in self._preparations():
-                self._prepared(preparation, executor.run(self._announced(preparation, on_event)), on_event)
-            job = tell_change(self._own_job(on_event), self._options.get("on_change"))
-            self._ended(executor.run(job))
+        with self._output() as output:
+            self._check()
+            executor = self._dataset.executor
+            with self._shown() as on_event:
+                for preparation in self._preparations():
+                    self._prepared(preparation, executor.run(self._announced(preparation, on_event)), on_event)
+                job = tell_change(self._own_job(on_event), self._options.get("on_change"))
+                self._ended(output.ended(executor.run(job)))
 
     async def run_async(self) -> None:
         """`run`, to be awaited from any event loop."""
-        self._check()
-        executor = self._dataset.executor
-        with self._shown() as on_event:
-            for preparation in self._preparations():
-                self._prepared(preparation, await executor.run_async(self._announced(preparation, on_event)), on_event)
-            job = await tell_change_async(self._own_job(on_event), self._options.get("on_change"))
-            self._ended(await executor.run_async(job))
+        async with self._output() as output:
+            self._check()
+            executor = self._dataset.executor
+            with self._shown() as on_event:
+                for preparation in self._preparations():
+                    report = await executor.run_async(self._announced(preparation, on_event))
+                    self._prepared(preparation, report, on_event)
+                job = await tell_change_async(self._own_job(on_event), self._options.get("on_change"))
+                self._ended(await output.ended_async(await executor.run_async(job)))
+
+    def _output(self) -> OutputContext:
+        """The context of the runs: what a remote output needs around them."""
+        config = self._dataset.config
+        if config.url is None:
+            return LocalRun()
+        from datafast.storage.session import RemoteRun  # most outputs are local
+
+        check_options(self._options)
+        self.choose_shard()
+        url = self._dataset.url
+        assert url is not None  # noqa: S101 - of a remote output
+        if self._dataset.shard is not None and self._dataset.other_ledgers():
+            raise ConfigError(
+                f"shard (--shard): What the rows are about is to be grown, and every machine would grow its own for {config.url}. Grow it "
+                f"first, and name the file in the config.",
+                key="shard",
+            )
+
+        control = self._options.get("control") or RunControl()
+        self._options = {**self._options, "control": control}
+        fresh = self._options.get("fresh", False)
+        return RemoteRun(url, config.run, fresh=fresh, columns=self._columns, stop=control.stop)
+
+    def refresh(self) -> None:
+        """Has what a remote output holds on this machine, where a plan is compared with it."""
+        if (url := self._dataset.url) is not None:
+            from datafast.storage.session import refreshed  # most outputs are local
+
+            refreshed(url, self._dataset.config.run)
+
+    def _columns(self) -> Sequence[Mapping[str, Any]]:
+        from datafast.export.features import described  # only where rows are stored by columns
+
+        return described(self._dataset.written_model)
 
     def _shown(self) -> AbstractContextManager[EventCallback | None]:
         """Shows the run if this is a notebook; gives what takes its events."""
@@ -567,6 +607,7 @@ def _ahead(
     generation = Generation(dataset, routes, options)
     check_options(options)
     generation.choose_shard()
+    generation.refresh()
     return generation
 
 

@@ -52,7 +52,7 @@ class FilteredDatasetConfig(DatasetConfig):
 
     @model_validator(mode="after")
     def _opened(self) -> FilteredDatasetConfig:
-        self._rows = opened(self.source, "SOURCE", None, spool_beside(self.output_file, self.run))
+        self._rows = opened(self.source, "SOURCE", None, spool_beside(self.paths.rows, self.run))
         self._rows.check(self._rows.columns, field="SOURCE")  # all of a row is written
         return self
 

@@ -208,7 +208,7 @@ class GenericPipelineDatasetConfig(PromptDatasetConfig):
     def _opened(self, field: str) -> PipelineRows:
         """The rows of the source that a field names."""
         given = by_line(getattr(self, field), field)
-        source = opened(given, field, self._folder, spool_beside(self.output_file, self.run))
+        source = opened(given, field, self._folder, spool_beside(self.paths.rows, self.run))
         return PipelineRows(
             source,
             field=field,

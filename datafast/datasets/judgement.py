@@ -154,7 +154,7 @@ class JudgementDatasetConfig(JudgeFields, DatasetConfig):
     def _rows_fit(self, info: ValidationInfo) -> JudgementDatasetConfig:
         self._folder = (info.context or {}).get("folder", self._folder)
         if not same(self._opened, self.source):
-            self._rows = opened(self.source, "source", self._folder, spool_beside(self.output_file, self.run))
+            self._rows = opened(self.source, "source", self._folder, spool_beside(self.paths.rows, self.run))
             self._origin = Origin.as_given(self.source, self._rows, _CALLED)
             self._opened = self.source
         self._check_columns()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from datafast._util.notify import warn_user
+from datafast._util.remote import remote_url
 from datafast._util.user_path import is_file, user_path
 from datafast.amounts import counted
 from datafast.datasets.drawn_shards import DrawnShards
@@ -26,8 +27,9 @@ from datafast.engine.recorded_providers import recorded_routes
 from datafast.engine.targets import NOTED
 from datafast.errors import ConfigError, OutputChangedError, OutputError
 from datafast.executors.local import LocalExecutor
+from datafast.storage.copies import copied_shards
 from datafast.store.gathered_rows import RowOrder
-from datafast.store.lock import is_running
+from datafast.store.lock import is_running, take_locks
 from datafast.store.manifest import ABOUT
 from datafast.store.merging import finish, join_reviews, mark_of, merge_outputs, was_merged_from
 from datafast.store.paths import OutputPaths
@@ -89,6 +91,8 @@ class Merged:
         ]
         if self.to_remake:
             told.append(f"{counted(self.to_remake, 'row')} that stages have dropped are to be made again.")
+        if self.report is not None and self.report.calls_missing:
+            told.append(f"{counted(self.report.calls_missing, 'call')} of stages about rows are to be made yet.")
         if self.report is not None and self.report.stop_reason:
             told.append(f"The rows were not all compared with each other: {self.report.stop_reason}.")
         return told
@@ -124,6 +128,10 @@ def merge(
         ConfigError: there is no such folder, or its config cannot be loaded.
         OutputError: shards do not belong together, are being written to or were changed, or there is an output already.
     """
+    if (url := remote_url(folder)) is not None:
+        with copied_shards(url) as copy:
+            how: Any = {"ledger": ledger, "order": order, "partial": partial, "fresh": fresh}
+            return merge(copy, output, allow_commands=allow_commands, dataset=dataset, **how)
     target = OutputPaths.of(user_path(output), None if ledger is None else user_path(ledger))
     shards = Shards.open(user_path(folder), None if ledger_folder is None else user_path(ledger_folder), dataset)
     shards.refuse_within(target)
@@ -145,11 +153,12 @@ def merge(
         if (made.missing or made.unfinished) and not partial:
             return made
         shards.refuse_other_plan()
-        aside = _prepared(target, shards, fresh=fresh)
-        if not size_of(target.ledger):
-            _make(shards, target, order=order)
+        with take_locks(target):
+            aside = _prepared(target, shards, fresh=fresh)
+            if not size_of(target.ledger):
+                _make(shards, target, order=order)
+            finish(target)
         made = replace(made, set_aside=[*made.set_aside, *map(str, aside)])
-    finish(target)
     join_reviews([paths.reviews for paths in shards.folder.outputs], target.reviews)
     shards.copy_grown(target)
     report = _compared(shards.dataset_in(target), target, allow_commands=allow_commands)
@@ -214,7 +223,7 @@ def _prepared(target: OutputPaths, shards: Shards, *, fresh: bool) -> list[Path]
     Returns:
         The files to which one was moved.
     """
-    if not size_of(target.rows) and not size_of(target.ledger):
+    if not any(map(size_of, target.all)):
         return []
     marks = {}
     for paths in shards.folder.outputs:

@@ -40,7 +40,7 @@ class TopicalConfig(PromptDatasetConfig):
         if (file := getattr(topics, "read_from", None)) is not None:
             yield UsedFile(field, file, written=False)
         yield from super().used_files()
-        if (file := grown_file(topics, self.output_file)) is not None:
+        if (file := grown_file(topics, self.paths.rows)) is not None:
             yield from OutputPaths.of(file).used(f"{field}.file", f"{field}.file")
 
 
@@ -50,7 +50,7 @@ class TopicalDataset(Dataset[ConfigT, RowT]):
     def __init__(self, config: ConfigT, **options: Any) -> None:
         super().__init__(config, **options)
         assert isinstance(config, TopicalConfig)  # noqa: S101 - for the type checker; the kind's config_model is one
-        self._topics = TopicSupply(config.topic_source, config.output_file, run=config.run, field=config.topics_field)
+        self._topics = TopicSupply(config.topic_source, config.paths.rows, run=config.run, field=config.topics_field)
 
     @property
     def topics(self) -> TopicModel:

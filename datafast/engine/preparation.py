@@ -126,7 +126,7 @@ def stopped_early(report: RunReport, reason: str, paths: OutputPaths, *, request
         changed_by_stage=dict(changed.most_common()),
         failures=by_category(failures),
         failures_by_provider=by_provider(failures),
-        output_file=str(paths.rows),
+        output_file=paths.name,
         stop_reason=report.stop_reason if report.stop_cause is StopCause.INTERRUPTED else reason,
         stop_cause=report.stop_cause or StopCause.PREPARATION,
     )

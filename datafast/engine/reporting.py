@@ -51,7 +51,7 @@ def report_of(parts: Parts, elapsed_s: float, paused_s: float, standing: Sequenc
         cost_usd=used.cost_usd,
         elapsed_s=elapsed_s,
         paused_s=paused_s,
-        output_file=str(store.path),
+        output_file=parts.job.paths.name,
         simulated=parts.job.simulated,
         shard=None if parts.job.shard is None else str(parts.job.shard),
         decided_at_merge=[stage.name for stage in parts.job.deferred],

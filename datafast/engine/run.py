@@ -339,7 +339,7 @@ class _Run:
                 written=counts.written,
                 filtered=counts.filtered,
                 failed=counts.failed,
-                output_file=str(self._store.path),
+                output_file=self._job.paths.name,
                 providers=[endpoint.label for endpoint in self._endpoints()],
                 simulated=self._job.simulated,
                 target=None if targets is None else targets.total,

@@ -123,11 +123,23 @@ class RunConfig(ConfigModel):
     """Where these workers are."""
 
     ledger: Accepts[UserPath | None, str | Path | None] = default_of(None)
-    """The place of the ledger; by default next to the output file. Useful if the output is on a network drive."""
+    """The place of the ledger; by default next to the output file. Useful if the output is on a network drive. With `--shard`, the folder
+    for the ledgers of all shards."""
+
+    spool: Accepts[UserPath | None, str | Path | None] = default_of(None)
+    """The folder in which runs of remote outputs work (`output_file: s3://...`), each in a folder of its own; by default in the cache
+    folder of this user. What was not uploaded yet is there alone."""
+
+    parts: Literal["jsonl", "parquet"] = "jsonl"
+    """What the rows of a remote output are uploaded as. It may be changed at any time, for the parts that come."""
+
+    upload_every_s: float = Field(default=30.0, ge=0.05, le=86_400)
+    """Seconds between two uploads of a remote output: what the death of the machine may cost. The Hub is not written to more often than
+    once a minute."""
 
     lock: Literal["required", "none"] = "required"
-    """Whether an output is written to only with a lock that keeps other runs out. none: also without one, where the file system has no
-    locks; two runs at once then buy the same rows twice, and damage the output."""
+    """Whether an output is written to only with a lock that keeps other runs out. none: also without one, where a file system has no
+    locks, or the store of a remote output no conditional writes; two runs at once then buy the same rows twice, and damage the output."""
 
     durability: Literal["normal", "full"] = "normal"
     """What a power cut may cost: the last second (`normal`) or nothing that was committed (`full`, slower). The death of the

@@ -34,6 +34,7 @@ from datafast.plan.template import Template
 __all__ = ["Computed", "Dimension", "GridPlan", "spread"]
 
 _SPREAD_ROUNDS = 4096
+_KEYS_AT_ONCE = 4096
 _NO_TEMPLATES = Expansion([Template.parse("", mandatory=())], ExpansionSpec(placeholders={}))
 
 
@@ -232,11 +233,27 @@ class GridPlan:
 
     def keys(self) -> Iterator[bytes]:
         """All keys in plan order, much cheaper than building the items."""
+        fixed = self._fixed_variants()
+        if fixed is None or self.pairings or any(dimension.states is not None for dimension in self._dimensions):
+            return self._keys_by_prompt()
+        return itertools.chain.from_iterable(self._keys_in_bulk(fixed))
+
+    def _keys_by_prompt(self) -> Iterator[bytes]:
         routes = self._maker.routes
         for content, rest in self._contents():
             asked = content + rest
             for route in routes:
                 yield hashed(asked + route)
+
+    def _keys_in_bulk(self, fixed: Sequence[bytes]) -> Iterator[list[bytes]]:
+        """The keys, some at a time, where each base combination has the same variants and nothing else: then hashing is nearly all."""
+        kind, rests = self._maker.kind, [self._maker.shape + route for route in self._maker.routes]
+        digests = map(b"".join, _product([dimension.digests for dimension in self._dimensions]))
+        at_once = max(1, _KEYS_AT_ONCE // max(1, len(fixed) * len(rests)))
+        while some := list(itertools.islice(digests, at_once)):
+            bases = [hashed(kind + parts) for parts in some]
+            contents = [hashed(base + asked) for base in bases for asked in fixed]
+            yield [hashed(content + rest) for content in contents for rest in rests]
 
     def contents(self) -> Iterator[bytes]:
         """The contents of all items in plan order, likewise."""

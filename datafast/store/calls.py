@@ -63,6 +63,18 @@ class CallTables:
         query = f"SELECT {names} FROM calls WHERE item IN ({','.join('?' * len(item_ids))}) ORDER BY id"  # noqa: S608 - question marks
         return [CallRow(*row) for row in self._db.execute(query, (DEFAULT_FORMAT, *item_ids))]
 
+    def newer(self, after: int, most: int) -> list[CallRow]:
+        """The oldest replies that are newer than that with this id, so many at most, without their usage."""
+        query = (
+            "SELECT id, item, key, generation, role, provider, model_id, sent_at, latency_s, attempts, raw, coalesce(format, ?) "
+            "FROM calls WHERE id > ? ORDER BY id LIMIT ?"
+        )
+        return [CallRow(*row) for row in self._db.execute(query, (DEFAULT_FORMAT, after, most))]
+
+    def charges(self) -> list[Charge]:
+        """All requests that may have been charged without a reply that says how much."""
+        return [Charge(*row) for row in self._db.execute("SELECT * FROM charges ORDER BY id")]
+
     def providers_by_role(self) -> dict[str, str]:
         """The provider of the first recorded reply in each role."""
         query = f"{CALLS} SELECT role, provider, min(first) FROM sums WHERE is_asked GROUP BY role ORDER BY 3"  # noqa: S608 - our own text

@@ -19,7 +19,7 @@ import orjson
 
 from datafast.store.append_file import AppendFile
 
-__all__ = ["Journal", "read_journal"]
+__all__ = ["Journal", "encoded_record", "read_journal"]
 
 _MARK = b'"crc":'  # in every header
 
@@ -36,9 +36,14 @@ class Journal(AppendFile):
         Raises:
             OutputWriteError: the record could not be written completely.
         """
-        header["size"] = len(body)
-        header["crc"] = zlib.crc32(body)
-        self.append(b"".join((orjson.dumps(header), b"\n", body, b"\n")))
+        self.append(encoded_record(header, body))
+
+
+def encoded_record(header: dict[str, Any], body: bytes) -> bytes:
+    """One record as it stands in a journal. The header gets the size and the checksum of the body."""
+    header["size"] = len(body)
+    header["crc"] = zlib.crc32(body)
+    return b"".join((orjson.dumps(header), b"\n", body, b"\n"))
 
 
 def read_journal(path: Path, on_damage: Callable[[], None] | None = None) -> Iterator[tuple[dict[str, Any], bytes]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from datafast._util.manifest import MANIFEST
+from datafast._util.remote import remote_url
 from datafast.errors import ConfigError
 
 __all__ = ["REVIEWS", "CopyOf", "OutputPaths", "UsedFile", "refuse_shared"]
@@ -40,16 +41,20 @@ class OutputPaths:
 
     Attributes:
         copy_of: what they are a copy of, which is there for a while and only to be read; None if they are the output itself.
+        url: where they belong, if they are the files in the spool of a remote output.
     """
 
     rows: Path
     ledger: Path
     copy_of: CopyOf | None = None
+    url: str = ""
 
     @classmethod
     def of(cls, output_file: str | Path, ledger: Path | None = None) -> OutputPaths:
         """The files of an output; raises ConfigError if it has no name, like `.` and `/`."""
         rows = Path(output_file)
+        if (url := remote_url(output_file)) is not None:
+            raise ConfigError(f"{url} is not on this machine, and what is asked for needs a file that is. Give one.")
         if not rows.name:
             raise ConfigError(f"{rows} is a folder. Give the file in it.")
         return cls(rows, ledger or _beside(rows, ".ledger"))
@@ -57,7 +62,7 @@ class OutputPaths:
     @property
     def name(self) -> str:
         """What people are told that the output is called."""
-        return str(self.rows) if self.copy_of is None else self.copy_of.name
+        return self.url or (str(self.rows) if self.copy_of is None else self.copy_of.name)
 
     @property
     def place(self) -> Path:

@@ -292,3 +292,20 @@ def test_a_changed_config_says_what_leaves_the_shard(tmp_path: Path) -> None:
     kept = [row for row in before if int(row["metadata"]["topic"].split()[1]) < 8]
     assert (estimate.change.rows_kept, estimate.change.rows_leaving) == (len(kept), len(before) - len(kept))
     assert (estimate.rows, estimate.calls) == (0, 0)
+
+
+def test_what_a_stage_drops_by_itself_is_made_again_in_its_shard_and_what_others_push_out_is_not(
+    tmp_path: Path,
+) -> None:
+    texts = iter(range(10_000))
+
+    def reply(request: Any) -> str:
+        number = next(texts)
+        return orjson.dumps({"texts": ["short" if number % 2 else "always the same long text"]}).decode()
+
+    stages = [{"stage": "length", "field": "text", "min_characters": 10}, {"stage": "exact_duplicates"}]
+    dataset = raw(tmp_path, topics=20, quality=stages, regenerate=6)
+    dataset.generate([CountingProvider("m", log=tmp_path / "log", reply=reply)], shard=(1, 2))
+    report = assert_balanced(dataset.report)
+    assert (report.written, report.filtered) == (report.requested, 0)
+    assert report.calls > report.requested

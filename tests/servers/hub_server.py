@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from fnmatch import fnmatch
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -25,13 +26,15 @@ __all__ = ["Fault", "HubServer", "Repo"]
 
 @dataclass
 class Repo:
-    """A repository: `commits` maps each revision, oldest first, to its files; `branches` and pull requests (`refs/pr/1`) to revisions."""
+    """A repository: `commits` maps each revision, oldest first, to its files; `branches` and pull requests (`refs/pr/1`) to revisions;
+    `written` says when a file was last changed."""
 
     private: bool
     commits: dict[str, dict[str, bytes]]
     messages: list[str] = field(default_factory=list)
     branches: dict[str, str] = field(default_factory=dict)
     pulls: list[dict[str, Any]] = field(default_factory=list)
+    written: dict[str, str] = field(default_factory=dict)
 
     @property
     def head(self) -> str:
@@ -42,6 +45,9 @@ class Repo:
         return self.commits[self.head]
 
     def commit(self, files: dict[str, bytes], message: str, branch: str = "main") -> str:
+        before = self.commits.get(self.branches.get(branch, ""), {})
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+        self.written |= {path: now for path, data in files.items() if before.get(path) != data}
         seed = f"{len(self.commits)} {message} {sorted(files)}".encode()
         revision = hashlib.sha1(seed).hexdigest()
         self.commits[revision] = files
@@ -343,8 +349,12 @@ class _Handler(BaseHTTPRequestHandler):
     def _paths(self, name: str, rev: str) -> None:
         if found := self._found(name, rev):
             is_form = "urlencoded" in self.headers.get("Content-Type", "")
-            asked = (parse_qs(self.body.decode()) if is_form else json.loads(self.body))["paths"]
-            self._json(200, [self._entry(path, found[2][path]) for path in asked if path in found[2]])
+            form = parse_qs(self.body.decode()) if is_form else json.loads(self.body)
+            entries = [self._entry(path, found[2][path]) for path in form["paths"] if path in found[2]]
+            if str(form.get("expand", "")).strip("[']").lower() == "true":
+                for entry in entries:
+                    entry["lastCommit"] = {"id": found[1], "title": "a commit", "date": found[0].written[entry["path"]]}
+            self._json(200, entries)
 
     def _preupload(self, name: str, rev: str) -> None:
         if not self._may_write(name) or not (found := self._found(name, rev)):

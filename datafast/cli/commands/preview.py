@@ -82,14 +82,13 @@ def _prompts(project: Project, dataset: Dataset[Any, Any], number: int) -> list[
     from datafast._util.user_path import is_file
     from datafast.config_files.ahead import call_to_dict
     from datafast.plan.grid import spread
-    from datafast.store.paths import OutputPaths
     from datafast.store.reader import LedgerReader
     from datafast.store.rows import rows_at
 
     config = project.config
     plan = dataset.whole_plan_for(project.routes)
     chosen = spread(plan, number, seed=config.run.seed)
-    paths = OutputPaths.of(config.output_file, config.run.ledger)
+    paths = dataset.paths
     prompts: list[dict[str, Any]] = []
     if not is_file(paths.ledger):
         return prompts  # stopped while its topics were grown

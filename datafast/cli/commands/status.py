@@ -31,7 +31,7 @@ def command(file: str, ledger: Path | None, as_json: bool) -> None:
     if (folder := shard_folder(file, ledger)) is not None:
         status = folder_status(folder)
     else:
-        with output_of(file, ledger) as paths:
+        with output_of(file, ledger, rows=False) as paths:
             status = output_status(paths)
     if as_json:
         options.print_json(status)

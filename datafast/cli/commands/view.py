@@ -31,6 +31,11 @@ def command(place: Path, no_open: bool, review: bool, edit: bool, port: int | No
     datafast view notes.jsonl --review
     datafast view notes.yaml --edit
     """
+    from contextlib import ExitStack
+
+    from datafast._util.remote import remote_url
+    from datafast.datasets.opened import opened_output
+    from datafast.errors import ConfigError
     from datafast.logger_config import configure_logger
     from datafast.view.config.files import config_address, is_config
     from datafast.view.outputs import Outputs
@@ -43,8 +48,13 @@ def command(place: Path, no_open: bool, review: bool, edit: bool, port: int | No
     first = "/"
     if is_config(place):
         place, first = place.absolute().parent, config_address(place.name)
-    viewer = Viewer(Outputs(place, ledger=ledger), permits=[one for one, is_asked in asked.items() if is_asked])
-    with ViewerServer(viewer, port=port or 0, first=first) as server:
+    with ExitStack() as stack:
+        if (url := remote_url(place)) is not None:
+            if review:
+                raise ConfigError(f"--review: {url} is only looked at here, in a copy. Leave it out.")
+            place = stack.enter_context(opened_output(str(url), ledger)).rows
+        viewer = Viewer(Outputs(place, ledger=ledger), permits=[one for one, is_asked in asked.items() if is_asked])
+        server = stack.enter_context(ViewerServer(viewer, port=port or 0, first=first))
         try:
             click.echo(server.address)
             if not no_open and not server.open_browser():

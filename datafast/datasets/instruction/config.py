@@ -130,7 +130,7 @@ class InstructionDatasetConfig(TopicalConfig, GuidedConfig):
         if (given := getattr(self, field)) is None:
             self._given = self._opened = None
         elif self._given is None or not same(self._opened, given):
-            spool = spool_beside(self.output_file, self.run)
+            spool = spool_beside(self.paths.rows, self.run)
             self._given, self._opened = GivenTasks(given, field, folder=self._folder, spool=spool), given
         if self.evolution is not None:
             self.evolution.operations(self.with_input)

@@ -1,0 +1,107 @@
+"""Uploads beside a run: in a thread of its own, every so many seconds and at the end. A store that fails delays no call and loses
+nothing."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+from datafast._util.notify import warn_user
+from datafast.errors import DatafastWarning, OutputError
+from datafast.storage.objects import Conflict, Refused
+from datafast.storage.uploads import Uploads
+
+__all__ = ["Uploader"]
+
+_FIRST_WAIT_S = 1.0
+_LONGEST_WAIT_S = 60.0
+_CLEAN_EVERY = 20  # uploads
+
+
+class Uploader:
+    """The thread. `start` once, then `finish` once.
+
+    Args:
+        on_lost: called in the thread when somebody else writes to the output.
+
+    Attributes:
+        error: why the last upload failed; None where it did not.
+    """
+
+    def __init__(self, uploads: Uploads, every_s: float, on_lost: Callable[[str], None]) -> None:
+        self.error: Exception | None = None
+        self._uploads = uploads
+        self._every_s = every_s
+        self._on_lost = on_lost
+        self._ends = threading.Event()
+        self._done = threading.Event()
+        self._failures = 0
+        self._number = 0
+        self._thread = threading.Thread(target=self._run, name="datafast-uploader", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def finish(self, patience_s: float) -> bool:
+        """Uploads what is left, once the run is over. Returns whether everything is there.
+
+        Args:
+            patience_s: for so long it is tried.
+        """
+        try:
+            self._ends.set()
+            self._done.wait(patience_s)
+        finally:
+            self._uploads.is_given_up.set()
+        return self._done.is_set() and self.error is None
+
+    def _run(self) -> None:
+        try:
+            while not self._uploads.is_given_up.is_set():
+                self._wait()
+                is_end = self._ends.is_set()
+                if self._try(is_end=is_end) and is_end:
+                    return
+        finally:
+            self._done.set()
+
+    def _wait(self) -> None:
+        """Waits until the next upload is due."""
+        backoff_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2**self._failures / 2) if self._failures else 0.0
+        if self._ends.is_set():
+            self._uploads.is_given_up.wait(backoff_s)
+        else:
+            self._ends.wait(backoff_s or self._every_s)
+
+    def _try(self, *, is_end: bool) -> bool:
+        """Uploads what is new. Returns whether there is no use in going on at the end."""
+        try:
+            self._uploads.upload(ended=is_end)
+            self._number += 1
+            if is_end or self._number % _CLEAN_EVERY == 0:
+                self._uploads.clean()
+        except Conflict as error:
+            self.error = error
+            self._on_lost(str(error))
+            self._ends.set()
+            return True
+        except (OutputError, OSError, sqlite3.Error) as error:
+            self.error = error
+            self._failures += 1
+            if self._failures == 1 and not is_end:
+                _tell(
+                    f"An upload failed: {str(error).removesuffix('.')}. The run goes on, and uploads are tried again."
+                )
+            return isinstance(error, Refused)
+        if self._failures and not is_end:
+            _tell("Uploads work again.")
+        self._failures, self.error = 0, None
+        return True
+
+
+def _tell(message: str) -> None:
+    """Warns; where warnings are errors, this thread goes on all the same."""
+    with suppress(DatafastWarning):
+        warn_user(message)

@@ -1,0 +1,270 @@
+"""One upload: what is new on this machine goes to the store, then the manifest is replaced. Whatever happens in between, the manifest
+that is there stays true, and the next upload begins where this one was.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import secrets
+import threading
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import BinaryIO
+
+from datafast.storage.ledger_parts import Moment, chunks_of, entry_of, is_made, moment_of, new_replies, taken
+from datafast.storage.lock import RemoteLock
+from datafast.storage.manifest import (
+    MANIFEST,
+    Chunk,
+    FileEntry,
+    LedgerEntry,
+    Manifest,
+    Replies,
+    RowsPart,
+    read_manifest,
+    removable,
+)
+from datafast.storage.objects import Conflict, Missing, Objects, StoreError
+from datafast.storage.row_parts import Codec, put_together, sealed, still_true
+from datafast.storage.spool import Spool
+
+__all__ = ["Uploads"]
+
+_MOST_OFTEN = 20  # times as long as it takes, there is no further moment of the ledger
+_SMALL_LEDGER = 256 << 20
+_NOT_UPLOADED = re.compile(r"^\.|-(wal|shm|lock)$|-batch-|\.(tmp|bak)$")
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass
+class Uploads:
+    """The uploads of one run, one after another.
+
+    Args:
+        current: the manifest that is there, with the mark of its version; None for none.
+        lock: None where there is none.
+        keeps: whether what the store has is to be kept apart, because the output is started over.
+        ahead: how far the clock of the store is ahead of ours.
+        is_given_up: set from outside: the manifest is not touched any more.
+    """
+
+    objects: Objects
+    spool: Spool
+    codec: Codec
+    current: tuple[Manifest, str] | None
+    lock: RemoteLock | None
+    keeps: bool = False
+    ahead: timedelta = timedelta()
+    is_given_up: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self._inode: tuple[int, int] | None = None
+        self._took_s = 0.0
+        self._taken_at = float("-inf")
+        self._seen: dict[str, tuple[tuple[int, int] | None, FileEntry | None]] = {}
+
+    def _now(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+    @property
+    def lacking(self) -> tuple[int, int]:
+        """How many bytes of rows and how many replies are not uploaded."""
+        paths = self.spool.paths
+        if not is_made(paths.ledger):
+            return 0, 0
+        moment = moment_of(paths.ledger)
+        manifest = None if self.current is None else self.current[0]
+        rows, last = (0, 0) if manifest is None else (manifest.rows_bytes, manifest.last_call)
+        return max(0, (moment.rows_bytes or 0) - rows), max(0, moment.last_call - last)
+
+    def upload(self, *, ended: bool) -> bool:
+        """Uploads what is new. Returns whether there was something.
+
+        Args:
+            ended: the run is over, and nothing is written any more.
+
+        Raises:
+            StoreError: the store failed; Conflict: somebody else writes there.
+            OutputError, OSError, sqlite3.Error: the files on this machine cannot be read.
+        """
+        paths = self.spool.paths
+        if not self.spool.folder.exists():
+            return False
+        before = None if self.current is None else self.current[0]
+        with _opened(paths.rows) as rows:
+            moment, ledger, replies = self._ledger(before, ended=ended)
+            if moment.rows_bytes is None or not _is_at(paths.rows, rows) or (rows is None and moment.rows_bytes):
+                return False  # rows are just being moved
+            parts = self._rows(before, rows, moment.rows_bytes)
+        manifest = Manifest(
+            output=self.spool.url.name,
+            serial=1 if before is None else before.serial + 1,
+            token=secrets.token_hex(16),
+            writer=self.spool.state.spool,
+            host=platform.node(),
+            written_at=self._now(),
+            rows=tuple(parts),
+            ledger=ledger,
+            replies=tuple(replies),
+            files=tuple(self._files(before)),
+            kept=() if before is None else before.kept,
+            ended=ended,
+        )
+        if before is not None and _same(before, manifest):
+            return False
+        self._replace(before, manifest)
+        return True
+
+    # -- its pieces
+
+    def _ledger(self, before: Manifest | None, *, ended: bool) -> tuple[Moment, LedgerEntry | None, Sequence[Replies]]:
+        """The ledger at a moment: the file as a whole, or that of an earlier moment with the replies since."""
+        path = self.spool.paths.ledger
+        if not is_made(path):  # or what the rows are about is just being grown
+            return Moment(0, 0), None, ()
+        known = None if before is None else before.ledger
+        waits = time.monotonic() - self._taken_at < _MOST_OFTEN * self._took_s
+        if known is not None and before is not None and not ended and (waits or path.stat().st_size > _SMALL_LEDGER):
+            moment = moment_of(path)
+            if known.rows_bytes <= (moment.rows_bytes or 0):
+                replies = [*before.replies, *self._replies(path, before.last_call)]
+                return moment, known, replies
+        began = time.monotonic()
+        with taken(path) as copy:
+            moment = moment_of(copy)
+            there = set() if known is None else {chunk.name for chunk in known.chunks}
+            chunks = [] if moment.rows_bytes is None else list(self._chunks(copy, "ledger", there))
+        self._taken_at = time.monotonic()
+        self._took_s = self._taken_at - began
+        return moment, None if moment.rows_bytes is None else entry_of(moment, chunks), ()
+
+    def _chunks(self, file: Path, folder: str, there: set[str]) -> Iterator[Chunk]:
+        for chunk, data in chunks_of(file, folder):
+            if chunk.name not in there:
+                self.objects.put(chunk.name, zlib.compress(data, 1))
+                there.add(chunk.name)
+            yield chunk
+
+    def _replies(self, ledger: Path, after: int) -> Iterator[Replies]:
+        for found in new_replies(ledger, after):
+            name = f"replies/{found.first:012d}-{secrets.token_hex(4)}.z"
+            self.objects.put(name, found.data)
+            yield Replies(name, found.first, found.last, found.sha256)
+
+    def _rows(self, before: Manifest | None, rows: BinaryIO | None, end: int) -> list[RowsPart]:
+        if rows is None:
+            return []
+        parts = [] if before is None else list(before.rows)
+        found = os.fstat(rows.fileno())
+        inode = (found.st_dev, found.st_ino)
+        if inode != self._inode or sum(part.bytes for part in parts) > end:
+            parts = still_true(rows, parts, end)
+        parts += sealed(self.objects, rows, sum(part.bytes for part in parts), end, self.codec)
+        parts = put_together(self.objects, rows, parts, self.codec)
+        self._inode = inode
+        return parts
+
+    def _files(self, before: Manifest | None) -> Iterator[FileEntry]:
+        """The other files beside the rows: their manifest, reviews, what they are about, rows that were moved aside."""
+        there = set() if before is None else {chunk.name for entry in before.files for chunk in entry.chunks}
+        paths = self.spool.paths
+        for path in sorted(self.spool.folder.iterdir()):
+            if (
+                path in {paths.rows, paths.ledger, paths.journal}
+                or _NOT_UPLOADED.search(path.name)
+                or not path.is_file()
+            ):
+                continue
+            found = path.stat()
+            seen, entry = self._seen.get(path.name, (None, None))
+            if entry is None or seen != (found.st_size, found.st_mtime_ns) or path.name.endswith(".ledger"):
+                with taken(path) if path.name.endswith(".ledger") else nullcontext(path) as whole:
+                    chunks = tuple(self._chunks(whole, "files", there))
+                entry = FileEntry(path.name, sum(chunk.bytes for chunk in chunks), chunks)
+                self._seen[path.name] = (found.st_size, found.st_mtime_ns), entry
+            yield entry
+
+    # -- making it stand
+
+    def _replace(self, before: Manifest | None, manifest: Manifest) -> None:
+        """Puts a manifest in the place of the one before it."""
+        if self.keeps and before is not None:
+            stamp = before.written_at.strftime("%Y%m%dT%H%M%SZ")
+            kept = f"manifest-{stamp}-{before.serial}.bak.json"
+            self.objects.put(kept, before.encoded())
+            manifest = replace(manifest, kept=(*manifest.kept, kept))
+        manifest = manifest.after(before, self._now())
+        if self.lock is not None:
+            self.lock.require()
+        if self.is_given_up.is_set():
+            raise StoreError(f"The upload to {self.spool.url} took too long.")
+        known = self.spool.state.tokens[:1]
+        self.spool.note(tokens=(*known, manifest.token))
+        version = self._written(manifest)
+        self.current = manifest, version
+        self.keeps = False
+        self.spool.note(tokens=(manifest.token,), last_call=manifest.last_call)
+
+    def _written(self, manifest: Manifest) -> str:
+        data = manifest.encoded()
+        if self.lock is None:
+            self._require_known()
+            return self.objects.overwrite(MANIFEST, data)
+        if self.current is None:
+            return self.objects.create(MANIFEST, data)
+        return self.objects.replace(MANIFEST, data, self.current[1])
+
+    def _require_known(self) -> None:
+        """Without a lock, somebody else's manifest is at least never replaced that is there already."""
+        found = read_manifest(self.objects, str(self.spool.url))
+        if found is not None and found[0].token not in self.spool.state.tokens:
+            raise Conflict(f"Another run writes to {self.spool.url}.")
+
+    def clean(self) -> None:
+        """Removes the objects that nobody needs any more. What cannot be removed now is removed later."""
+        if self.current is None:
+            return
+        with suppress(StoreError):
+            manifest = self.current[0]
+            kept = [
+                found[0] for name in manifest.kept if (found := read_manifest(self.objects, str(self.spool.url), name))
+            ]
+            there = [(found.name, found.modified) for found in self.objects.all()]
+            with suppress(Missing):
+                now = self.objects.modified(MANIFEST)
+                self.objects.remove(removable(manifest, kept, there, now))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO | None]:
+    """A file for reading; None if there is none."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        yield None
+        return
+    with file:
+        yield file
+
+
+def _is_at(path: Path, file: BinaryIO | None) -> bool:
+    """Whether a path leads to a file that was opened, so that nothing has taken its place since."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return file is None
+    return file is not None and os.path.samestat(found, os.fstat(file.fileno()))
+
+
+def _same(one: Manifest, other: Manifest) -> bool:
+    """Whether two manifests say the same of an output."""
+    return replace(one, serial=0, token="", written_at=_NEVER, retired=(), writer="", host="") == replace(
+        other, serial=0, token="", written_at=_NEVER, retired=(), writer="", host=""
+    )

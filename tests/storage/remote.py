@@ -1,0 +1,59 @@
+"""What the tests of remote outputs share: a dataset whose output is in a bucket, and how readers see it."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from datafast._util.remote import remote_url
+from datafast.datasets import RawDataset
+from datafast.storage.manifest import Manifest, read_manifest
+from datafast.storage.opening import objects_of
+from datafast.storage.restoring import codec_of
+from tests.servers.s3_server import S3Proxy
+from tests.support import CountingProvider, raw, requests_in
+
+__all__ = ["bought", "dataset", "provider", "rows_there", "url_of"]
+
+
+def url_of(store: S3Proxy) -> str:
+    return f"s3://{store.bucket}/some/rows.jsonl"
+
+
+def dataset(url: str, spool: Path, *, topics: int = 6, run: dict[str, Any] | None = None, **fields: Any) -> RawDataset:
+    settings = {"spool": spool, "upload_every_s": 0.05, "max_concurrency": 4, **(run or {})}
+    return raw(spool, topics=topics, run=settings, output_file=url, **fields)
+
+
+def provider(folder: Path, **options: Any) -> CountingProvider:
+    return CountingProvider("m", log=folder / "requests.log", **options)
+
+
+def bought(folder: Path) -> int:
+    log = folder / "requests.log"
+    return len(requests_in(log)) if log.exists() else 0
+
+
+def rows_there(url: str, objects: Any = None) -> bytes:
+    """The rows as somebody else reads them: by the manifest, each part checked."""
+    place = remote_url(url)
+    assert place is not None
+    objects = objects or objects_of(place)
+    found = read_manifest(objects, url)
+    return b"" if found is None else _rows(objects, found[0])
+
+
+def _rows(objects: Any, manifest: Manifest) -> bytes:
+    data = b""
+    for part in manifest.rows:
+        lines = codec_of(part.name).decode(objects.get(part.name)[0])
+        assert hashlib.sha256(lines).hexdigest() == part.sha256
+        assert lines.count(b"\n") == part.lines
+        assert lines.endswith(b"\n")
+        data += lines
+    for line in data.splitlines():
+        assert isinstance(orjson.loads(line), dict)
+    return data
