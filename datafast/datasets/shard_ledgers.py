@@ -23,7 +23,7 @@ from datafast.plan.stratified import StratifiedPlan
 from datafast.store.batches import under_way
 from datafast.store.gathering import Source
 from datafast.store.manifest import ABOUT
-from datafast.store.merging import require_alike
+from datafast.store.merging import refuse_other_settings, require_alike
 from datafast.store.paths import OutputPaths
 from datafast.store.reader import LedgerReader
 from datafast.store.recovery import repaired
@@ -163,10 +163,12 @@ class Shards:
         Raises:
             OutputError: names those that are not, and says what differs.
         """
-        require_alike([(f"Shard {name}", facts) for name, facts in self.facts.items()])
+        named = [(f"Shard {name}", facts) for name, facts in self.facts.items()]
+        require_alike(named)
         first = self.notes[0]
-        for note in self.notes[1:]:
+        for note, own in zip(self.notes[1:], named[1:], strict=True):
             if note.plan != first.plan:
+                refuse_other_settings(named[0], own)
                 raise OutputError(
                     f"Shards {first.name} and {note.name} were made by other plans: the config, or what it reads, has changed in between. "
                     f"Run the shards again with one config: what stays in it is not bought again."

@@ -29,7 +29,7 @@ from datafast.errors import ConfigError, OutputChangedError, OutputError
 from datafast.executors.local import LocalExecutor
 from datafast.storage.copies import copied_shards
 from datafast.store.gathered_rows import RowOrder
-from datafast.store.lock import is_running
+from datafast.store.lock import is_running, take_locks
 from datafast.store.manifest import ABOUT
 from datafast.store.merging import finish, join_reviews, mark_of, merge_outputs, was_merged_from
 from datafast.store.paths import OutputPaths
@@ -151,11 +151,12 @@ def merge(
         if (made.missing or made.unfinished) and not partial:
             return made
         shards.refuse_other_plan()
-        aside = _prepared(target, shards, fresh=fresh)
-        if not size_of(target.ledger):
-            _make(shards, target, order=order)
+        with take_locks(target):
+            aside = _prepared(target, shards, fresh=fresh)
+            if not size_of(target.ledger):
+                _make(shards, target, order=order)
+            finish(target)
         made = replace(made, set_aside=[*made.set_aside, *map(str, aside)])
-    finish(target)
     join_reviews([paths.reviews for paths in shards.folder.outputs], target.reviews)
     shards.copy_grown(target)
     report = _compared(shards.dataset_in(target), target, allow_commands=allow_commands)
@@ -220,7 +221,7 @@ def _prepared(target: OutputPaths, shards: Shards, *, fresh: bool) -> list[Path]
     Returns:
         The files to which one was moved.
     """
-    if not size_of(target.rows) and not size_of(target.ledger):
+    if not any(map(size_of, target.all)):
         return []
     marks = {}
     for paths in shards.folder.outputs:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,6 +38,7 @@ __all__ = [
     "join_reviews",
     "mark_of",
     "merge_outputs",
+    "refuse_other_settings",
     "require_alike",
     "was_merged_from",
 ]
@@ -45,6 +46,8 @@ __all__ = [
 MERGED = "merged"
 """What the ledger of a merged output notes: from which folder, and the mark of each shard when it was taken."""
 _HIDDEN = ".merging"
+_DECIDING = frozenset({"quality", "regenerate", "reasoning", "target_rows", "disagreement"})
+"""The fields of configs that say which rows there are, and are in no plan."""
 _COUNTED = ("items", "calls", "appends", "filtered", "contexts", "charges")
 
 
@@ -87,7 +90,7 @@ def was_merged_from(ledger: Ledger, marks: Mapping[str, Mark]) -> bool | None:
 
 
 def require_alike(found: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
-    """Sees to it that outputs are parts of one: of one kind and one config, all simulated or all real.
+    """Sees to it that outputs are parts of one: of one kind, decided about by one config, all simulated or all real.
 
     Args:
         found: of each its name, and what its ledger notes.
@@ -103,21 +106,34 @@ def require_alike(found: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
                     f"{name} has {what} {first.get(fact)}, and {other} {what} {facts.get(fact)}, so they are no parts of one output. Move "
                     f"those that do not belong into another folder."
                 )
-        if (field := _other_field(first, facts)) is not None:
-            raise OutputError(
-                f"{field}: {name} and {other} were made with other settings. Run the shards again with one config: what stays in it "
-                f"is not bought again."
-            )
+        refuse_other_settings((name, first), (other, facts), only=_DECIDING)
 
 
-def _other_field(one: Mapping[str, Any], other: Mapping[str, Any]) -> str | None:
-    """The first field in which two configs differ, but for what shapes no rows."""
-    configs = [orjson.loads(facts.get("config") or "{}") for facts in (one, other)]
-    for config in configs:
+def refuse_other_settings(
+    one: tuple[str, Mapping[str, Any]], other: tuple[str, Mapping[str, Any]], *, only: Collection[str] | None = None
+) -> None:
+    """Sees to it that two outputs were made with the same settings, but for what shapes no rows.
+
+    Args:
+        one, other: each its name, and what its ledger notes.
+        only: the fields that are compared; None for all. Files may have other places on other machines, so these are few where the plans
+            are the same.
+
+    Raises:
+        OutputError: names the first field that is another one.
+    """
+    configs = []
+    for _, facts in (one, other):
+        config = orjson.loads(facts.get("config") or "{}")
         config.pop("output_file", None)
         run = config.pop("run", None) or {}
-        config |= {f"run.{name}": run.get(name) for name in ("fan_out", "seed")}
-    return next((name for name in {**configs[0], **configs[1]} if configs[0].get(name) != configs[1].get(name)), None)
+        configs.append(config | {f"run.{name}": run.get(name) for name in ("fan_out", "seed")})
+    for name in dict.fromkeys([*configs[0], *configs[1]]):
+        if (only is None or name in only) and configs[0].get(name) != configs[1].get(name):
+            raise OutputError(
+                f"{name}: {one[0]} and {other[0]} were made with other settings. Run the shards again with one config: what stays in it is "
+                f"not bought again."
+            )
 
 
 def merge_outputs(

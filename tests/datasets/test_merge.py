@@ -28,6 +28,7 @@ from datafast.errors import ConfigError, DatafastWarning, OutputChangedError, Ou
 from datafast.llms import SimulatedProvider
 from datafast.llms.base import Request
 from datafast.schema.config import ClassificationDatasetConfig, ConversationDatasetConfig, RunConfig
+from datafast.store.batches import Gathered
 from datafast.store.ledger import Ledger
 from datafast.store.lock import take_locks
 from datafast.store.reader import LedgerReader
@@ -418,7 +419,7 @@ def test_an_item_in_two_shards_is_refused(two_shards: Path, tmp_path: Path) -> N
     with pytest.raises(OutputError, match=f"{one.rows.name} and {other.rows.name} have the same item") as caught:
         merge(two_shards, tmp_path / "all.jsonl")
     assert item.key.hex() in str(caught.value)
-    assert not list(tmp_path.glob("*all.jsonl*"))
+    assert [path.name for path in tmp_path.glob("*all.jsonl*")] == ["all.jsonl.ledger-lock"]
 
 
 def test_rows_that_were_changed_by_hand_are_refused(two_shards: Path, tmp_path: Path) -> None:
@@ -428,6 +429,18 @@ def test_rows_that_were_changed_by_hand_are_refused(two_shards: Path, tmp_path: 
         merge(two_shards, tmp_path / "all.jsonl")
     with pytest.raises(OutputChangedError), merged_view(two_shards):
         pass
+
+
+def test_a_shard_with_batches_under_way_is_refused(two_shards: Path, tmp_path: Path) -> None:
+    with closing(Ledger(shard_paths(two_shards, 2, 2).ledger)) as ledger, ledger.transaction():
+        ledger.batches.announce(
+            "m", "tag", [Gathered(1, b"k" * 16, 0, "generator", 0.1, 5, "{}")], num_calls=1, request=1, at=1.0
+        )
+    for command in (lambda: merge(two_shards, tmp_path / "all.jsonl"), lambda: reshard(two_shards, 3)):
+        with pytest.raises(OutputError, match=r"Shard 2/2: 1 batch is under way at m .*`datafast batches "):
+            command()
+    with merged_view(two_shards) as view:
+        assert len(rows_of(view.rows)) == 8
 
 
 def test_a_copy_under_another_name_is_refused(two_shards: Path, tmp_path: Path) -> None:
