@@ -222,16 +222,16 @@ def test_an_interruption_uploads_what_is_there(store: S3Proxy, tmp_path: Path) -
             threading.Thread(target=os.kill, args=(os.getpid(), signal.SIGINT)).start()
 
     with pytest.raises(KeyboardInterrupt):
-        dataset(url, tmp_path / "here", topics=30, run={"max_concurrency": 1, "upload_every_s": 600}).generate(
+        dataset(url, tmp_path / "here", topics=400, run={"max_concurrency": 1, "upload_every_s": 600}).generate(
             [provider(tmp_path, latency_s=0.05, reply=reply)]
         )
     there = rows_there(url)
     assert there
     sent = bought(tmp_path)
-    assert sent < 30
+    assert sent < 400
     assert len(there.splitlines()) == sent
-    dataset(url, tmp_path / "there", topics=30).generate([provider(tmp_path)])
-    assert bought(tmp_path) == 30
+    dataset(url, tmp_path / "there", topics=400).generate([provider(tmp_path)])
+    assert bought(tmp_path) == 400
 
 
 def test_a_store_that_hangs_holds_up_no_call_and_an_interruption_no_longer_than_its_grace(
