@@ -61,6 +61,7 @@ NEEDLESS = [
     "numpy",
     "pandas",
     "pyarrow",
+    "ray",
     "sse_starlette",
     "starlette",
     "torch",

@@ -40,7 +40,7 @@ from datafast.store.ledger import Ledger
 from datafast.store.locating import Located
 from datafast.store.manifest import ABOUT
 from datafast.store.matching import match
-from datafast.store.merging import Part, gathered
+from datafast.store.merging import Part, gathered, without_room
 from datafast.store.paths import OutputPaths
 from datafast.store.reader import LedgerReader
 from datafast.store.review_file import ReviewFile
@@ -109,8 +109,9 @@ def reshard(
         division = _Division(found, shards, routes)
         folders = list(dict.fromkeys([found.folder.path, ledgers or found.folder.path]))
         with making_place(folders):
-            for number in range(1, shards + 1):
-                division.make(number)
+            with without_room(place_in(found.folder.path)):
+                for number in range(1, shards + 1):
+                    division.make(number)
             stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
             old = [path for paths in found.folder.outputs for path in _files_of(paths)]
             aside = exchange(folders, old, f"of-{found.folder.of:05}-{stamp}")

@@ -91,6 +91,8 @@ class Merged:
         ]
         if self.to_remake:
             told.append(f"{counted(self.to_remake, 'row')} that stages have dropped are to be made again.")
+        if self.report is not None and self.report.calls_missing:
+            told.append(f"{counted(self.report.calls_missing, 'call')} of stages about rows are to be made yet.")
         if self.report is not None and self.report.stop_reason:
             told.append(f"The rows were not all compared with each other: {self.report.stop_reason}.")
         return told

@@ -73,17 +73,22 @@ class Gathering:
         self.requests = 0
         Ledger(path).close()
         self.db = sqlite3.connect(path.absolute().as_uri(), uri=True, isolation_level=None)
-        # What a crash leaves of it is thrown away, so nothing has to survive one before it is forced to the disk as a whole.
-        self.db.execute("PRAGMA journal_mode=DELETE")
-        self.db.execute("PRAGMA journal_mode=OFF")
-        self.db.execute("PRAGMA synchronous=OFF")
-        self.db.execute(_STAGED)
+        try:
+            # What a crash leaves of it is thrown away, so nothing has to survive one before it is forced to the disk as a whole.
+            for setting in ("journal_mode=DELETE", "journal_mode=OFF", "synchronous=OFF"):
+                self.db.execute(f"PRAGMA {setting}")
+            self.db.execute(_STAGED)
+        except sqlite3.Error as error:
+            self.db.close()
+            raise unwritable(path, error) from error
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         self.db.close()
+        if isinstance(error, sqlite3.Error):
+            raise unwritable(self.path, error) from error
 
     def take(self, source: Source, *, chosen: Iterable[int] | None = None, takes_rest: bool = True) -> Offsets:
         """Takes what a ledger has.

@@ -41,6 +41,7 @@ __all__ = [
     "refuse_other_settings",
     "require_alike",
     "was_merged_from",
+    "without_room",
 ]
 
 MERGED = "merged"
@@ -157,7 +158,7 @@ def merge_outputs(
     rows, ledger = _hidden(target)
     remove_hidden(target)
     try:
-        with _without_room(target):
+        with without_room(target.rows):
             for file in (rows, ledger):
                 file.parent.mkdir(parents=True, exist_ok=True)
             put_in_place = {"renames": orjson.dumps([[rows.name, target.rows.name]]).decode()}
@@ -258,12 +259,13 @@ def _refuse_twice(gathering: Gathering) -> None:
 
 
 @contextlib.contextmanager
-def _without_room(target: OutputPaths) -> Iterator[None]:
+def without_room(place: Path) -> Iterator[None]:
+    """Turns what the system says of a file that cannot be written into an OutputWriteError, which names the file or folder to be made."""
     try:
         yield
     except OSError as error:
         raise OutputWriteError(
-            f"Cannot write {target.rows}: {error.strerror}. Nothing else was changed. Check the space on its disk and its permissions."
+            f"Cannot write {place}: {error.strerror}. Nothing else was changed. Check the space on its disk and its permissions."
         ) from error
 
 

@@ -150,6 +150,12 @@ def test_a_killed_shard_goes_on_and_is_merged(tmp_path: Path, children: ForkServ
     whole.generate([CountingProvider("m", log=needed, reply=one_of_few)])
     code = children.run("tests.datasets.test_merge:dying_shard", folder=str(shards), log=str(log), at=4)
     assert code == -signal.SIGKILL
+    before = snapshot(shards)
+    with pytest.warns(DatafastWarning, match="Shard 1/3 is not there"), merged_view(shards) as view:
+        assert {row["uuid"] for row in rows_of(view.rows)} <= {row["uuid"] for row in rows_of(whole.paths.rows)}
+    assert {name: data for name, data in snapshot(shards).items() if not name.endswith(("-shm", "-wal"))} == {
+        name: data for name, data in before.items() if not name.endswith(("-shm", "-wal"))
+    }  # looking changes nothing
     assert "2/3" in merge(shards, tmp_path / "all.jsonl", partial=True).lacks[-1]
     for number in range(1, 4):
         killed_config(tmp_path, output_file=shards).generate(

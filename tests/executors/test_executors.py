@@ -15,11 +15,11 @@ import pytest
 
 from datafast.datasets import RawDataset
 from datafast.engine.job import Job
-from datafast.errors import RunStopped
+from datafast.errors import ConfigError, MissingExtraError, RunStopped
 from datafast.executors.base import Executor
 from datafast.executors.local import LocalExecutor
 from datafast.llms import SimulatedProvider
-from datafast.schema.config import RawDatasetConfig
+from datafast.schema.config import RawDatasetConfig, RayConfig
 from datafast.types import RunReport, StopCause
 from tests.support import CountingProvider, assert_balanced, requests_in, rows_of
 
@@ -156,3 +156,39 @@ def test_a_coroutine_that_is_closed_stops_its_run(tmp_path: Path) -> None:
 
     asyncio.run(main())
     _sends_nothing_more(tmp_path, dataset)
+
+
+def on_ray(folder: Path, **ray: Any) -> RawDataset:
+    made = config(folder)
+    made.run.executor = "ray"
+    made.run.ray = RayConfig(**ray)
+    return RawDataset(made)
+
+
+def test_without_ray_the_command_that_installs_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "datafast.executors.ray", raising=False)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'datafast\[ray\]'"):
+        on_ray(tmp_path).generate([SimulatedProvider("m")])
+
+
+def test_ray_clients_are_refused_in_words(tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="it has no wheel here")
+    with pytest.raises(ConfigError, match=r"Ray clients \(ray://\) cannot drive a run"):
+        on_ray(tmp_path, address="ray://head:10001").generate([SimulatedProvider("m")])
+
+
+def test_no_cluster_on_this_machine_is_told_with_what_starts_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray", reason="it has no wheel here")
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))  # where Ray notes its clusters
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(ConfigError, match=r"No Ray cluster runs on this machine.*`ray start --head`"):
+        on_ray(tmp_path).generate([SimulatedProvider("m")])
+
+
+@pytest.mark.parametrize("number", [0, -1])
+def test_a_number_of_workers_is_at_least_one(number: int) -> None:
+    with pytest.raises(ValueError, match="expected at least 1, or auto"):
+        RayConfig(num_workers=number)

@@ -6,6 +6,7 @@ minute allows.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import shutil
@@ -43,6 +44,16 @@ pytestmark = [
 
 _STORE = 80 * 2**20  # bytes of Ray's object store, the least that it takes
 _WAIT_S = 60.0
+_SET = ("RAY_USAGE_STATS_ENABLED", "RAY_TMPDIR")
+
+
+def _started() -> Cluster:
+    """A cluster with a head alone. Ray gives a node 30 s to start, which a busy machine may need more than once."""
+    head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": _STORE}
+    for _ in range(2):
+        with contextlib.suppress(Exception):
+            return Cluster(initialize_head=True, head_node_args=head)
+    return Cluster(initialize_head=True, head_node_args=head)
 
 
 class Nodes:
@@ -54,14 +65,7 @@ class Nodes:
         os.environ["RAY_TMPDIR"] = self._home
         self._numbers = itertools.count(1)
         self._nodes: list[tuple[Any, Path]] = []
-        self.cluster = Cluster(
-            initialize_head=True,
-            head_node_args={
-                "num_cpus": 0,
-                "include_dashboard": False,
-                "object_store_memory": _STORE,
-            },
-        )
+        self.cluster = _started()
 
     @property
     def address(self) -> str:
@@ -90,7 +94,7 @@ class Nodes:
 
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
-    before = {name: os.environ.get(name) for name in ("RAY_USAGE_STATS_ENABLED", "RAY_ADDRESS", "RAY_TMPDIR")}
+    before = {name: os.environ.get(name) for name in (*_SET, "RAY_ADDRESS")}
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.pop("RAY_ADDRESS", None)

@@ -82,3 +82,12 @@ def test_a_few_of_very_many_are_found_at_once() -> None:
     number = random.Random(1).randint(1, 99_999)
     shard = ShardPlan(plan, number, 99_999, block_of(len(plan), number, 99_999))
     assert len(set(spread(shard, 24, seed=0)) & set(shard.members)) == 24
+
+
+def test_a_new_edition_of_keys_moves_no_item_to_another_shard() -> None:
+    topics = [Dimension("topic", [f"topic {number}" for number in range(60)])]
+    old = GridPlan("raw", topics, routes=["r"], shape=["first"])
+    new = GridPlan("raw", topics, routes=["r"], shape=["second"], former=lambda: [old])
+    assert list(new.keys()) != list(old.keys())
+    for number in range(1, 5):
+        assert members_by_keys(new, number, 4) == members_by_keys(old, number, 4)

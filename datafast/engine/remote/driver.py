@@ -37,8 +37,11 @@ if TYPE_CHECKING:
     from datafast.store.records import ItemRecord
     from datafast.store.writer import Store
 
-__all__ = ["Fleet"]
+__all__ = ["AT_WORK", "WORKERS", "Fleet"]
 
+WORKERS = "workers"
+"""Under this name the ledger says whether workers are at work: if a driver has died, they may send for a while yet."""
+AT_WORK = "at work"
 _LOOK_S = 0.1
 _REPORT_S = 0.1  # after so long a worker reports at the latest
 _MOST_REPORTS_PER_S = 2000  # of all workers, if they have nothing to tell
@@ -118,6 +121,7 @@ class Fleet:
             return None
         if not self._is_recruiting:  # a run with nothing to do needs nobody
             self._is_recruiting = True
+            self._store.learn(WORKERS, AT_WORK)
             self._alone_since = time.monotonic()
             self._add(self._recruit())
         store, number = self._store, self._dealer.number_of(share)
@@ -307,7 +311,11 @@ class Fleet:
             _, late = await asyncio.wait(ending, timeout=_END_S)
             for task in late:
                 task.cancel()
+            if late:
+                return
         self._members.clear()
+        if self._is_recruiting:
+            self._store.learn(WORKERS, "")
 
     def _add(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)

@@ -11,7 +11,7 @@ from datafast._util.version import VERSION
 from datafast.engine.opening import backoff_of, most_at
 from datafast.engine.remote.broker import Broker
 from datafast.engine.remote.dealing import Dealer
-from datafast.engine.remote.driver import Fleet
+from datafast.engine.remote.driver import AT_WORK, WORKERS, Fleet
 from datafast.engine.remote.messages import Setup
 from datafast.engine.remote.receiving import Receiver
 from datafast.engine.remote.shipping import shipped
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["open_fleet"]
 
-_WORKERS = "workers"  # under this name the ledger says whether a driver has ended without its workers
+_LEASE_S_PER_REQUEST = 0.0005  # a driver that takes in the replies of many requests at once is late by so much
+_LONGEST_LEASE_S = 60.0
 
 
 @contextlib.asynccontextmanager
@@ -47,8 +48,7 @@ async def open_fleet(
 ) -> AsyncIterator[Fleet]:
     """The workers of one opening of an output, until the context ends. Sends nothing."""
     endpoints = {one.label: one for share in shares for one in share.endpoints}
-    succeeds = store.learned.get(_WORKERS) == "at work"
-    store.learn(_WORKERS, "at work")
+    succeeds = store.learned.get(WORKERS) == AT_WORK
     budget = sender.cashier.budget
     terms = _terms(job, store, endpoints, admission.total, succeeds=succeeds)
     broker = Broker(
@@ -57,7 +57,7 @@ async def open_fleet(
         budget=budget,
         reserves=None if budget is None else store,
         backoff=backoff_of(job.settings),
-        lease_s=crew.lease_s,
+        lease_s=max(crew.lease_s, min(_LONGEST_LEASE_S, _LEASE_S_PER_REQUEST * admission.total)),
         succeeds=succeeds,
     )
     dealer = Dealer(shares)

@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from datafast._util.version import VERSION
+from datafast.engine.remote.crew import WorkerLostError
 from datafast.engine.remote.worker_engine import opened_engine
 from datafast.errors import ConfigError, DatafastError
 
@@ -38,10 +39,18 @@ class Worker:
         self._engine = await self._opened.enter_async_context(opened_engine(setup))
 
     async def exchange(self, orders: Orders) -> Report:
-        """Takes orders, and reports when there is something to tell, or the time is over that they allow."""
+        """Takes orders, and reports when there is something to tell, or the time is over that they allow.
+
+        Raises:
+            WorkerLostError: its lease has lapsed in between, so it has to begin anew.
+        """
         engine = self._engine
         if engine is None:
             raise DatafastError("The worker has not begun.")
+        if engine.has_lapsed:
+            raise WorkerLostError(
+                "The worker has given up what it had, since it had not heard of the driver for so long."
+            )
         engine.take(orders)
         await engine.outbox.news(orders.wait_s)
         return engine.report()

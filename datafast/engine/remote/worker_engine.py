@@ -162,6 +162,11 @@ class WorkerEngine:
         self._tasks: set[asyncio.Task[None]] = set()
         self._lapsing: asyncio.Task[None] | None = None
 
+    @property
+    def has_lapsed(self) -> bool:
+        """Whether its lease has lapsed. What it had is given to others then, so nothing that it hears later may let it go on."""
+        return self._lapsing is not None and (self._lapsing.done() or self._leases.lasts_for_s <= 0.0)
+
     # -- what the driver says
 
     def take(self, orders: Orders) -> None:

@@ -127,6 +127,23 @@ def test_status_of_many_shards_shows_those_that_lack_something(run: Run) -> None
     assert "datafast status notes.jsonl --json   (the other 53 shards, each with its command)" in shown
 
 
+def test_shards_of_two_configs_are_told(run: Run, whole: Path) -> None:
+    config = Path("c.yaml").read_text(encoding="utf-8")
+    Path("c.yaml").write_text(config.replace("pumps", "bridges"), encoding="utf-8")
+    make(run, 2, options=("--yes",))
+    assert told(run, "status", FOLDER)["unlike"] == [2]
+    shown = run("status", FOLDER).stdout
+    assert "note      shard 2: made with another config than shard 1/3, or simulated where that was not" in shown
+    assert "datafast merge notes.jsonl" not in shown
+    for command in (["stats", FOLDER], ["export", FOLDER, "--to", "csv", "-o", "x.csv"]):
+        refused = run(*command)
+        assert refused.exit_code == 2
+        assert "Shard 1/3 and Shard 2/3 were made with other settings." in refused.stderr
+    make(run, 1, 3, options=("--yes",))
+    assert told(run, "status", FOLDER)["unlike"] == []
+    assert run("stats", FOLDER).exit_code == 0
+
+
 def test_a_shard_without_a_ledger_is_told(run: Run, whole: Path) -> None:
     Path(f"{shard(2)}.ledger").rename("elsewhere.ledger")
     found = told(run, "status", FOLDER)

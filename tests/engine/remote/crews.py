@@ -26,12 +26,14 @@ def sent(message: Any) -> Any:
 
 
 class LocalLink:
-    """The way to a worker in this process. `is_dead`: it is gone; `is_silent`: nothing goes through any more, though it lives."""
+    """The way to a worker in this process. `is_dead`: it is gone; `is_silent`: nothing goes through any more, though it lives; `late_s`:
+    for so long each message is on its way."""
 
     def __init__(self, place: str) -> None:
         self.place = place
         self.worker = Worker()
         self.is_dead = self.is_silent = False
+        self.late_s = 0.0
         self.exchanges = 0
 
     async def begin(self, setup: Setup) -> None:
@@ -47,6 +49,8 @@ class LocalLink:
     async def _pass(self) -> None:
         if self.is_silent:
             await asyncio.get_running_loop().create_future()
+        if self.late_s:
+            await asyncio.sleep(self.late_s)
         if self.is_dead:
             raise WorkerLostError(f"{self.place} is gone.")
 
@@ -56,10 +60,14 @@ class LocalLink:
     async def end(self) -> None:
         await self.worker.end()
 
-    async def die(self) -> None:
-        """Ends it as `kill -9` does."""
+    async def die(self) -> int:
+        """Ends it as `kill -9` does. Returns how many requests held a slot."""
         self.is_dead = True
+        engine = self.worker._engine
+        assert engine is not None
+        held = sum(endpoint.gate.in_flight for endpoint in engine._endpoints.values())
         await self.worker.end()
+        return held
 
 
 class LocalCrew:
@@ -70,6 +78,7 @@ class LocalCrew:
         self.links = [LocalLink(f"worker {number}") for number in range(size)]
         self.lost: list[Any] = []
         self.replaces = replaces
+        self._ending: set[asyncio.Task[None]] = set()
         self._coming: list[asyncio.Queue[LocalLink]] = []
 
     async def recruits(self) -> AsyncIterator[LocalLink]:
@@ -85,6 +94,7 @@ class LocalCrew:
             return
         self.lost.append(link)
         self.links.remove(link)
+        self._ending.add(asyncio.get_running_loop().create_task(link.worker.end()))
         if self.replaces:
             another = LocalLink(f"another {link.place}")
             self.links.append(another)
