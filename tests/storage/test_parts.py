@@ -221,10 +221,14 @@ def test_an_interruption_uploads_what_is_there(store: S3Proxy, tmp_path: Path) -
         if bought(tmp_path) == 4:
             threading.Thread(target=os.kill, args=(os.getpid(), signal.SIGINT)).start()
 
-    with pytest.raises(KeyboardInterrupt):
-        dataset(url, tmp_path / "here", topics=400, run={"max_concurrency": 1, "upload_every_s": 600}).generate(
-            [provider(tmp_path, latency_s=0.05, reply=reply)]
-        )
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have left it ignored
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            dataset(url, tmp_path / "here", topics=400, run={"max_concurrency": 1, "upload_every_s": 600}).generate(
+                [provider(tmp_path, latency_s=0.05, reply=reply)]
+            )
+    finally:
+        signal.signal(signal.SIGINT, before)
     there = rows_there(url)
     assert there
     sent = bought(tmp_path)
