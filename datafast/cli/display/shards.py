@@ -42,7 +42,7 @@ def _told(shard: Mapping[str, Any]) -> str:
     parts += [f"{shard[what]:,} {what}" for what in ("filtered", "failed", "pending") if shard[what]]
     told = ", ".join(parts)
     if shard["running"]:
-        return f"{told}; a run is writing to it now"
+        return f"{told}; a run is writing to it now{f' ({by})' if (by := shard['run_by']) else ''}"
     if shard["batches"]["open"]:
         return f"{told}; {shard['batches']['under_way']}"
     if shard["stop_reason"]:

@@ -114,7 +114,7 @@ def test_status_says_which_shards_run_and_which_stopped(run: Run) -> None:
         shown, found = run("status", FOLDER).stdout, told(run, "status", FOLDER)
     assert found["running"]
     assert [part["running"] for part in found["shards"]] == [False, True, False]
-    assert "; a run is writing to it now\nshard     3/3" in shown
+    assert "; a run is writing to it now (process " in shown
     assert "note      shard 2 is running now\n" in shown
     assert "next      datafast generate c.yaml --shard 1/3   (shard 1 goes on)\n" in shown
 
