@@ -56,6 +56,9 @@ class Sizes:
     statistics_rows: int = 1_000_000
     export_rows: int = 1_000_000
     viewer_rows: int = 1_000_000
+    scale: tuple[tuple[int, int], ...] = ((1, 1), (4, 1), (100, 1), (1_000, 1), (1_000, 10))  # nodes and drivers
+    scale_s: float = 10.0  # virtual
+    scale_replies: int = 3_000  # by which costs are measured
 
 
 FULL = Sizes()
@@ -78,6 +81,8 @@ QUICK = Sizes(
     statistics_rows=50_000,
     export_rows=50_000,
     viewer_rows=50_000,
+    scale=((1, 1), (4, 1), (100, 1), (200, 2)),
+    scale_s=5.0,
 )
 
 _IN_FLIGHT = 64
@@ -713,6 +718,62 @@ def _viewer(sizes: Sizes) -> list[Line]:
 
 _Result = dict[str, Any]
 
+
+def _scale(sizes: Sizes) -> list[Line]:
+    """A cluster in virtual time, by the costs of a message and a reply on this machine."""
+    costs = _in_a_folder("costs:calibrated", replies=sizes.scale_replies)
+    size: dict[str, Any] = {"slots": _IN_FLIGHT, "reply_s": 2.0, "costs": costs}
+    lines = [_scale_line(f"CPU {what}", "us", [1e6 * costs[name]], digits=1) for name, what in _SCALE_COSTS.items()]
+    found: dict[int, _Result] = {}
+    for nodes, drivers in sizes.scale:
+        each = nodes // drivers
+        ran = found.get(each) or run("scale:simulated", nodes=each, seconds=sizes.scale_s, **size)
+        found[each] = ran
+        at = f"{_counted(nodes, 'node')} of {_IN_FLIGHT} in flight at 2 s each, {_counted(drivers, 'driver')}"
+        lines += [
+            _scale_line(
+                f"replies a second, {at}", "", [drivers * ran["done"]], peer=[drivers * ran["ideal"]], digits=0
+            ),
+            _scale_line(f"time of a driver, {at}", "%", [100.0 * ran["busy"]], digits=1),
+            _scale_line(f"of it the broker, {at}", "%", [100.0 * ran["broker"]], digits=1),
+            _scale_line(f"journal of a driver, {at}", "MB/s", [ran["done"] * costs["reply_bytes"] / 1e6]),
+        ]
+    few = 4 if sizes.scale_s < _SCALE_DEATHS_S else 20
+    dying = run("scale:simulated", nodes=few, seconds=3.0 * sizes.scale_s, death_every_s=_SCALE_DEATHS_S, **size)
+    paced = run("scale:simulated", nodes=few, seconds=6.5 * sizes.scale_s, rpm=1_200.0 * few, **size)
+    at = f"{few} nodes, one lost every 5 s"
+    return [
+        *lines,
+        _scale_line(
+            f"replies a second, {at} and back after 10 s", "", [dying["done"]], peer=[dying["ideal"]], digits=0
+        ),
+        _scale_line(f"requests repeated for each loss, {at}", "", [dying["lost"]], digits=0),
+        _scale_line(
+            f"replies a second, {few} nodes, an rpm limit", "", [paced["done"]], peer=[paced["ideal"]], digits=0
+        ),
+        _scale_line(f"most in a minute, {few} nodes", "", [paced["most_a_minute"]], limit=1_200.0 * few, digits=0),
+    ]
+
+
+_SCALE_DEATHS_S = 5.0
+_SCALE_COSTS = {
+    "row_s": "of a row in a local run without HTTP",
+    "journal_s": "of it the journal",
+    "commit_s": "of it the ledger and the JSONL",
+    "decode_s": "of reading a reply from a message",
+    "message_s": "of a message and its answer",
+    "broker_s": "of an ask and its grant",
+}
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
+def _scale_line(measured: str, unit: str, ours: list[float], **of: Any) -> Line:
+    return Line(case="scale", measured=measured, unit=unit, ours=ours, peer_is="ideal", **of)
+
+
 CASES: Mapping[str, Callable[[Sizes], list[Line]]] = {
     "zero-latency": _zero_latency,
     "columns": _columns,
@@ -734,6 +795,7 @@ CASES: Mapping[str, Callable[[Sizes], list[Line]]] = {
     "report": _report,
     "export": _export,
     "viewer": _viewer,
+    "scale": _scale,
 }
 """By name, in the order of the table."""
 

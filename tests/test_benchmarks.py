@@ -15,6 +15,7 @@ from benchmarks import __main__ as program
 from benchmarks.cases import CASES, FULL, Sizes, measure, schema
 from benchmarks.child import Failed, run
 from benchmarks.export import FORMATS
+from benchmarks.scale import simulated
 from benchmarks.stages import STAGES
 from benchmarks.table import COLUMNS, Line, as_markdown, as_text, update
 
@@ -49,6 +50,9 @@ TINY = Sizes(
     statistics_rows=40,
     export_rows=40,
     viewer_rows=60,
+    scale=((1, 1), (4, 2)),
+    scale_s=1.0,
+    scale_replies=50,
 )
 EXPECTED = {
     "zero-latency": ["CPU a row, 20 rows, 64 in flight", "rows a second"],
@@ -121,6 +125,23 @@ EXPECTED = {
             )
         ),
     ],
+    "scale": [
+        "CPU of a row in a local run without HTTP",
+        "CPU of it the journal",
+        "CPU of it the ledger and the JSONL",
+        "CPU of reading a reply from a message",
+        "CPU of a message and its answer",
+        "CPU of an ask and its grant",
+        *(
+            f"{figure}, {at}"
+            for at in ("1 node of 64 in flight at 2 s each, 1 driver", "4 nodes of 64 in flight at 2 s each, 2 drivers")
+            for figure in ("replies a second", "time of a driver", "of it the broker", "journal of a driver")
+        ),
+        "replies a second, 4 nodes, one lost every 5 s and back after 10 s",
+        "requests repeated for each loss, 4 nodes, one lost every 5 s",
+        "replies a second, 4 nodes, an rpm limit",
+        "most in a minute, 4 nodes",
+    ],
 }
 
 
@@ -142,6 +163,19 @@ def test_the_smallest_run_of_a_local_model_gives_the_lines_it_promises() -> None
     if missing := [name for name in ("torch", "transformers", "llguidance") if importlib.util.find_spec(name) is None]:
         pytest.skip(f"needs {', '.join(missing)}")
     assert [line.measured for line in CASES["local"](TINY)] == EXPECTED["local"]
+
+
+def test_a_cluster_runs_the_same_way_each_time() -> None:
+    costs = {"row_s": 1e-4, "decode_s": 2e-6, "message_s": 4e-5, "broker_s": 4e-5}
+    size: dict[str, Any] = {"nodes": 5, "slots": 8, "reply_s": 0.5, "seconds": 12.0, "costs": costs}
+
+    first, again = (simulated(**size, death_every_s=4.0, seed=3) for _ in range(2))
+    other = simulated(**size, death_every_s=4.0, seed=4)
+
+    assert first == again
+    assert first != other
+    assert first["done"] > 0.5 * first["ideal"]
+    assert 0 < first["lost"] <= 40 / 3
 
 
 def test_every_case_is_expected_here() -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from datafast._util.counting import added, added_by_group
 from datafast._util.user_path import is_file
 from datafast.cli.output_status import output_status
-from datafast.store.shards import ShardName
+from datafast.store.shards import ShardName, ShardNote
 from datafast.types import ProviderUsage, TargetCount
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def folder_status(folder: ShardFolder) -> dict[str, Any]:
     of: how many shards there are.
     missing: the numbers of those that have not begun.
     unknown: those that have rows and no ledger.
+    unlike: those that were made with another config than the first, or simulated where that was not.
     decided_at_merge: the stages that compare rows, which decide when shards are merged.
     shards: the status of each that has a ledger, and its `shard`, like 1/4.
 
@@ -42,6 +43,8 @@ def folder_status(folder: ShardFolder) -> dict[str, Any]:
         for name, paths in known.items()
         if is_file(paths.ledger)
     ]
+    notes = _notes(folder, shards)
+    decided = list(dict.fromkeys(stage for note in notes.values() for stage in note.deferred))
     first = shards[0] if shards else {}
     running = any(shard["running"] for shard in shards)
     return {
@@ -55,7 +58,7 @@ def folder_status(folder: ShardFolder) -> dict[str, Any]:
         "targets": _targets(shards),
         "filtered_by_stage": added_by_group(shard["filtered_by_stage"] for shard in shards),
         "changed_by_stage": added(shard["changed_by_stage"] for shard in shards),
-        "compared": not (decided := _decided_at_merge(folder, shards)),
+        "compared": not decided,
         "agreement": {},
         "failures": _failures(shards),
         "failures_by_provider": added_by_group(shard["failures_by_provider"] for shard in shards),
@@ -71,6 +74,7 @@ def folder_status(folder: ShardFolder) -> dict[str, Any]:
         "of": folder.of,
         "missing": folder.missing,
         "unknown": [name.number for name, paths in known.items() if not is_file(paths.ledger)],
+        "unlike": _unlike(shards, notes),
         "decided_at_merge": decided,
         "shards": shards,
     }
@@ -159,17 +163,30 @@ def _batches(folder: ShardFolder, shards: Sequence[Mapping[str, Any]]) -> dict[s
     }
 
 
-def _decided_at_merge(folder: ShardFolder, shards: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The names of the stages that compare rows, as the shards note them."""
+def _notes(folder: ShardFolder, shards: Sequence[Mapping[str, Any]]) -> dict[int, ShardNote]:
+    """What shards note of the whole that they are parts of, by their numbers."""
     from datafast.store.reader import LedgerReader
-    from datafast.store.shards import ShardNote
 
-    names: dict[str, None] = {}
-    for shard in shards:
-        with LedgerReader(folder.paths(number_of(shard)).ledger) as reader:
-            note = ShardNote.read(reader)
-        names |= dict.fromkeys(() if note is None else note.deferred)
-    return list(names)
+    found = {}
+    for number in map(number_of, shards):
+        with LedgerReader(folder.paths(number).ledger) as reader:
+            if (note := ShardNote.read(reader)) is not None:
+                found[number] = note
+    return found
+
+
+def _unlike(shards: Sequence[Mapping[str, Any]], notes: Mapping[int, ShardNote]) -> list[int]:
+    """The numbers of shards that are no parts of what the first is a part of."""
+    parts = {
+        number_of(shard): (
+            shard["kind"],
+            shard["simulated"],
+            note.plan if (note := notes.get(number_of(shard))) else None,
+        )
+        for shard in shards
+    }
+    first = next(iter(parts.values()), None)
+    return [number for number, part in parts.items() if part != first]
 
 
 def number_of(shard: Mapping[str, Any]) -> int:

@@ -25,7 +25,7 @@ def output_status(paths: OutputPaths, *, agreement: bool = True) -> dict[str, An
     """
     from datafast.cli.display.agreement import told_agreement
     from datafast.engine.targets import noted_counts
-    from datafast.store.lock import is_running
+    from datafast.store.lock import is_running, who_runs
     from datafast.store.reader import LedgerReader
     from datafast.store.records import by_provider, by_stage
 
@@ -48,6 +48,7 @@ def output_status(paths: OutputPaths, *, agreement: bool = True) -> dict[str, An
             "stop_reason": None if running else ledger.meta("stop_reason") or None,
             "batches": _batches(ledger),
             "running": running,
+            "run_by": str(holder) if running and (holder := who_runs(paths)) else None,
             "unrecorded_replies": 0 if running else ledger.unrecorded_replies(paths.journal),
             "rows_file_exists": paths.rows.exists(),
             "manifest": None if running else _manifest(paths, ledger),

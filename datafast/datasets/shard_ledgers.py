@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from datafast._util.atomic_write import whole_file
 from datafast._util.user_path import is_file
 from datafast.datasets.of_output import dataset_in, in_output
 from datafast.engine.pricing import pricing_of
@@ -26,7 +27,7 @@ from datafast.store.manifest import ABOUT
 from datafast.store.merging import refuse_other_settings, require_alike
 from datafast.store.paths import OutputPaths
 from datafast.store.reader import LedgerReader
-from datafast.store.recovery import repaired
+from datafast.store.recovery import move_aside, repaired
 from datafast.store.shards import ShardFolder, ShardNote
 
 if TYPE_CHECKING:
@@ -225,17 +226,23 @@ class Shards:
                 self.__dict__.pop(cached, None)
             yield aside
 
-    def copy_grown(self, target: OutputPaths) -> None:
-        """Copies topics and personas that were grown for the shards, so that the plan is the same."""
+    def copy_grown(self, target: OutputPaths, *, fresh: bool = False) -> None:
+        """Copies topics and personas that were grown for the shards, so that the plan is the same. `fresh`: others that are there are moved
+        aside."""
         for name in _GROWN:
             grown = OutputPaths.of(self.folder.path.with_name(f"{self.folder.path.name}.{name}"))
             copy = OutputPaths.of(target.rows.with_name(f"{target.rows.name}.{name}"))
-            if not is_file(grown.rows) or copy.rows.exists():
+            if not is_file(grown.rows):
                 continue
+            if copy.rows.exists():
+                if not fresh or copy.rows.read_bytes() == grown.rows.read_bytes():
+                    continue
+                move_aside(copy)
             if is_file(grown.ledger) and not copy.ledger.exists():
-                with LedgerReader(grown.ledger) as reader:
-                    reader.save_in(copy.ledger)
-            shutil.copyfile(grown.rows, copy.rows)
+                with LedgerReader(grown.ledger) as reader, whole_file(copy.ledger) as new:
+                    reader.save_in(new)
+            with whole_file(copy.rows) as new:
+                shutil.copyfile(grown.rows, new)
 
 
 def command_with(command: str, *option: str) -> str:

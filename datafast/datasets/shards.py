@@ -155,12 +155,12 @@ def merge(
         shards.refuse_other_plan()
         with take_locks(target):
             aside = _prepared(target, shards, fresh=fresh)
+            shards.copy_grown(target, fresh=fresh)  # before there is an output that would grow it once more
             if not size_of(target.ledger):
                 _make(shards, target, order=order)
             finish(target)
         made = replace(made, set_aside=[*made.set_aside, *map(str, aside)])
     join_reviews([paths.reviews for paths in shards.folder.outputs], target.reviews)
-    shards.copy_grown(target)
     report = _compared(shards.dataset_in(target), target, allow_commands=allow_commands)
     with LedgerReader(target.ledger) as reader:
         return replace(made, report=report, next_command=reader.meta("command") or "")

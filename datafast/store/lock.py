@@ -22,7 +22,7 @@ from datafast.store.holder import Holder, is_elsewhere, read_holder, sign_off, s
 from datafast.store.mounts import Mount, mount_of
 from datafast.store.paths import OutputPaths
 
-__all__ = ["is_held", "is_running", "take_locks", "written_elsewhere"]
+__all__ = ["is_held", "is_running", "take_locks", "who_runs", "written_elsewhere"]
 
 _ROWS = "an output file"
 
@@ -69,12 +69,14 @@ def take_locks(paths: OutputPaths, *, required: bool = True) -> contextlib.ExitS
         for path in paths.locks:
             try:
                 short |= _take(path, paths, held, required=required)
-            except OSError as error:  # also a Timeout
+            except (Timeout, FileNotFoundError) as error:  # its folder is there, but takes no files
                 raise OutputWriteError(
                     f"Cannot write to {paths.rows}: no file can be made at {path}. "
                     f"Choose an output file in a folder that you may write to."
-                    if isinstance(error, Timeout)
-                    else f"Cannot write to {paths.rows}: {error.strerror}. Choose an output file in a folder that you may write to."
+                ) from error
+            except OSError as error:
+                raise OutputWriteError(
+                    f"Cannot write to {paths.rows}: {error.strerror}. Choose an output file in a folder that you may write to."
                 ) from error
         try:
             held.enter_context(_locked(paths.rows))
@@ -215,6 +217,11 @@ def _locked(path: Path) -> Iterator[None]:
 def is_running(paths: OutputPaths) -> bool:
     """Whether a process holds one of the output's locks. Takes each for a moment to find out."""
     return any(is_held(path) for path in paths.locks)
+
+
+def who_runs(paths: OutputPaths) -> Holder | None:
+    """The process that has signed on to the output, if one has. Whether it still runs says `is_running`."""
+    return next((holder for lock in paths.locks if (holder := read_holder(lock)) is not None), None)
 
 
 def is_held(lock: Path) -> bool:

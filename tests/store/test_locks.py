@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,6 +60,13 @@ def started(folder: Path, *before: str, **variables: str) -> subprocess.Popen[st
 def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     output, errors = process.communicate(timeout=200)
     return process.returncode, output, errors
+
+
+def status_of(folder: Path, **variables: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "datafast", "status", "rows.jsonl", "--json"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
+    found: dict[str, Any] = json.loads(subprocess.check_output(command, cwd=folder, env=environment))
+    return found
 
 
 def until_rows(folder: Path, number: int, process: subprocess.Popen[str]) -> None:
@@ -139,12 +147,17 @@ def as_on_nfs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def test_on_nfs_a_second_run_is_refused_with_who_has_the_output(tmp_path: Path, as_on_nfs: dict[str, str]) -> None:
-    config(tmp_path, topics=40, latency_s=0.5, run="max_concurrency: 1")
+    config(tmp_path, topics=600, latency_s=0.5, run="max_concurrency: 1")
     first = started(tmp_path, **as_on_nfs)
     until_rows(tmp_path, 1, first)
     code, _, errors = ended(started(tmp_path, **as_on_nfs))
+    told = status_of(tmp_path, **as_on_nfs)
     killed(first)
     assert code == 2
+    assert told["running"]
+    assert told["run_by"].startswith(f"process {first.pid} on {os.uname().nodename}, since 2")
+    told = status_of(tmp_path, **as_on_nfs)
+    assert (told["running"], told["run_by"]) == (False, None)
     assert f"Another run is writing to rows.jsonl: process {first.pid} on {os.uname().nodename}, since 2" in errors
     assert "file server" not in errors  # it is a process of this machine
 
@@ -153,7 +166,7 @@ def test_on_nfs_a_hard_link_to_the_rows_is_the_same_output(tmp_path: Path, as_on
     one, other = tmp_path / "one", tmp_path / "other"
     config(one, topics=3)
     assert ended(started(one, **as_on_nfs))[0] == 0
-    config(one, topics=60, latency_s=0.5, run="max_concurrency: 1")
+    config(one, topics=600, latency_s=0.5, run="max_concurrency: 1")
     config(other)
     (other / "rows.jsonl").hardlink_to(one / "rows.jsonl")
     first = started(one, **as_on_nfs)
@@ -308,7 +321,7 @@ def test_a_lock_file_that_says_nothing_is_only_a_lock(tmp_path: Path, text: str)
 @pytest.fixture
 def elsewhere(tmp_path: Path) -> Iterator[tuple[Path, subprocess.Popen[str]]]:
     """A run that goes on, whose lock file says that it is one of another machine."""
-    config(tmp_path, topics=3000, latency_s=0.01, run="max_concurrency: 8")
+    config(tmp_path, topics=3000, latency_s=0.02, run="max_concurrency: 8")
     process = started(tmp_path)
     try:
         until_rows(tmp_path, 20, process)

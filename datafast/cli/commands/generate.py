@@ -104,7 +104,8 @@ def command(
     \b
     Exit codes:
       0    all rows are written or filtered, or as many as --limit asks for
-      2    the config or the command is wrong, or you said no; nothing was sent
+      2    the config or the command is wrong, another run has the output, or you
+           said no; nothing was sent
       3    finished, but rows failed for good or a target is given up, or no row
       4    stopped early, or batches are under way; the same command goes on
       130  interrupted, the same command goes on

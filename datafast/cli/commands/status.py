@@ -98,7 +98,7 @@ def _notes(status: dict[str, Any]) -> list[str]:
         return folder_notes(status)
     notes = []
     if status["running"]:
-        notes.append("a run is writing to it now")
+        notes.append(f"a run is writing to it now{f' ({by})' if (by := status['run_by']) else ''}")
     if status["batches"]["open"]:
         notes.append(status["batches"]["under_way"])
     elif status["stop_reason"]:

@@ -42,7 +42,7 @@ def _told(shard: Mapping[str, Any]) -> str:
     parts += [f"{shard[what]:,} {what}" for what in ("filtered", "failed", "pending") if shard[what]]
     told = ", ".join(parts)
     if shard["running"]:
-        return f"{told}; a run is writing to it now"
+        return f"{told}; a run is writing to it now{f' ({by})' if (by := shard['run_by']) else ''}"
     if shard["batches"]["open"]:
         return f"{told}; {shard['batches']['under_way']}"
     if shard["stop_reason"]:
@@ -58,8 +58,8 @@ def _is_complete(shard: Mapping[str, Any]) -> bool:
 
 def folder_notes(status: Mapping[str, Any]) -> list[str]:
     """What is to be known of all shards together."""
-    notes = []
-    if running := [number_of(shard) for shard in status["shards"] if shard["running"]]:
+    notes, shards = [], status["shards"]
+    if running := [number_of(shard) for shard in shards if shard["running"]]:
         notes.append(f"{_shards(running)} {'is' if len(running) == 1 else 'are'} running now")
     if missing := status["missing"]:
         notes.append(
@@ -70,6 +70,11 @@ def folder_notes(status: Mapping[str, Any]) -> list[str]:
         notes.append(
             f"{_shards(unknown)}: there is no ledger beside the rows; if `run: {{ledger: ...}}` put the ledgers elsewhere, name their "
             "folder with --ledger"
+        )
+    if unlike := status["unlike"]:
+        notes.append(
+            f"{_shards(unlike)}: made with another config than shard {shards[0]['shard']}, or simulated where that was not, so they are no "
+            "parts of one output; run all shards with one config: what stays in it is not bought again"
         )
     if status["decided_at_merge"]:
         names = ", ".join(status["decided_at_merge"])
@@ -105,7 +110,7 @@ def folder_steps(status: Mapping[str, Any]) -> list[Step]:
         )
     if status["failed"]:
         steps.append(Step(_command("failures", status), "what failed, with why"))
-    if not to_do and not status["running"] and not status["unknown"]:
+    if not to_do and not (status["running"] or status["unknown"] or status["unlike"]):
         steps.append(Step(f"{_command('merge', status)} -o FILE.jsonl", "one file of all shards, at no cost"))
     return steps
 

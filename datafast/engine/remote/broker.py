@@ -33,6 +33,9 @@ from datafast.engine.remote.turn_book import TurnBook
 
 __all__ = ["Broker"]
 
+_REPLY_S = 0.0005  # for recording a reply, on a machine that does other things too
+_LONGEST_LEASE_S = 60.0
+
 
 @dataclass(slots=True)
 class _Worker:
@@ -58,11 +61,10 @@ class Broker:
         total: requests in flight over all providers.
         clock: gives monotonic seconds.
         budget, reserves: the budget, and where bookings are recorded; both or none.
-        lease_s: how long what a worker was told holds.
+        lease_s: how long what a worker was told holds; by default as long as it may take to record all replies that may be in flight, so
+            that no worker is given up because there is much to do.
         succeeds: a former broker of this output may have workers that still send.
 
-    Attributes:
-        lease_s: see above.
     """
 
     def __init__(
@@ -74,10 +76,11 @@ class Broker:
         budget: Budget | None = None,
         reserves: Reserves | None = None,
         backoff: Backoff = Backoff(),  # noqa: B008 - it cannot be changed
-        lease_s: float = LEASE_S,
+        lease_s: float | None = None,
         succeeds: bool = False,
     ) -> None:
-        self.lease_s = lease_s
+        self._lease_s = lease_s
+        self._total = total
         self._clock = clock
         self._workers: dict[Hashable, _Worker] = {}
         self._slots = SlotBook({label: terms.most for label, terms in providers.items()}, total=total)
@@ -86,10 +89,18 @@ class Broker:
         self._bookings = Bookings(budget, reserves) if budget is not None and reserves is not None else None
         self._quiet_until = float("-inf")
         if succeeds:
-            self.hold_for(lease_s)
+            self.hold_for(self.lease_s)
         self._look_at_limits()
 
     # -- what is known
+
+    @property
+    def lease_s(self) -> float:
+        """How long what a worker is told now holds, in seconds."""
+        if self._lease_s is not None:
+            return self._lease_s
+        in_flight = min(self._total, sum(turns.gate.most for turns in self._turns.values()))
+        return min(_LONGEST_LEASE_S, max(LEASE_S, in_flight * _REPLY_S))
 
     @property
     def gates(self) -> dict[str, Gate]:
@@ -112,6 +123,7 @@ class Broker:
 
     def set_total(self, total: int) -> None:
         """Changes how many requests may be in flight over all providers."""
+        self._total = total
         self._slots.set_total(total)
 
     def set_concurrency(self, label: str, most: int) -> None:

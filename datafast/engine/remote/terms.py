@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 LEASE_S = 5.0
-"""Seconds for which a grant holds."""
+"""Seconds for which a grant holds, at least."""
 
 
 class ProviderTerms(NamedTuple):

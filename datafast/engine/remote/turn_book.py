@@ -128,9 +128,7 @@ class TurnBook:
         now, gate, customer = self._clock(), self.gate, self._customers[worker]
         gate.in_flight = in_flight
         if use.sent:
-            numbers = [gate.take(0, now) for _ in range(use.sent)]
-            customer.sent.append((customer.ordinal, use.sent, numbers[0]))
-            customer.ordinal += use.sent
+            self._count(customer, use.sent, now)
             gate.in_flight = in_flight
         self._take_back(customer, use.unused, now)
         if use.tokens:
@@ -227,6 +225,14 @@ class TurnBook:
                 customer.queued = False
         return None
 
+    def _count(self, customer: _Customer, sent: int, now: float) -> None:
+        """Counts requests that were sent without turns. Where turns are needed meanwhile, they were sent before that was known, and say
+        nothing new."""
+        if not self.paces:
+            numbers = [self.gate.take(0, now) for _ in range(sent)]
+            customer.sent.append((customer.ordinal, sent, numbers[0]))
+        customer.ordinal += sent
+
     def _take_back(self, customer: _Customer, unused: tuple[int, ...], now: float) -> None:
         for number in unused:
             given = customer.given.pop(number, None)
@@ -234,7 +240,7 @@ class TurnBook:
                 self._returned.append(given)
 
     def _number_of(self, customer: _Customer, ordinal: int) -> int:
-        """The number among all requests of one that a worker sent without a turn."""
+        """The number among all requests of one that a worker sent without a turn; 0 if it was not counted."""
         for first, count, number in reversed(customer.sent):
             if first <= ordinal < first + count:
                 return number + ordinal - first

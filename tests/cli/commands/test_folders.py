@@ -114,7 +114,7 @@ def test_status_says_which_shards_run_and_which_stopped(run: Run) -> None:
         shown, found = run("status", FOLDER).stdout, told(run, "status", FOLDER)
     assert found["running"]
     assert [part["running"] for part in found["shards"]] == [False, True, False]
-    assert "; a run is writing to it now\nshard     3/3" in shown
+    assert "; a run is writing to it now (process " in shown
     assert "note      shard 2 is running now\n" in shown
     assert "next      datafast generate c.yaml --shard 1/3   (shard 1 goes on)\n" in shown
 
@@ -125,6 +125,23 @@ def test_status_of_many_shards_shows_those_that_lack_something(run: Run) -> None
     assert shown.count("\nshard ") <= 42
     assert "note      shards 1-6, 9-60 of 60 have not begun" in shown
     assert "datafast status notes.jsonl --json   (the other 53 shards, each with its command)" in shown
+
+
+def test_shards_of_two_configs_are_told(run: Run, whole: Path) -> None:
+    config = Path("c.yaml").read_text(encoding="utf-8")
+    Path("c.yaml").write_text(config.replace("pumps", "bridges"), encoding="utf-8")
+    make(run, 2, options=("--yes",))
+    assert told(run, "status", FOLDER)["unlike"] == [2]
+    shown = run("status", FOLDER).stdout
+    assert "note      shard 2: made with another config than shard 1/3, or simulated where that was not" in shown
+    assert "datafast merge notes.jsonl" not in shown
+    for command in (["stats", FOLDER], ["export", FOLDER, "--to", "csv", "-o", "x.csv"]):
+        refused = run(*command)
+        assert refused.exit_code == 2
+        assert "Shard 1/3 and Shard 2/3 were made with other settings." in refused.stderr
+    make(run, 1, 3, options=("--yes",))
+    assert told(run, "status", FOLDER)["unlike"] == []
+    assert run("stats", FOLDER).exit_code == 0
 
 
 def test_a_shard_without_a_ledger_is_told(run: Run, whole: Path) -> None:

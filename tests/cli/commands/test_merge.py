@@ -151,3 +151,12 @@ def test_topics_that_were_grown_for_shards_are_those_of_what_is_merged() -> None
     assert merged()["report"]["written"] == 6
     assert Path("all.jsonl.topics.json").read_bytes() == Path("rows.topics.json").read_bytes()
     assert "calls     0" in generate("--from", "all.jsonl").output
+
+    Path("rows.topics.json.ledger").unlink()  # grown anew, and other ones
+    Path("rows.topics.json").unlink()
+    write(Path("config.yaml").read_text(encoding="utf-8").replace("The sea", "The sky"))
+    for number in (1, 2):
+        generate("--shard", f"{number}/2", "--yes")
+    assert merged("--fresh")["report"]["written"] == 6
+    assert Path("all.jsonl.topics.json").read_bytes() == Path("rows.topics.json").read_bytes()
+    assert len(list(Path().glob("all.jsonl.topics.json.*.bak"))) == 2  # and its ledger

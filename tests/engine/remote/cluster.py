@@ -27,11 +27,12 @@ from datafast.engine.settings import RunConfig
 from datafast.store.records import Bound, Spent
 from datafast.types import Usage
 
-__all__ = ["Cluster", "Ledger", "Request", "Server", "Worker"]
+__all__ = ["LONGEST_WAY_S", "Cluster", "Ledger", "Request", "Server", "Worker"]
 
 _LOOK_S = 0.01
+_PAUSE_S = 2.0
 _HOLD_S = 0.05  # how long a worker keeps a message of the driver, if it has no news
-_LONGEST_WAY_S = 0.4
+LONGEST_WAY_S = 0.4
 
 
 @dataclass
@@ -78,6 +79,13 @@ class Server:
         return most
 
 
+class _Patient(asyncio.Future[Any]):
+    """One who waits, and goes on waiting where a gate turns all away."""
+
+    def set_result(self, result: object) -> None:
+        pass
+
+
 class Ledger:
     """Where bookings are recorded."""
 
@@ -113,6 +121,7 @@ class Worker:
         self.flying: dict[str, set[int]] = {label: set() for label in cluster.providers}
         self.requests: dict[int, Request] = {}
         self.done = 0
+        self.faults = dict.fromkeys(cluster.providers, 0)
         self.ended = False
         self.driver = 0  # which one it belongs to
         self._ids = itertools.count()
@@ -169,7 +178,8 @@ class Worker:
     def pump(self) -> None:
         """Sends what may be sent."""
         for label, gate in self.leases.gates.items():
-            while self.waiting[label] and gate.in_flight < gate.limit and gate.opens_at <= self.clock():
+            lag_s = self.cluster.lag_s
+            while self.waiting[label] and gate.in_flight < gate.limit and gate.opens_at + lag_s <= self.clock():
                 if not self._send(label, gate):
                     break
 
@@ -190,7 +200,8 @@ class Worker:
         self.requests[key] = request
         self.flying[label].add(key)
         cluster, server = self.cluster, self.cluster.servers[label]
-        cluster.later(cluster.rng.uniform(0.0, _LONGEST_WAY_S), lambda: self._arrive(server, key))
+        least_s = cluster.way_s if cluster.lag_s else 0.0
+        cluster.later(cluster.rng.uniform(least_s, cluster.way_s), lambda: self._arrive(server, key))
         return True
 
     def _arrive(self, server: Server, key: int) -> None:
@@ -198,11 +209,12 @@ class Worker:
         if request.over:
             return
         request.has_arrived = True
-        refusal = self.cluster.refuses(self.cluster.now)
+        refusal, fails = self.cluster.refuses(self.cluster.now), self.cluster.fails(self.cluster.now)
         server.arrive(self.cluster.now, request)
-        self.cluster.later(0.01 if refusal else server.latency_s, lambda: self._land(server, key, refusal))
+        soon = refusal is not None or fails
+        self.cluster.later(0.01 if soon else server.latency_s, lambda: self._land(server, key, refusal, fails=fails))
 
-    def _land(self, server: Server, key: int, refusal: float | None) -> None:
+    def _land(self, server: Server, key: int, refusal: float | None, *, fails: bool) -> None:
         request = self.requests[key]
         if request.over:
             return
@@ -212,14 +224,20 @@ class Worker:
         self.flying[request.label].discard(key)
         if refusal is not None:
             gate.refused(request.number, request.sent_at, refusal or None)
-            self.waiting[request.label].appendleft(request)
-            heapq.heappush(gate.waiting, Waiting(-1, next(self._ids), request.tokens, self.cluster.future))
-            request.over = request.has_arrived = False
+        elif fails:
+            self.faults[request.label] += 1
+            if self.faults[request.label] >= 3 and gate.closed_for() <= 0.0:
+                gate.close(self.clock() + _PAUSE_S, beside=gate.in_flight - 1)
         else:
+            self.faults[request.label] = 0
             gate.succeeded(request.sent_at)
             self.done += 1
             self.cluster.done += 1
             self.cluster.slowest_s = max(self.cluster.slowest_s, self.cluster.now - request.begun)
+        if refusal is not None or fails:
+            self.waiting[request.label].appendleft(request)
+            heapq.heappush(gate.waiting, Waiting(-1, next(self._ids), request.tokens, self.cluster.future))
+            request.over = request.has_arrived = False
         if self.wallet is not None:
             self.wallet.end(request.booking, Usage(1, 0), request.usd, maybe_paid=False)
         gate.in_flight -= 1
@@ -251,7 +269,13 @@ class Cluster:
 
     Args:
         providers: what the broker is told.
+        way_s: the longest time of a request on its way to a server.
         refuses: says at a moment whether a server refuses a request, and if so with which Retry-After; 0.0 for none.
+
+        fails: says at a moment whether it does not work. Workers pause for `_PAUSE_S` after three such answers in a row.
+
+    Attributes:
+        lag_s: how late workers use what they have. `way_s` may be changed too.
     """
 
     def __init__(
@@ -263,7 +287,9 @@ class Cluster:
         settings: RunConfig | None = None,
         latency_s: float = 0.5,
         slow: float = 0.0,
+        way_s: float = LONGEST_WAY_S,
         refuses: Callable[[float], float | None] = lambda now: None,
+        fails: Callable[[float], bool] = lambda now: False,
     ) -> None:
         self.now = 1000.0
         self.rng = random.Random(seed)
@@ -271,15 +297,18 @@ class Cluster:
         self.total = total
         self.settings = settings or RunConfig()
         self.refuses = refuses
+        self.fails = fails
         self.slow = slow
+        self.way_s = way_s
         self.servers = {label: Server(latency_s) for label in providers}
         self.workers: dict[int, Worker] = {}
         self.gone: list[int] = []
+        self.lag_s = 0.0
         self.done = 0
         self.slowest_s = 0.0
         self.most_total = 0
         loop = asyncio.new_event_loop()
-        self.future: asyncio.Future[Any] = loop.create_future()
+        self.future = _Patient(loop=loop)
         loop.close()
         self.ledger = Ledger()
         self.budget = Budget(self.settings, Spent(0.0, 0, 0)) if self.settings.has_budget else None

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -99,7 +99,7 @@ def test_the_total_holds_over_all_providers() -> None:
 @pytest.mark.parametrize("slow", [0.0, 0.2])
 def test_no_minute_at_the_server_has_more_than_the_limit(slow: float) -> None:
     cluster = Cluster({"a": ProviderTerms(40, rpm=600)}, slow=slow)
-    workers = busy(cluster, workers=5, requests=1000)
+    workers = busy(cluster, workers=5, requests=320)
 
     cluster.run(150)
 
@@ -110,9 +110,22 @@ def test_no_minute_at_the_server_has_more_than_the_limit(slow: float) -> None:
         assert max(one.done for one in workers) < 1.25 * min(one.done for one in workers)
 
 
+@pytest.mark.parametrize("lag_s", [0.9, 3.0])
+def test_the_limit_holds_where_workers_are_as_late_as_they_can_be_and_then_are_not(lag_s: float) -> None:
+    cluster = Cluster({"a": ProviderTerms(100, rpm=600)}, latency_s=0.1)
+    busy(cluster, workers=5, requests=320)
+    cluster.lag_s = lag_s
+    cluster.run(20)
+    cluster.lag_s, cluster.way_s = 0.0, 0.0
+
+    cluster.run(75)
+
+    assert 595 <= cluster.servers["a"].most_in(60.0) <= 600
+
+
 def test_tokens_a_minute_hold_and_are_corrected() -> None:
     cluster = Cluster({"a": ProviderTerms(40, tpm=60_000)})
-    busy(cluster, workers=4, requests=1000, tokens=100)
+    busy(cluster, workers=4, requests=400, tokens=100)
 
     cluster.run(150)
 
@@ -122,7 +135,7 @@ def test_tokens_a_minute_hold_and_are_corrected() -> None:
 
 def test_a_worker_that_dies_takes_only_its_turns_with_it() -> None:
     cluster = Cluster({"a": ProviderTerms(40, rpm=600)}, seed=1)
-    workers = busy(cluster, workers=6, requests=1000)
+    workers = busy(cluster, workers=6, requests=400)
     cluster.run(30)
     for worker in workers[:3]:
         cluster.kill(worker)
@@ -136,30 +149,36 @@ def test_a_worker_that_dies_takes_only_its_turns_with_it() -> None:
     assert cluster.done - before > 550
 
 
-def test_a_driver_that_is_started_again_holds_the_window_over_its_death() -> None:
-    cluster = Cluster({"a": ProviderTerms(40, rpm=600)})
-    busy(cluster, workers=4, requests=1000)
-    for live_on in (True, False, True):
+@pytest.mark.parametrize("live_on", [True, False])
+def test_a_driver_that_is_started_again_holds_the_limits_over_its_death(live_on: bool) -> None:
+    cluster = Cluster({"a": ProviderTerms(40, rpm=600), "b": ProviderTerms(10)}, latency_s=1.0)
+    for _ in range(4):
+        for worker in busy(cluster, workers=4, requests=300):
+            for _ in range(150):
+                worker.add(Request("b"))
         cluster.run(33)
         cluster.kill_driver(live_on=live_on)
-        busy(cluster, workers=4, requests=1000)
     cluster.run(60)
 
     assert cluster.servers["a"].most_in(60.0) <= 600
     assert cluster.servers["a"].most_in_flight <= 40
+    assert cluster.servers["b"].most_in_flight == 10
 
 
 # -- the pace that is learned
 
 
 def test_a_pace_is_learned_once_from_what_all_workers_are_refused() -> None:
-    cluster = Cluster({"a": ProviderTerms(100)}, latency_s=0.1, refuses=_bucket(per_s=20.0, size=20))
-    busy(cluster, workers=10, requests=2000)
+    random.seed(1)  # for the waits after a burst
+    cluster = Cluster({"a": ProviderTerms(100)}, latency_s=0.1, way_s=0.02, refuses=_bucket(per_s=20.0, size=20))
+    busy(cluster, workers=10, requests=260)
+    cluster.run(40)
+    done, calls = cluster.done, cluster.servers["a"].calls
 
-    cluster.run(120)
+    cluster.run(80)
 
-    assert cluster.done > 0.6 * 120 * 20
-    assert cluster.servers["a"].calls < 2.0 * cluster.done
+    assert cluster.done - done > 0.95 * 80 * 20
+    assert cluster.servers["a"].calls - calls < 1.4 * (cluster.done - done)
 
 
 def test_a_gate_that_closes_at_one_worker_closes_at_all() -> None:
@@ -173,6 +192,30 @@ def test_a_gate_that_closes_at_one_worker_closes_at_all() -> None:
     meanwhile = [moment for moment in server.arrived if closed_from + 1.5 < moment < until]
     assert len(meanwhile) <= 3
     assert sum(moment > until for moment in server.arrived) > 100
+
+
+def test_in_an_outage_one_worker_probes_for_all() -> None:
+    down_from, until = 1010.0, 1050.0
+    cluster = Cluster({"a": ProviderTerms(100)}, latency_s=0.2, way_s=0.02, fails=lambda now: down_from <= now < until)
+    busy(cluster, workers=20, requests=500)
+    cluster.run(75)
+
+    arrived = cluster.servers["a"].arrived
+    assert 2 <= sum(down_from + 5.0 < moment < until for moment in arrived) <= 5
+    assert sum(moment > until for moment in arrived) > 3000
+
+
+def test_a_worker_whose_own_network_fails_holds_back_nobody_else() -> None:
+    cluster = Cluster({"a": ProviderTerms(40)}, latency_s=0.2, way_s=0.02)
+    workers = busy(cluster, workers=4, requests=1000)
+    cluster.run(5)
+    done = cluster.done
+    for _ in range(5):
+        gate = workers[0].leases.gates["a"]
+        gate.close(workers[0].clock() + 2.0, beside=gate.in_flight)
+        cluster.run(2.5)
+
+    assert cluster.done - done > 0.8 * 12.5 * 40 / 0.23
 
 
 def _bucket(*, per_s: float, size: int) -> Callable[[float], float | None]:
@@ -325,14 +368,17 @@ class _AnyCluster(RuleBasedStateMachine):
         assert sum(server.spent_usd for server in servers.values()) <= _BUDGET_USD + 1e-9
 
     def teardown(self) -> None:
-        """Nobody starves: a new worker gets on with its work, whatever was before, if the budget has room."""
+        """Nobody starves: a new worker gets on with its work, whatever was before, unless the budget has ended the run."""
+        self.cluster.slow = 0.0  # messages that take seconds may cost it its lease
         last = self.cluster.join()
         for _ in range(5):
             last.add(Request("a", tokens=10, bound=Bound(0.0, 0)))
         self.cluster.run(60.0)
         self.limits_hold()
-        assert last.done == 5
+        assert last.done == 5 or any(worker.ended for worker in self.cluster.workers.values())
 
 
 TestAnyCluster = _AnyCluster.TestCase
-TestAnyCluster.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+TestAnyCluster.settings = settings(
+    max_examples=25, stateful_step_count=25, deadline=None, phases=[Phase.explicit, Phase.generate]
+)
