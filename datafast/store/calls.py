@@ -151,10 +151,11 @@ class CallTables:
             f"SELECT {REPLY}, id, item, key, generation, role, provider, model_id, sent_at, latency_s, attempts, coalesce(format, ?) "  # noqa: S608 - our own text
             "FROM calls WHERE id > ? AND (stored IS NOT 2 OR EXISTS(SELECT 1 FROM replies WHERE id = calls.id)) ORDER BY id LIMIT ?"
         )
-        return [
-            CallRow(*row[:-1], self.unpacker.reply(stored, raw), row[-1])
-            for stored, raw, *row in self._db.execute(query, (DEFAULT_FORMAT, after, most))
-        ]
+        found = []
+        for stored, raw, *row in self._db.execute(query, (DEFAULT_FORMAT, after, most)):
+            row.insert(10, self.unpacker.reply(stored, raw))
+            found.append(CallRow(*row))
+        return found
 
     def charges(self) -> list[Charge]:
         """All requests that may have been charged without a reply that says how much."""
