@@ -45,7 +45,10 @@ class _Nodes:
         self._numbers = itertools.count(1)
         self._nodes: list[tuple[Any, Path]] = []
         head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": _STORE}
-        self._cluster = Cluster(initialize_head=True, head_node_args=head)
+        for tries in range(3):  # Ray gives a node 30 s to start, which a busy machine may need more than once
+            with contextlib.suppress(*([Exception] if tries < 2 else [])):
+                self._cluster = Cluster(initialize_head=True, head_node_args=head)
+                break
         self.address = str(self._cluster.address)
 
     def fill(self, size: int) -> None:

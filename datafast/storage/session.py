@@ -88,7 +88,6 @@ class RemoteRun:
                 self._codec(),
                 current,
                 lock,
-                keeps=self._fresh and current is not None,
                 ahead=ahead,
                 is_given_up=ends,
             )
@@ -192,8 +191,14 @@ def brought(objects: Objects, spool: Spool, *, fresh: bool) -> tuple[Manifest, s
     if found is None or fresh:
         if found is None and spool.state.tokens and spool.is_used:
             warn_user(f"There is nothing at {spool.url} any more. What is in {spool.folder} is uploaded again.")
+        if found is not None and spool.is_used and found[0].token not in spool.state.tokens:
+            place = (
+                spool.set_aside()
+            )  # --fresh would move it aside too, but a kill before that would leave it in the place of newer rows
+            warn_user(f"{spool.url} was gone on with elsewhere. What was here is in {place}.")
+            spool.forget()
         spool.folder.mkdir(parents=True, exist_ok=True)
-        spool.note(tokens=() if found is None else (found[0].token,), last_call=0)
+        spool.note(tokens=() if found is None else (found[0].token,), last_call=0, keeps=fresh and found is not None)
         return found
     manifest = found[0]
     is_known = manifest.token in spool.state.tokens
@@ -216,7 +221,14 @@ def _exchange(spool: Spool, new: Path) -> None:
     if spool.is_used:
         after = spool.state.last_call if spool.state.tokens else 0
         taken = take_along(spool.paths, after, OutputPaths.of(new / spool.url.name))
-    if taken:
+    reviews = new / spool.paths.reviews.name
+    if spool.paths.reviews.exists() and not _is_same(spool.paths.reviews, reviews):
+        place = spool.set_aside()
+        warn_user(
+            f"{spool.url} was gone on with elsewhere, and decisions of people that were taken here are not there. They are in {place}; "
+            f"`datafast reviews` merges them. {_replies(taken)} that had not been uploaded are taken along."
+        )
+    elif taken:
         place = spool.set_aside()
         warn_user(
             f"{spool.url} was gone on with elsewhere, and {_replies(taken)} that were bought here had not "
@@ -226,6 +238,10 @@ def _exchange(spool: Spool, new: Path) -> None:
         shutil.rmtree(spool.folder, ignore_errors=True)
     new.rename(spool.folder)
     spool.forget()
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    return other.exists() and one.read_bytes() == other.read_bytes()
 
 
 def _replies(number: int) -> str:

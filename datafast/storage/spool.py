@@ -42,12 +42,14 @@ class SpoolState:
         spool: a name of its own, which no other spool has.
         tokens: of the manifest that it wrote or read last, and of one that it was about to write.
         last_call: the newest reply in the former.
+        keeps: whether the next manifest keeps what the one before it names, because the output was started over.
     """
 
     url: str
     spool: str
     tokens: tuple[str, ...] = ()
     last_call: int = 0
+    keeps: bool = False
 
 
 def spool_folder(given: Path | None) -> Path:
@@ -95,10 +97,11 @@ class Spool:
         """Whether something was made in it."""
         return self.paths.ledger.exists() or self.paths.rows.exists() or self.paths.journal.exists()
 
-    def note(self, *, tokens: tuple[str, ...], last_call: int | None = None) -> None:
+    def note(self, *, tokens: tuple[str, ...], last_call: int | None = None, keeps: bool | None = None) -> None:
         """Keeps what is known of the remote output. On the disk when it returns."""
         last_call = self.state.last_call if last_call is None else last_call
-        self.state = replace(self.state, tokens=tokens, last_call=last_call)
+        keeps = self.state.keeps if keeps is None else keeps
+        self.state = replace(self.state, tokens=tokens, last_call=last_call, keeps=keeps)
         try:
             write_whole(self.folder / _STATE, orjson.dumps(asdict(self.state)))
         except OSError as error:

@@ -64,6 +64,8 @@ class Uploader:
                 is_end = self._ends.is_set()
                 if self._try(is_end=is_end) and is_end:
                     return
+        except Exception as error:  # noqa: BLE001 - a fault of ours: told at the end, since nobody awaits this thread
+            self.error = error
         finally:
             self._done.set()
 

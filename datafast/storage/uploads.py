@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
+from datafast.errors import OutputError
 from datafast.storage.ledger_parts import Moment, chunks_of, entry_of, is_made, moment_of, new_replies, taken
 from datafast.storage.lock import RemoteLock
 from datafast.storage.manifest import (
@@ -50,7 +51,6 @@ class Uploads:
     Args:
         current: the manifest that is there, with the mark of its version; None for none.
         lock: None where there is none.
-        keeps: whether what the store has is to be kept apart, because the output is started over.
         ahead: how far the clock of the store is ahead of ours.
         is_given_up: set from outside: the manifest is not touched any more.
     """
@@ -60,13 +60,13 @@ class Uploads:
     codec: Codec
     current: tuple[Manifest, str] | None
     lock: RemoteLock | None
-    keeps: bool = False
     ahead: timedelta = timedelta()
     is_given_up: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self._inode: tuple[int, int] | None = None
         self._took_s = 0.0
+        self._tried: list[str] = []
         self._taken_at = float("-inf")
         self._seen: dict[str, tuple[tuple[int, int] | None, FileEntry | None]] = {}
 
@@ -101,6 +101,10 @@ class Uploads:
         with _opened(paths.rows) as rows:
             moment, ledger, replies = self._ledger(before, ended=ended)
             if moment.rows_bytes is None or not _is_at(paths.rows, rows) or (rows is None and moment.rows_bytes):
+                if ended:
+                    raise OutputError(
+                        f"{paths.rows} is not what its ledger says. Run the same command again, which repairs it."
+                    )
                 return False  # rows are just being moved
             parts = self._rows(before, rows, moment.rows_bytes)
         manifest = Manifest(
@@ -182,20 +186,25 @@ class Uploads:
                 or not path.is_file()
             ):
                 continue
-            found = path.stat()
-            seen, entry = self._seen.get(path.name, (None, None))
-            if entry is None or seen != (found.st_size, found.st_mtime_ns) or path.name.endswith(".ledger"):
-                with taken(path) if path.name.endswith(".ledger") else nullcontext(path) as whole:
-                    chunks = tuple(self._chunks(whole, "files", there))
-                entry = FileEntry(path.name, sum(chunk.bytes for chunk in chunks), chunks)
-                self._seen[path.name] = (found.st_size, found.st_mtime_ns), entry
-            yield entry
+            with suppress(FileNotFoundError):  # it was there for a moment
+                yield self._file(path, there)
+
+    def _file(self, path: Path, there: set[str]) -> FileEntry:
+        found = path.stat()
+        seen, entry = self._seen.get(path.name, (None, None))
+        is_ledger = path.name.endswith(".ledger")
+        if entry is None or is_ledger or seen != (found.st_size, found.st_mtime_ns):
+            with taken(path) if is_ledger else nullcontext(path) as whole:
+                chunks = tuple(self._chunks(whole, "files", there))
+            entry = FileEntry(path.name, sum(chunk.bytes for chunk in chunks), chunks)
+            self._seen[path.name] = (found.st_size, found.st_mtime_ns), entry
+        return entry
 
     # -- making it stand
 
     def _replace(self, before: Manifest | None, manifest: Manifest) -> None:
         """Puts a manifest in the place of the one before it."""
-        if self.keeps and before is not None:
+        if self.spool.state.keeps and before is not None:
             stamp = before.written_at.strftime("%Y%m%dT%H%M%SZ")
             kept = f"manifest-{stamp}-{before.serial}.bak.json"
             self.objects.put(kept, before.encoded())
@@ -205,12 +214,20 @@ class Uploads:
             self.lock.require()
         if self.is_given_up.is_set():
             raise StoreError(f"The upload to {self.spool.url} took too long.")
-        known = self.spool.state.tokens[:1]
-        self.spool.note(tokens=(*known, manifest.token))
-        version = self._written(manifest)
+        self._tried.append(manifest.token)
+        known = () if before is None else (before.token,)
+        self.spool.note(tokens=(*known, *self._tried))
+        try:
+            version = self._written(manifest)
+        except Conflict:
+            found = read_manifest(self.objects, str(self.spool.url))
+            if found is None or found[0].token not in self._tried:
+                raise
+            self.current = found  # one that seemed to fail had been written
+            raise StoreError(f"An earlier upload to {self.spool.url} was carried out after all.") from None
         self.current = manifest, version
-        self.keeps = False
-        self.spool.note(tokens=(manifest.token,), last_call=manifest.last_call)
+        self._tried.clear()
+        self.spool.note(tokens=(manifest.token,), last_call=manifest.last_call, keeps=False)
 
     def _written(self, manifest: Manifest) -> str:
         data = manifest.encoded()

@@ -221,17 +221,21 @@ def test_an_interruption_uploads_what_is_there(store: S3Proxy, tmp_path: Path) -
         if bought(tmp_path) == 4:
             threading.Thread(target=os.kill, args=(os.getpid(), signal.SIGINT)).start()
 
-    with pytest.raises(KeyboardInterrupt):
-        dataset(url, tmp_path / "here", topics=30, run={"max_concurrency": 1, "upload_every_s": 600}).generate(
-            [provider(tmp_path, latency_s=0.05, reply=reply)]
-        )
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have left it ignored
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            dataset(url, tmp_path / "here", topics=400, run={"max_concurrency": 1, "upload_every_s": 600}).generate(
+                [provider(tmp_path, latency_s=0.05, reply=reply)]
+            )
+    finally:
+        signal.signal(signal.SIGINT, before)
     there = rows_there(url)
     assert there
     sent = bought(tmp_path)
-    assert sent < 30
+    assert sent < 400
     assert len(there.splitlines()) == sent
-    dataset(url, tmp_path / "there", topics=30).generate([provider(tmp_path)])
-    assert bought(tmp_path) == 30
+    dataset(url, tmp_path / "there", topics=400).generate([provider(tmp_path)])
+    assert bought(tmp_path) == 400
 
 
 def test_a_store_that_hangs_holds_up_no_call_and_an_interruption_no_longer_than_its_grace(
@@ -268,3 +272,64 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
     tracemalloc.stop()
     assert sum(part.bytes for part in parts) == size > 7 * row_parts.MOST
     assert peak < 4 * row_parts.MOST
+
+
+def test_starting_over_keeps_what_was_there_also_if_its_first_uploads_fail(store: S3Proxy, tmp_path: Path) -> None:
+    url = url_of(store)
+    dataset(url, tmp_path / "here", topics=5).generate([provider(tmp_path)])
+    store.plan = lambda asked: "500" if asked.method == "PUT" and "/ledger/" in asked.key else None
+    with _ignored(), pytest.raises(RunStopped):
+        dataset(url, tmp_path / "here", topics=2, run={"max_stall_s": 0.2}).generate([provider(tmp_path)], fresh=True)
+    store.plan = lambda asked: None
+    dataset(url, tmp_path / "here", topics=2).generate([provider(tmp_path)])
+    place = remote_url(url)
+    assert place is not None
+    found = read_manifest(Buckets(place), url)
+    assert found is not None
+    (kept,) = found[0].kept
+    before = read_manifest(Buckets(place), url, kept)
+    assert before is not None
+    assert sum(part.lines for part in before[0].rows) == 5
+    assert len(rows_there(url).splitlines()) == 2
+
+
+def test_a_manifest_that_was_written_though_every_answer_was_lost_is_our_own(store: S3Proxy, tmp_path: Path) -> None:
+    url = url_of(store)
+    lost: list[int] = []
+
+    def plan(asked: Asked) -> Any:
+        if asked.method == "PUT" and asked.key.endswith("manifest.json") and len(lost) < 4:
+            lost.append(asked.number)
+            return "late"
+        return None
+
+    store.plan = plan
+    with _ignored():
+        made = dataset(url, tmp_path / "here", topics=8).generate([provider(tmp_path, latency_s=0.02)])
+    assert len(lost) == 4
+    assert rows_there(url) == made.paths.rows.read_bytes()
+
+
+def test_decisions_of_people_that_are_not_there_are_kept_aside(store: S3Proxy, tmp_path: Path) -> None:
+    url = url_of(store)
+    here = dataset(url, tmp_path / "here", topics=3).generate([provider(tmp_path)])
+    first = next(iter(here.data_rows)).uuid
+    here.reviews().reject(str(first), "no")
+    dataset(url, tmp_path / "there", topics=4).generate([provider(tmp_path)])
+    with pytest.warns(match="decisions of people"):
+        dataset(url, tmp_path / "here", topics=4).generate([provider(tmp_path)])
+    (aside,) = (tmp_path / "here").glob("*.aside-*")
+    assert (aside / "rows.jsonl.reviews").exists()
+
+
+def _ignored() -> Any:
+    import contextlib
+    import warnings
+
+    @contextlib.contextmanager
+    def ignored() -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+
+    return ignored()

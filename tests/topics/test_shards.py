@@ -6,15 +6,18 @@ import contextlib
 import json
 import signal
 import sys
-import time
+import warnings
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from datafast.engine.events import PreparationStarted
-from datafast.errors import DatafastWarning, RunStopped
+from datafast.errors import RunStopped
 from datafast.llms import SimulatedProvider
+from datafast.store.lock import take_locks
+from datafast.store.paths import OutputPaths
 from datafast.store.shards import ShardFolder
 from datafast.types import StopCause
 from tests.killed import dies_at
@@ -45,22 +48,6 @@ def test_shards_that_start_at_once_grow_topics_once(server: FaultServer, tmp_pat
     assert sum(report.calls for report in reports) == 3 + len(LEAVES)
     assert all(one.count(PreparationStarted) <= 1 for one in running)
     assert Path(tmp_path, "out.jsonl.topics.json").is_file()
-
-
-@WAITS
-def test_a_shard_that_waits_can_be_stopped(server: FaultServer, tmp_path: Path) -> None:
-    server.respond = lambda request: subtopics(request, delay_s=1.5)
-    first = Running(talk(tmp_path, GROWN), [provider(server)], shard=(1, 2))
-    wait_for(lambda: len(server.requests) > 0)
-    second = Running(talk(tmp_path, GROWN), [provider(server)], shard=(2, 2))
-    time.sleep(0.3)
-    second.control.stop()
-    second.join()
-    assert isinstance(second.error, RunStopped)
-    assert second.error.report.stop_cause is StopCause.INTERRUPTED
-    assert (second.error.report.calls, second.error.report.written) == (0, 0)
-    assert second.error.report.pending > 0
-    first.ended()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kill -9")
@@ -116,11 +103,29 @@ def test_an_estimate_of_a_shard_says_that_growing_is_counted_in_full(server: Fau
     assert any("grown once for all shards" in note for note in found.notes)
 
 
-def test_a_waiting_shard_says_so(server: FaultServer, tmp_path: Path) -> None:
-    server.respond = lambda request: subtopics(request, delay_s=0.3)
-    first = Running(talk(tmp_path, GROWN), [provider(server)], shard=(1, 2))
-    wait_for(lambda: len(server.requests) > 0)
-    dataset = talk(tmp_path, GROWN)
-    with pytest.warns(DatafastWarning, match="another process does that. This one waits"):
-        dataset.generate([provider(server)], shard=(2, 2))
-    first.ended()
+@contextlib.contextmanager
+def growing_elsewhere(folder: Path, url: FaultServer) -> Iterator[Running]:
+    """A shard that waits, and says so, because another process grows the topics as long as the context lasts."""
+    with warnings.catch_warnings(record=True) as told, take_locks(OutputPaths.of(folder / "out.jsonl.topics.json")):
+        warnings.simplefilter("always")
+        waiting = Running(talk(folder, GROWN), [provider(url)], shard=(2, 2))
+        wait_for(lambda: any("another process does that. This one waits" in str(one.message) for one in told))
+        yield waiting
+
+
+def test_a_shard_waits_as_long_as_another_process_grows_and_says_so(server: FaultServer, tmp_path: Path) -> None:
+    with growing_elsewhere(tmp_path, server) as waiting:
+        assert server.requests == []
+    waiting.ended()
+    assert sorted(asked(server)) == ["sea", "sea 1", "sea 2"]
+
+
+def test_a_shard_that_waits_can_be_stopped(server: FaultServer, tmp_path: Path) -> None:
+    with growing_elsewhere(tmp_path, server) as waiting:
+        waiting.control.stop()
+        waiting.join()
+    assert isinstance(waiting.error, RunStopped)
+    report = waiting.error.report
+    assert (report.stop_cause, report.calls, report.written) == (StopCause.INTERRUPTED, 0, 0)
+    assert report.pending > 0
+    assert server.requests == []

@@ -61,8 +61,8 @@ class Broker:
         total: requests in flight over all providers.
         clock: gives monotonic seconds.
         budget, reserves: the budget, and where bookings are recorded; both or none.
-        lease_s: how long what a worker was told holds; by default as long as it may take to record all replies that may be in flight, so
-            that no worker is given up because there is much to do.
+        lease_s: how long what a worker was told holds, at least. It is longer where recording all replies that may be in flight may take
+            longer, so that no worker is given up because there is much to do.
         succeeds: a former broker of this output may have workers that still send.
 
     """
@@ -76,7 +76,7 @@ class Broker:
         budget: Budget | None = None,
         reserves: Reserves | None = None,
         backoff: Backoff = Backoff(),  # noqa: B008 - it cannot be changed
-        lease_s: float | None = None,
+        lease_s: float = LEASE_S,
         succeeds: bool = False,
     ) -> None:
         self._lease_s = lease_s
@@ -97,10 +97,8 @@ class Broker:
     @property
     def lease_s(self) -> float:
         """How long what a worker is told now holds, in seconds."""
-        if self._lease_s is not None:
-            return self._lease_s
         in_flight = min(self._total, sum(turns.gate.most for turns in self._turns.values()))
-        return min(_LONGEST_LEASE_S, max(LEASE_S, in_flight * _REPLY_S))
+        return max(self._lease_s, min(_LONGEST_LEASE_S, in_flight * _REPLY_S))
 
     @property
     def gates(self) -> dict[str, Gate]:

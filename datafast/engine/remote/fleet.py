@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["open_fleet"]
 
-_LEASE_S_PER_REQUEST = 0.0005  # a driver that takes in the replies of many requests at once is late by so much
-_LONGEST_LEASE_S = 60.0
-
 
 @contextlib.asynccontextmanager
 async def open_fleet(
@@ -57,7 +54,7 @@ async def open_fleet(
         budget=budget,
         reserves=None if budget is None else store,
         backoff=backoff_of(job.settings),
-        lease_s=max(crew.lease_s, min(_LONGEST_LEASE_S, _LEASE_S_PER_REQUEST * admission.total)),
+        lease_s=crew.lease_s,
         succeeds=succeeds,
     )
     dealer = Dealer(shares)

@@ -291,6 +291,15 @@ def test_late_words_of_a_lapsed_worker_change_nothing() -> None:
         broker.join(2)
 
 
+def test_a_lease_is_long_enough_to_record_all_that_may_be_in_flight() -> None:
+    few, many = (Broker({"a": ProviderTerms(most)}, total=100_000) for most in (100, 64_000))
+
+    assert few.lease_s == 5.0
+    assert many.lease_s == 32.0
+    many.set_total(200)
+    assert many.lease_s == 5.0
+
+
 def test_a_grant_that_arrives_late_gives_no_more_time() -> None:
     now = 0.0
     broker = Broker({"a": ProviderTerms(4)}, total=4, clock=lambda: now)
