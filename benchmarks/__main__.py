@@ -23,6 +23,8 @@ def main(arguments: list[str] | None = None) -> int:
     sizes = QUICK if options.quick else FULL
     if options.repeats:
         sizes = replace(sizes, repeats=options.repeats)
+    if options.items:
+        sizes = replace(sizes, large_items=options.items)
     machine = _machine()
     lines: list[Line] = []
     for name in options.cases or CASES:
@@ -43,6 +45,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Speed and memory beside a floor.")
     parser.add_argument("cases", nargs="*", metavar="CASE", choices=[[], *CASES], help=f"of: {', '.join(CASES)}")
     parser.add_argument("--repeats", type=int, default=0, metavar="N", help="measurements of each figure (5)")
+    parser.add_argument(
+        "--items",
+        type=int,
+        default=0,
+        metavar="N",
+        help="items of the case `large` that are done (1,000,000); 10**8 take 22 GB",
+    )
     parser.add_argument("--quick", action="store_true", help="smaller and fewer; the figures say less")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every single value")
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")

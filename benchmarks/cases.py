@@ -56,6 +56,8 @@ class Sizes:
     statistics_rows: int = 1_000_000
     export_rows: int = 1_000_000
     viewer_rows: int = 1_000_000
+    large_items: int = 1_000_000
+    large_rows: int = 20_000
     scale: tuple[tuple[int, int], ...] = ((1, 1), (4, 1), (100, 1), (1_000, 1), (1_000, 10))  # nodes and drivers
     scale_s: float = 10.0  # virtual
     scale_replies: int = 3_000  # by which costs are measured
@@ -81,6 +83,8 @@ QUICK = Sizes(
     statistics_rows=50_000,
     export_rows=50_000,
     viewer_rows=50_000,
+    large_items=100_000,
+    large_rows=2_000,
     scale=((1, 1), (4, 1), (100, 1), (200, 2)),
     scale_s=5.0,
 )
@@ -534,6 +538,12 @@ def _columns(sizes: Sizes) -> list[Line]:
     ]
 
 
+def _large(sizes: Sizes) -> list[Line]:
+    from benchmarks.large import lines
+
+    return lines(done=sizes.large_items, rows=sizes.large_rows, repeats=sizes.repeats)
+
+
 def _local(sizes: Sizes) -> list[Line]:
     from benchmarks.local_model import write_model
 
@@ -788,6 +798,7 @@ CASES: Mapping[str, Callable[[Sizes], list[Line]]] = {
     "batches": _batches,
     "start": _start,
     "resume": _resume,
+    "large": _large,
     "local": _local,
     "stages": _stages,
     "duplicates": _duplicates,

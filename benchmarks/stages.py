@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks.faults import clean_texts, test_texts
 from benchmarks.instruments import peak_mb, stopwatch
 
-__all__ = ["STAGES", "bare", "filtered", "live"]
+__all__ = ["STAGES", "bare", "filtered", "live", "notes", "writer_of"]
 
 _WORDS = 100
 _TEXT_LINES = 5_000  # of a test that rows are compared with
@@ -37,7 +37,7 @@ STAGES: dict[str, dict[str, Any]] = {
 """By name: the settings of each stage that needs no model."""
 
 
-def _rows(count: int) -> Iterator[dict[str, Any]]:
+def notes(count: int) -> Iterator[dict[str, Any]]:
     """Rows of English sentences in changing order."""
     rng = random.Random(count)
     lines = [text.text for text in clean_texts(labelled=True) if text.language == "en"]
@@ -53,7 +53,7 @@ def _rows(count: int) -> Iterator[dict[str, Any]]:
 def _write(folder: str, rows: int) -> Path:
     path = Path(folder) / "rows.jsonl"
     with path.open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(row) + "\n" for row in _rows(rows))
+        file.writelines(json.dumps(row) + "\n" for row in notes(rows))
     return path
 
 
@@ -70,7 +70,7 @@ def filtered(folder: str, rows: int, stages: list[str]) -> dict[str, float]:
         command.main(arguments, standalone_mode=False)
 
     few = Path(folder) / "few.jsonl"
-    few.write_text("".join(json.dumps(row) + "\n" for row in _rows(20)), encoding="utf-8")
+    few.write_text("".join(json.dumps(row) + "\n" for row in notes(20)), encoding="utf-8")
     run(few, "warm.jsonl")
     spent = stopwatch()
     run(source, "kept.jsonl")
@@ -97,7 +97,7 @@ def live(folder: str, rows: int, in_flight: int, reply_s: float, stages: list[st
     from datafast.schema.data_rows import TextRow
 
     def run(name: str, count: int) -> float:
-        writer = _writer([row["text"] for row in _rows(count)], reply_s)
+        writer = writer_of([row["text"] for row in notes(count)], reply_s)
         config = RawDatasetConfig(
             document_types=["note"],
             topics=[f"topic {number}" for number in range(count)],
@@ -122,7 +122,7 @@ def live(folder: str, rows: int, in_flight: int, reply_s: float, stages: list[st
     return {"wall_s": wall_s, "late_s": sorted(late)[int(0.99 * len(late))]}
 
 
-def _writer(texts: list[str], reply_s: float) -> Any:
+def writer_of(texts: list[str], reply_s: float) -> Any:
     """A model that gives these texts."""
     from datafast.llms.base import Response
     from datafast.llms.replies.completion import encode_completion

@@ -50,6 +50,8 @@ TINY = Sizes(
     statistics_rows=40,
     export_rows=40,
     viewer_rows=60,
+    large_items=200,
+    large_rows=60,
     scale=((1, 1), (4, 2)),
     scale_s=1.0,
     scale_replies=50,
@@ -88,6 +90,30 @@ EXPECTED = {
         "peak RSS, 25 rows done, same config",
         "first request, 25 rows done, one more topic",
         "peak RSS, 25 rows done, one more topic",
+    ],
+    "large": [
+        *(
+            f"{figure}, 200 items done of 10**9"
+            for figure in (
+                "`datafast status`",
+                "peak RSS of it",
+                "first request",
+                "peak RSS until then",
+                "ledger without replies",
+            )
+        ),
+        *(
+            f"{figure}, a row of 100 words, 60 rows"
+            for figure in (
+                "JSONL",
+                "journal until it is emptied",
+                "ledger, replies: keep",
+                "ledger after `datafast compact --replies compress`",
+            )
+        ),
+        "CPU of that a row, 60 rows",
+        "ledger, replies: compress, a row of 100 words, 60 rows",
+        "ledger, replies: drop, a row of 100 words, 60 rows",
     ],
     "local": ["wall time of 4 replies of 64 tokens, batches of 8"],
     "stages": [
