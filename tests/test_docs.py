@@ -214,6 +214,7 @@ def missing(page: str, names: list[str]) -> list[str]:
         "PreferenceDatasetConfig",
         "PromptExpansionConfig",
         "RawDatasetConfig",
+        "LedgerConfig",
         "RayConfig",
         "RunConfig",
         "Source",

@@ -233,7 +233,7 @@ class DatasetConfig(ConfigModel):
 
     @model_validator(mode="after")
     def _has_one_ledger(self) -> DatasetConfig:
-        if self.run.ledger is not None and self.url is not None:
+        if self.run.ledger_path is not None and self.url is not None:
             raise ValueError(
                 "run.ledger: The ledger of a remote output is in its spool. Leave it out, or set run.spool to a folder of this machine."
             )
@@ -291,7 +291,11 @@ class DatasetConfig(ConfigModel):
     def paths(self) -> OutputPaths:
         """The files of the output on this machine: those in its spool, if it is remote."""
         url = self.url
-        return OutputPaths.of(self.output_file, self.run.ledger) if url is None else spooled_paths(url, self.run.spool)
+        return (
+            OutputPaths.of(self.output_file, self.run.ledger_path)
+            if url is None
+            else spooled_paths(url, self.run.spool)
+        )
 
     @property
     def url(self) -> RemoteUrl | None:
@@ -306,7 +310,7 @@ class DatasetConfig(ConfigModel):
         for number, stage in enumerate(self.quality):
             for path in stage.files():
                 yield UsedFile(f"quality[{number}]", path, written=False)
-        yield from self.paths.used("output_file", "run.ledger" if self.run.ledger else "output_file")
+        yield from self.paths.used("output_file", "run.ledger" if self.run.ledger_path else "output_file")
 
 
 class PromptDatasetConfig(DatasetConfig):

@@ -331,7 +331,7 @@ class Dataset(Publishing, Generic[ConfigT, RowT]):
             return self.config.paths
         if (url := self.url) is not None:
             return spooled_paths(url, self.config.run.spool)
-        return shard_paths(self.config.output_file, *self.shard, self.config.run.ledger)
+        return shard_paths(self.config.output_file, *self.shard, self.config.run.ledger_path)
 
     @property
     def url(self) -> RemoteUrl | None:

@@ -374,7 +374,7 @@ class Generation:
         """Sees to it that a shard has a folder, and the whole a file."""
         dataset, shard, fresh = self._dataset, self._dataset.shard, self._options.get("fresh", False)
         if shard is not None:
-            folder, ledgers = dataset.config.output_file, dataset.config.run.ledger
+            folder, ledgers = dataset.config.output_file, dataset.config.run.ledger_path
             refuse_other_shards(folder, shard, dataset.paths, ledgers, fresh=fresh)
         elif not fresh:
             refuse_without_shard(dataset.paths)

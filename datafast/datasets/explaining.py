@@ -332,7 +332,7 @@ def _call(call: CallRow, *, is_own: bool) -> dict[str, Any]:
     return {
         "role": call.role,
         "provider": call.provider,
-        "model": model_of(call.raw, call.format) or call.model_id,
+        "model": (not call.is_dropped and model_of(call.raw, call.format)) or call.model_id,
         "sent_at": _moment(call.sent_at),
         "latency_s": call.latency_s,
         "attempts": call.attempts,
@@ -348,11 +348,14 @@ def _call(call: CallRow, *, is_own: bool) -> dict[str, Any]:
         "said": _said(call),
         "format": call.format,
         "raw": call.raw.decode("utf-8", "replace"),
+        "dropped": call.is_dropped,
     }
 
 
 def _said(call: CallRow) -> str:
     """What a reply says, or what is wrong with it."""
+    if call.is_dropped:
+        return "(dropped once its rows were written; run.ledger.replies)"
     if call.format == OWN_CODE:
         return call.raw.decode("utf-8", "replace")
     try:

@@ -152,6 +152,11 @@ def _rebuilt(told: Mapping[str, Any], paths: OutputPaths, dataset: Made, folder:
     job = dataset.job_for(routes)
     with LedgerReader(copy.ledger) as reader:
         _refuse_other_state(told, reader, paths)
+        if reader.calls.has_dropped:
+            raise OutputError(
+                f"The rows of {paths.rows} cannot be made again: the replies that they were made of were dropped (run.ledger.replies). "
+                f"The manifest has the SHA-256 of the file, by which a copy can be checked."
+            )
         if (reader.meta("plan") or b"") not in {plan.fingerprint for plan in (job.plan, *job.plan.former)}:
             raise OutputError(
                 f"The config and the sources of {paths.rows} ask for something else than when its rows were made"

@@ -158,9 +158,10 @@ def merge(
             shards.copy_grown(target, fresh=fresh)  # before there is an output that would grow it once more
             if not size_of(target.ledger):
                 _make(shards, target, order=order)
+            else:  # what has been decided since
+                join_reviews([paths.reviews for paths in shards.folder.outputs], target.reviews)
             finish(target)
         made = replace(made, set_aside=[*made.set_aside, *map(str, aside)])
-    join_reviews([paths.reviews for paths in shards.folder.outputs], target.reviews)
     report = _compared(shards.dataset_in(target), target, allow_commands=allow_commands)
     with LedgerReader(target.ledger) as reader:
         return replace(made, report=report, next_command=reader.meta("command") or "")
@@ -192,7 +193,6 @@ def merged_view(
         name = folder.absolute().name or "rows"
         paths = OutputPaths.of(Path(place) / (name if name.endswith(".jsonl") else f"{name}.jsonl"))
         _make_view(shards, paths, keeps_replies=keeps_replies)
-        join_reviews([one.reviews for one in shards.folder.outputs], paths.reviews)
         shards.copy_grown(paths)
         if shards.deferred or paths.reviews.exists():
             try:
@@ -223,7 +223,7 @@ def _prepared(target: OutputPaths, shards: Shards, *, fresh: bool) -> list[Path]
     Returns:
         The files to which one was moved.
     """
-    if not any(map(size_of, target.all)):
+    if not any(size_of(path) for path in target.all if path != target.reviews):  # these may be there first
         return []
     marks = {}
     for paths in shards.folder.outputs:

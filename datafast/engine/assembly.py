@@ -111,6 +111,10 @@ async def assembled(job: Job, stop: StopSignal, emit: Emitter, crew: Crew | None
         version=VERSION,
         made_for=job.made_for,
         located=job.located,
+        replies=job.settings.kept.form,
+        needed=frozenset(role for stage in job.row_stages for role in getattr(stage, "roles", ())),
+        remakes=bool(job.regenerate),
+        buy_again=job.settings.kept.buy_again,
         lacking=None if job.targets is None else functools.partial(job.targets.lacking, job.plan),
     )
     with contextlib.ExitStack() as opened:

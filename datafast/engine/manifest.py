@@ -183,8 +183,8 @@ def _models(ledger: Ledger, replies: int, counts: Counter[tuple[str, str]]) -> d
     times = [*sent, *(ledger.calls.sent(after=after) or ())]
     if counts.total() != replies - sum(sum(models.values()) for models in found.values()):
         counts = Counter(
-            (provider, model_of(raw, wire_format))
-            for _, provider, raw, wire_format in ledger.scans.replies(after=after)
+            (provider, model_id if raw is None else model_of(raw, wire_format))
+            for _, provider, raw, wire_format, model_id in ledger.scans.replies(after=after)
         )
     after = ledger.max_id("calls")
     for (provider, model), replies in counts.items():

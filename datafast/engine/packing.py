@@ -50,7 +50,7 @@ _README = """\
 {name}: {rows:,} rows of a dataset that datafast has made.
 
     {name}                 the rows, one JSON object a line
-    {name}.ledger          every reply that they are made of, as it came (SQLite)
+    {name}.ledger          {replies} (SQLite)
 {manifest}{reviews}
 Unpack the files into one folder. Then
 
@@ -198,7 +198,7 @@ def _packed(copy: OutputPaths, archive: Path, variables: Mapping[str, Mapping[st
     with closing(Ledger(copy.ledger)) as ledger:
         forms = _forbidden(variables, set(_key_variables([ledger.noted("config"), ledger.noted(ABOUT)])))
         found = manifest_of(copy.rows, ledger)
-        counts = ledger.counts()
+        counts, has_dropped = ledger.counts(), ledger.calls.has_dropped
     if found is not None:
         copy.manifest.write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2) + b"\n")
     told = _README.format(
@@ -206,8 +206,11 @@ def _packed(copy: OutputPaths, archive: Path, variables: Mapping[str, Mapping[st
         rows=counts.written + counts.removed,
         manifest="" if found is None else f"    {name}{MANIFEST}   how they were made, and their SHA-256\n",
         reviews=f"    {name}.reviews         what people have decided about them\n" if copy.reviews.is_file() else "",
+        replies="what they cost; the replies were dropped"
+        if has_dropped
+        else "every reply that they are made of, as it came",
         replay=""
-        if found is None
+        if found is None or has_dropped
         else f"    datafast replay {name}{MANIFEST}   makes the rows again from the replies, without any call\n",
     )
     files: dict[str, dict[str, Any]] = {}

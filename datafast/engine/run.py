@@ -115,6 +115,7 @@ class _Run:
         for share in self._shares:
             share.on_wait = functools.partial(self._waiting, share)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._is_broken_off = False
         self.judged = Judged()
 
     async def execute(self, *, is_first: bool) -> RunReport:
@@ -139,6 +140,9 @@ class _Run:
         try:
             while (tasks := self._unfinished()) and not self._stop.is_over(self._settings.grace_s):
                 await asyncio.wait(tasks, timeout=_LOOK_S)
+        except BaseException:
+            self._is_broken_off = True
+            raise
         finally:
             for task in self._tasks:
                 task.cancel()
@@ -355,9 +359,9 @@ class _Run:
         if check is None:
             return None
 
-        async def watch(check: Callable[[], None]) -> None:
+        async def watch(check: Callable[[Callable[[], bool]], None]) -> None:
             try:
-                await asyncio.to_thread(check)
+                await asyncio.to_thread(check, lambda: bool(self._stop) or self._is_broken_off)
             except Exception as error:  # noqa: BLE001 - handed to the caller of the run by `execute`
                 self._stop.now(StopCause.OUTPUT, str(error), error)
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
 from datafast._util.config_model import Accepts, ConfigModel, Seed, UserPath, default_of
 
-__all__ = ["FanOut", "RayConfig", "RunConfig"]
+__all__ = ["DropReplies", "FanOut", "LedgerConfig", "RayConfig", "RunConfig"]
 
 FanOut = Literal["all", "split", "fallback"]
 
@@ -46,6 +47,35 @@ class RayConfig(ConfigModel):
 
 
 BatchDeadline = Annotated[str, AfterValidator(_deadline)]
+
+
+class DropReplies(ConfigModel):
+    """When raw replies are dropped."""
+
+    drop_after: Literal["written"]
+    """written: once the rows of their item are in the file and on the disk."""
+
+
+class LedgerConfig(ConfigModel):
+    """Where the ledger is, and how it keeps raw replies."""
+
+    path: Accepts[UserPath | None, str | Path | None] = default_of(None)
+    """Its place; by default next to the output file."""
+
+    replies: Accepts[Literal["keep", "compress"] | DropReplies, str | Mapping[str, Any] | DropReplies] = default_of(
+        "keep"
+    )
+    """What becomes of raw replies. keep: they stay as they came. compress: they are packed with zstd (extra `zstd`). `drop_after: written`:
+    they are dropped once their rows are written; what then needs them again is refused. It holds for new replies; those that are
+    recorded stay as they are."""
+
+    buy_again: bool = False
+    """Buy replies once more that were dropped and are needed, because rows were lost, or the config asks for others."""
+
+    @property
+    def form(self) -> Literal["keep", "compress", "drop"]:
+        """How replies are stored."""
+        return self.replies if isinstance(self.replies, str) else "drop"
 
 
 class RunConfig(ConfigModel):
@@ -115,16 +145,18 @@ class RunConfig(ConfigModel):
     """With `mode: batch`: when to wait no longer, as a time of day ("18:00") or as hours or minutes after the first batch ("6h", "90m").
     What is not back by then is cancelled and asked online at the full price."""
 
+    ledger: Accepts[UserPath | LedgerConfig | None, str | Path | Mapping[str, Any] | LedgerConfig | None] = default_of(
+        None
+    )
+    """The place of the ledger, or a mapping with its `path` and how it keeps `replies`; by default next to the output file. Another place
+    is useful if the output is on a network drive. With `--shard`, the folder for the ledgers of all shards."""
+
     executor: Literal["local", "ray"] = "local"
     """Who works on the items. local: this process. ray: workers on a Ray cluster; this process still has the output, the budget and all
     limits. Needs the extra `ray`."""
 
     ray: RayConfig = Field(default_factory=RayConfig)
     """Where these workers are."""
-
-    ledger: Accepts[UserPath | None, str | Path | None] = default_of(None)
-    """The place of the ledger; by default next to the output file. Useful if the output is on a network drive. With `--shard`, the folder
-    for the ledgers of all shards."""
 
     spool: Accepts[UserPath | None, str | Path | None] = default_of(None)
     """The folder in which runs of remote outputs work (`output_file: s3://...`), each in a folder of its own; by default in the cache
@@ -144,6 +176,16 @@ class RunConfig(ConfigModel):
     durability: Literal["normal", "full"] = "normal"
     """What a power cut may cost: the last second (`normal`) or nothing that was committed (`full`, slower). The death of the
     process costs nothing in either."""
+
+    @property
+    def ledger_path(self) -> Path | None:
+        """The place of the ledger; None for next to the output file."""
+        return self.kept.path if isinstance(self.ledger, LedgerConfig) else self.ledger
+
+    @property
+    def kept(self) -> LedgerConfig:
+        """How the ledger keeps replies."""
+        return self.ledger if isinstance(self.ledger, LedgerConfig) else LedgerConfig()
 
     @property
     def has_budget(self) -> bool:

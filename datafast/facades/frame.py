@@ -366,7 +366,7 @@ class OrderedRows(Iterable[dict[str, Any]]):
 
 def ordered_rows(made: ColumnsDataset) -> Iterator[dict[str, Any]]:
     """The rows of an output in the order of their numbers; in the file they are in the order in which they came."""
-    paths = OutputPaths.of(made.config.output_file, made.config.run.ledger)
+    paths = OutputPaths.of(made.config.output_file, made.config.run.ledger_path)
     if not made.config.num_rows or not paths.rows.exists():
         return
     with LedgerReader(paths.ledger) as reader:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from datafast.datasets.targets import StopWhen, TargetRows
     from datafast.datasets.ultrachat import UltrachatDatasetConfig
     from datafast.engine.alarms import AlarmsConfig
-    from datafast.engine.settings import RayConfig, RunConfig
+    from datafast.engine.settings import DropReplies, LedgerConfig, RayConfig, RunConfig
     from datafast.judging.best_of_n import BestOfN, CandidateJudge
     from datafast.personas.config import PersonasConfig
     from datafast.prompt_library.template import PromptTemplate, Requirement
@@ -49,7 +49,7 @@ else:
             "datafast.datasets.raw": ["RawDatasetConfig"],
             "datafast.datasets.ultrachat": ["UltrachatDatasetConfig"],
             "datafast.engine.alarms": ["AlarmsConfig"],
-            "datafast.engine.settings": ["RayConfig", "RunConfig"],
+            "datafast.engine.settings": ["DropReplies", "LedgerConfig", "RayConfig", "RunConfig"],
             "datafast.datasets.targets": ["StopWhen", "TargetRows"],
             "datafast.judging.best_of_n": ["BestOfN", "CandidateJudge"],
             "datafast.prompt_library.template": ["PromptTemplate", "Requirement"],
@@ -69,12 +69,14 @@ __all__ = [
     "ColumnsDatasetConfig",
     "ConversationDatasetConfig",
     "DocumentQADatasetConfig",
+    "DropReplies",
     "GenericPipelineDatasetConfig",
     "InstructionDatasetConfig",
     "InstructionEvolution",
     "InstructionJudge",
     "JointRate",
     "JudgementDatasetConfig",
+    "LedgerConfig",
     "MCQDatasetConfig",
     "PersonasConfig",
     "PreferenceDatasetConfig",

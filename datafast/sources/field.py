@@ -100,7 +100,7 @@ def spool_beside(output_file: Path, run: object) -> Path | None:
     """The same for this output and the settings of its run."""
     if is_only_looked_at():
         return None
-    ledger: Path = getattr(run, "ledger", None) or output_file.with_name(f"{output_file.name}.ledger")
+    ledger: Path = getattr(run, "ledger_path", None) or output_file.with_name(f"{output_file.name}.ledger")
     return ledger.with_name(f"{ledger.name}-sources")
 
 

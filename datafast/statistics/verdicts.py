@@ -143,7 +143,7 @@ class Judging:
     @property
     def paths(self) -> OutputPaths:
         """The files of the verdicts."""
-        return OutputPaths.of(self.file, self.run.ledger)
+        return OutputPaths.of(self.file, self.run.ledger_path)
 
 
 def judge_pairs(pairs: Pairs, how: Judging) -> Verdicts:

@@ -37,6 +37,11 @@ class AppendTable:
                 return
             yield append
 
+    def places(self, start: int, end: int) -> Generator[tuple[int, int, int], None, None]:
+        """The first byte, the size and the checksum of those that have rows, between two bytes, in the order of the file."""
+        query = "SELECT start, size, crc FROM appends WHERE id >= ? AND id < ? AND size ORDER BY id"
+        yield from self._db.execute(query, (self._first(start), self._first(end + 1, by="start + size")))
+
     def _first(self, start: int, *, by: str = "start") -> int:
         """An id, so that the appends from there on are those that begin at a byte or later (by their end: that end behind it).
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,21 @@ import orjson
 
 from datafast.store.batches import BatchTables
 from datafast.store.meta import MetaTable
-from datafast.store.records import DEFAULT_FORMAT, CallRow, Charge, Recorded, Sizes, Spent, Totals
+from datafast.store.records import DEFAULT_FORMAT, OWN_CODE, CallRow, Charge, Recorded, Sizes, Spent, Totals
+from datafast.store.reply_forms import REPLY, Packer, ReplyForm, Stored, Unpacker
 from datafast.store.row_values import call_values
 from datafast.store.sealed import CALLS
 from datafast.types import ProviderUsage
 
-__all__ = ["CallTables"]
+__all__ = ["DROPS", "CallTables"]
 
+DROPS = "drops"
+"""What is noted, by name, in a ledger that has, or had, replies that are not to be kept."""
 _END = 2**62
+_RAW = 14
+_VALUES = "?,?,?,?,?,?,?,?,?,?,?,?,?,nullif(?,''),?,nullif(?,'')"
+_PUT = f"INSERT OR IGNORE INTO calls VALUES({_VALUES},NULL)"
+_PUT_STORED = f"INSERT OR IGNORE INTO calls VALUES({_VALUES},nullif(?,''))"
 _ALL = {"first": 0, "end": _END}
 _USED = (
     "coalesce(sum(calls), 0), coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0), sum(cost_usd), "
@@ -33,6 +40,9 @@ class CallTables:
 
     Args:
         path: of the ledger.
+
+    Attributes:
+        unpacker: reads replies as they stand.
     """
 
     def __init__(self, db: sqlite3.Connection, path: Path, meta: MetaTable, batches: BatchTables) -> None:
@@ -40,28 +50,100 @@ class CallTables:
         self._path = path
         self._meta = meta
         self._batches = batches
+        self.unpacker = Unpacker(db)
+        self._form: ReplyForm = "keep"
+        self._packer: Packer | None = None
+        self._needed: frozenset[str] = frozenset()
 
-    def put(self, calls: Iterable[CallRow]) -> None:
-        self._db.executemany(
-            "INSERT OR IGNORE INTO calls VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,nullif(?,''),?,nullif(?,''))",
-            map(call_values, calls),
+    def store_as(self, form: ReplyForm, *, needed: Collection[str] = ()) -> None:
+        """From now on replies are stored in this form. Called inside a transaction. `needed`: the roles of which none is dropped.
+
+        Raises:
+            ConfigError: they cannot be packed here.
+        """
+        self._form, self._needed = form, frozenset(needed)
+        if form == "drop" and not self._meta.get(DROPS):
+            self._meta.put(DROPS, "1")
+        self._packer = Packer(self._db) if form == "compress" else None
+
+    def put(self, calls: Iterable[CallRow], *, settled: Container[int] = ()) -> None:
+        """Records replies. `settled`: the items whose replies need not be kept if they are not to be."""
+        if self._form == "keep" or not calls:
+            self._db.executemany(_PUT, map(call_values, calls))
+        else:
+            self._db.executemany(_PUT_STORED, [self._stored(call, settled) for call in calls])
+
+    def put_again(self, calls: Iterable[CallRow]) -> None:
+        """Records calls of another ledger as they are there: those whose reply was dropped stay so."""
+        for call in calls:
+            self._db.execute(_PUT_STORED, (*call_values(call), Stored.APART if call.is_dropped else ""))
+
+    def _stored(self, call: CallRow, settled: Container[int]) -> tuple[Any, ...]:
+        """The values of a call whose reply is not stored as it came."""
+        values = list(call_values(call))
+        if self._packer is not None:
+            values[_RAW] = self._packer.pack(call.raw)
+            return (*values, Stored.PACKED)
+        if call.role in self._needed or call.format == OWN_CODE:
+            return (*values, "")
+        if call.item not in settled:
+            self._db.execute("INSERT OR IGNORE INTO replies VALUES(?,?)", (call.id, call.raw))
+        values[_RAW] = b""
+        return (*values, Stored.APART)
+
+    def drop_replies(self, item_ids: Iterable[int]) -> None:
+        """Drops the replies of items that stand apart."""
+        query = "DELETE FROM replies WHERE id IN (SELECT id FROM calls WHERE item = ?)"
+        self._db.executemany(query, ((item_id,) for item_id in item_ids))
+
+    def restore(self, call_id: int, raw: bytes) -> None:
+        """Gives a call back the reply that was dropped. Does nothing where it has one."""
+        query = "INSERT OR IGNORE INTO replies SELECT id, ? FROM calls WHERE id = ? AND stored = 2"
+        self._db.execute(query, (raw, call_id))
+
+    def drop_settled(self) -> None:
+        """Drops the replies that stand apart of all items that are done."""
+        self._db.execute(
+            "DELETE FROM replies WHERE id IN (SELECT r.id FROM replies r CROSS JOIN calls c ON c.id = r.id "
+            "CROSS JOIN items i ON i.id = c.item WHERE i.state = 1)"
         )
+
+    @property
+    def has_dropped(self) -> bool:
+        """Whether a reply was dropped."""
+        query = "SELECT EXISTS(SELECT 1 FROM calls WHERE stored = 2 AND NOT EXISTS(SELECT 1 FROM replies WHERE id = calls.id))"
+        return bool(self._meta.get(DROPS) and self._db.execute(query).fetchone()[0])
+
+    def dropped_of(self, item_ids: Iterable[int]) -> int:
+        """How many of these items have replies that were dropped."""
+        if not self._meta.get(DROPS):
+            return 0
+        query = "SELECT EXISTS(SELECT 1 FROM calls WHERE item = ? AND stored = 2 AND NOT EXISTS(SELECT 1 FROM replies WHERE id = calls.id))"
+        return sum(self._db.execute(query, (item_id,)).fetchone()[0] for item_id in item_ids)
 
     def of(self, item_id: int) -> list[tuple[bytes, Recorded]]:
-        """The recorded replies of an item with the keys of their calls, oldest first."""
-        query = (
-            "SELECT key, generation, raw, provider, model_id, coalesce(format, ?) FROM calls WHERE item = ? ORDER BY id"
-        )
-        return [(row[0], Recorded(*row[1:])) for row in self._db.execute(query, (DEFAULT_FORMAT, item_id))]
+        """The recorded replies of an item with the keys of their calls, oldest first, without those that were dropped."""
+        query = f"SELECT {REPLY}, key, generation, provider, model_id, coalesce(format, ?) FROM calls WHERE item = ? ORDER BY id"  # noqa: S608 - our own text
+        return [
+            (key, Recorded(generation, self.unpacker.reply(stored, raw), *whose))
+            for stored, raw, key, generation, *whose in self._db.execute(query, (DEFAULT_FORMAT, item_id))
+            if raw is not None
+        ]
 
     def whole(self, item_ids: Sequence[int]) -> list[CallRow]:
         """The recorded replies of some items with all that is known of them, oldest first."""
         names = (
-            "id, item, key, generation, role, provider, model_id, sent_at, latency_s, attempts, raw, coalesce(format, ?), "
+            f"{REPLY}, id, item, key, generation, role, provider, model_id, sent_at, latency_s, attempts, coalesce(format, ?), "
             "input_tokens, output_tokens, cached_tokens, cost_usd"
         )
         query = f"SELECT {names} FROM calls WHERE item IN ({','.join('?' * len(item_ids))}) ORDER BY id"  # noqa: S608 - question marks
-        return [CallRow(*row) for row in self._db.execute(query, (DEFAULT_FORMAT, *item_ids))]
+        found = []
+        for stored, raw, *row in self._db.execute(query, (DEFAULT_FORMAT, *item_ids)):
+            row.insert(10, self.unpacker.reply(stored, raw))
+            call = CallRow(*row)
+            call.is_dropped = raw is None
+            found.append(call)
+        return found
 
     def newer(self, after: int, most: int) -> list[CallRow]:
         """The oldest replies that are newer than that with this id, so many at most, without their usage."""

@@ -15,7 +15,7 @@ from datafast.store.row_values import filtered_values, masks_from, numbers_of, s
 
 __all__ = ["FilteredTable"]
 
-_WITH_ITEMS = "filtered JOIN items ON items.id = filtered.item"
+_WITH_ITEMS = "filtered CROSS JOIN items ON items.id = filtered.item"
 
 
 class FilteredTable:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from datafast.errors import OutputError
+from datafast.store.calls import DROPS
 from datafast.store.database import address_of, connect, unreadable, unwritable
 from datafast.store.ledger import Ledger
 from datafast.store.migrations import FORMAT
@@ -45,6 +46,14 @@ class Source(NamedTuple):
     name: str
     paths: OutputPaths
     position_of: Callable[[int], int] | None = None
+
+
+# A reply that stands apart from its call stands with it afterwards.
+_REPLIES = {
+    "raw": "CASE s.stored WHEN 2 THEN coalesce((SELECT r.raw FROM src.replies r WHERE r.id = s.id), x'') ELSE s.raw END",
+    "stored": "CASE WHEN s.stored = 2 AND EXISTS(SELECT 1 FROM src.replies r WHERE r.id = s.id) THEN NULL ELSE s.stored END",
+}
+_NO_REPLIES = {"raw": "x''", "stored": "CASE s.stored WHEN 1 THEN 2 ELSE s.stored END"}
 
 
 class Offsets(NamedTuple):
@@ -163,7 +172,10 @@ class Gathering:
         requests = self.requests
         item = f"t.number + {items}" if is_part else f"s.item + {items}"
         self._take_items(source, f"t.number + {items}" if is_part else f"s.id + {items}", is_part=is_part)
-        raw = {} if self._keeps_replies else {"raw": "x''"}
+        raw = _REPLIES if self._keeps_replies else _NO_REPLIES
+        if self._keeps_replies:
+            self.db.execute("INSERT OR IGNORE INTO main.dictionaries SELECT * FROM src.dictionaries")
+            self.db.execute("INSERT OR IGNORE INTO main.meta SELECT * FROM src.meta WHERE name = ?", (DROPS,))
         self._copy("calls", {"id": "NULL" if is_part else f"s.id + {calls}", "item": item, **raw}, is_part=is_part)
         self._copy("failures", {"item": item}, is_part=is_part, order="s.item")
         for table in ("changed", "contexts"):

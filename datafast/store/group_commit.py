@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from datafast.errors import OutputWriteError
@@ -20,7 +20,7 @@ from datafast.store.contexts import ContextRow
 from datafast.store.in_place import displaced, replaced
 from datafast.store.journal import Journal
 from datafast.store.ledger import Ledger
-from datafast.store.records import Append, CallRow, Charge, FailureRow, FilteredRow, ItemRecord
+from datafast.store.records import Append, CallRow, Charge, FailureRow, FilteredRow, ItemRecord, ItemState
 from datafast.store.reservations import Reservations
 
 __all__ = ["GroupCommit", "Pending"]
@@ -53,6 +53,9 @@ class Pending:
 class GroupCommit:
     """Collects the records of one run and saves them in groups.
 
+    Args:
+        drops: whether replies of items are dropped once their rows are written.
+
     Attributes:
         pending: add to it, then call `schedule`.
         broken: why nothing can be saved any more; None while it can.
@@ -67,6 +70,7 @@ class GroupCommit:
         reservations: Reservations,
         *,
         durability: str = "normal",
+        drops: bool = False,
     ) -> None:
         self.pending = Pending()
         self.broken: OutputWriteError | None = None
@@ -82,6 +86,8 @@ class GroupCommit:
         self._last_sync = time.monotonic()
         self._is_settled = ledger.is_settled
         self._written = 0
+        self._drops = drops
+        self._to_drop: list[int] = []
 
     def append(self, record: ItemRecord, lines: Mapping[int, bytes]) -> int:
         """Adds rows of an item by row number. Returns the id of the append, which is the place of rows of the item that were dropped; it
@@ -151,7 +157,7 @@ class GroupCommit:
                 self._rows.sync()
             with self._ledger.transaction():
                 self._ledger.put_items(pending.items.values())
-                self._ledger.calls.put(pending.calls)
+                self._ledger.calls.put(pending.calls, settled=self._settled(pending))
                 self._ledger.appends.put(pending.appends)
                 if pending.lines and self._is_settled:
                     self._ledger.note_unsettled()
@@ -167,10 +173,23 @@ class GroupCommit:
             raise
         self._is_settled = self._is_settled and not pending.lines
 
+    def _settled(self, pending: Pending) -> Collection[int]:
+        """The items whose replies need not be written, if replies are dropped: their rows are about to be. The journal has these replies
+        until the rows are on the disk. What was written before is dropped then."""
+        if not self._drops:
+            return ()
+        done = {record.id for record in pending.items.values() if record.state is ItemState.DONE}
+        self._to_drop += done
+        return done
+
     def fold(self) -> None:
         """Forces the ledger to the disk, then empties the journal, whose records are all in the ledger."""
         self._reservations.note()
         self._rows.sync()
+        if self._to_drop:
+            with self._ledger.transaction():
+                self._ledger.calls.drop_replies(self._to_drop)
+            self._to_drop = []
         self._ledger.checkpoint()
         self._journal.clear()
         self._reservations.record_again()

@@ -54,6 +54,7 @@ from datafast.store.records import (
     ItemsMark,
     ItemState,
 )
+from datafast.store.reply_forms import Stored
 from datafast.store.row_values import (
     failure_values,
     item_from,
@@ -107,7 +108,7 @@ class Ledger:
         self.filtered = FilteredTable(self._db)
         self.changed = ChangedTable(self._db)
         self.contexts = ContextTable(self._db)
-        self.scans = Scans(self._db)
+        self.scans = Scans(self._db, self.calls.unpacker)
         self.sealed = Sealed(self._db)
         self.rewrites = 0
 
@@ -170,7 +171,7 @@ class Ledger:
             raise unwritable(self.path, error) from error
 
     def contents(self) -> Iterator[bytes]:
-        """Every text and every blob that stands in it."""
+        """Every text and every blob that stands in it, and what is packed in it."""
         tables = [name for (name,) in self._db.execute("SELECT name FROM main.sqlite_master WHERE type = 'table'")]
         for table in tables:
             for row in self._db.execute(f"SELECT * FROM main.{table}"):  # noqa: S608 - of its own schema
@@ -179,6 +180,8 @@ class Ledger:
                     for value in row
                     if isinstance(value, str | bytes)
                 )
+        for (raw,) in self._db.execute("SELECT raw FROM calls WHERE stored = 1"):
+            yield self.calls.unpacker.reply(Stored.PACKED, raw)
 
     def close(self) -> None:
         self._db.close()

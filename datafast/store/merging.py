@@ -2,7 +2,8 @@
 
 Guarantee: the shards are left as they are. The new output is not there, or it is whole: its ledger and its rows are made under other
 names, the ledger says that the rows are still to be put in their place, and the ledger appears by one rename. A death before that leaves
-two hidden files, which the next merge removes; after it, the next run or merge does the rest (`compaction.finish_rewrite`).
+two hidden files, which the next merge removes, and at most the decisions of reviewers beside a file that is not there yet, which it joins
+again; after it, the next run or merge does the rest (`compaction.finish_rewrite`).
 
 Cost: see `gathering` and `gathered_rows`.
 """
@@ -171,6 +172,8 @@ def merge_outputs(
                 keeps_replies=keeps_replies,
             )
             _force(ledger)
+            # Before there is an output: the next run on it must hear them.
+            join_reviews([source.paths.reviews for source in sources], target.reviews)
             ledger.replace(target.ledger)
             _force_folder(target.ledger.parent)
             finish(target)

@@ -10,6 +10,7 @@ only read do not migrate: temporary views show them an old ledger in the newest 
     5   rows as they were before stages have changed them (`changed`), replacements of dropped rows (`generation` and `hidden` of
         filtered ones), and for which they were made (`contexts`)
     6   sums of what is older (`sealed`)
+    7   replies that are packed or dropped (`stored` of calls, `replies`, `dictionaries`)
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 
 from datafast.errors import OutputError
 from datafast.store.database import Transaction
+from datafast.store.reply_forms import FORMS, NO_FORMS
 from datafast.store.sealed import NOT_SEALED, SEALED
 
 __all__ = ["FORMAT", "MIGRATIONS", "migrate", "show_as_newest"]
@@ -89,6 +91,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX contexts_of_item ON contexts(item)",
     ),
     SEALED,
+    FORMS,
 )
 FORMAT = len(MIGRATIONS)
 
@@ -109,18 +112,20 @@ _NO_PLACES = "CREATE TEMP VIEW filtered AS SELECT *, NULL AS place, NULL AS scor
 _AS_NEWEST: dict[int, tuple[str, ...]] = {
     1: (
         "CREATE TEMP VIEW items AS SELECT *, NULL AS kept FROM main.items",
-        "CREATE TEMP VIEW calls AS SELECT *, NULL AS format FROM main.calls",
+        "CREATE TEMP VIEW calls AS SELECT *, NULL AS format, NULL AS stored FROM main.calls",
         """CREATE TEMP VIEW filtered AS SELECT 0 AS id, 0 AS item, 0 AS number, '' AS stage, '' AS reason, x'' AS row, 0.0 AS at,
             NULL AS place, NULL AS score, 0 AS generation, 0 AS hidden WHERE 0""",
         """CREATE TEMP VIEW meta AS SELECT * FROM main.meta UNION ALL SELECT 'keys', '["1"]'""",
         *_NO_BATCHES,
         *_NO_CHANGES,
         *NOT_SEALED,
+        *NO_FORMS[1:],
     ),
-    2: (_NO_PLACES, *_NO_BATCHES, *_NO_CHANGES, *NOT_SEALED),
-    3: (_NO_PLACES, *_NO_CHANGES, *NOT_SEALED),
-    4: (_NO_GENERATIONS, *_NO_CHANGES, *NOT_SEALED),
-    5: NOT_SEALED,
+    2: (_NO_PLACES, *_NO_BATCHES, *_NO_CHANGES, *NOT_SEALED, *NO_FORMS),
+    3: (_NO_PLACES, *_NO_CHANGES, *NOT_SEALED, *NO_FORMS),
+    4: (_NO_GENERATIONS, *_NO_CHANGES, *NOT_SEALED, *NO_FORMS),
+    5: (*NOT_SEALED, *NO_FORMS),
+    6: NO_FORMS,
 }
 
 

@@ -24,7 +24,7 @@ from datafast.store.unrecorded import Pricing, read_unrecorded
 
 __all__ = ["Bill", "LedgerReader", "PastCall"]
 
-_FAILED = "FROM failures f JOIN items i ON i.id = f.item WHERE i.state = 2"
+_FAILED = "FROM failures f CROSS JOIN items i ON i.id = f.item WHERE i.state = 2"
 
 
 class PastCall(NamedTuple):
@@ -183,6 +183,7 @@ class LedgerReader(Ledger):
             if rows:
                 self._db.execute(f"CREATE TEMP TABLE new_{table} AS SELECT * FROM main.{table} WHERE 0")  # noqa: S608 - our own names
                 marks = ",".join(["nullif(?,'')"] * len(rows[0]))  # as `row_values` writes NULL
+                marks += ",NULL" if table == "calls" else ""  # a new reply is as it came
                 self._db.executemany(f"INSERT INTO new_{table} VALUES({marks})", rows)
                 self._db.execute(
                     f"CREATE TEMP VIEW {table} AS SELECT * FROM main.{table} UNION ALL SELECT * FROM new_{table} "  # noqa: S608 - our own names

@@ -127,7 +127,8 @@ class ItemsMark(NamedTuple):
 
 @dataclass(slots=True)
 class CallRow:
-    """A paid reply in its wire format. Token counts are None if the provider gave none, the cost if the price is not known."""
+    """A paid reply in its wire format. Token counts are None if the provider gave none, the cost if the price is not known. Where it was
+    dropped once it was not needed any more, `raw` is empty."""
 
     id: int
     item: int
@@ -145,6 +146,7 @@ class CallRow:
     output_tokens: int | None = None
     cached_tokens: int | None = None
     cost_usd: float | None = None
+    is_dropped: bool = False
 
     def settle(self, usage: Usage | None, cost_usd: float | None) -> None:
         """Adds the usage that its reply states."""

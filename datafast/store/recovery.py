@@ -26,18 +26,22 @@ from datafast.plan.items import Plan
 from datafast.store.append_file import AppendFile
 from datafast.store.batch_book import BatchBook
 from datafast.store.batches import under_way
+from datafast.store.calls import DROPS
+from datafast.store.checking import DeepCheck, check_from, compare, is_as_left
 from datafast.store.compaction import finish_rewrite, move_rows_to_remake, move_stale_rows
 from datafast.store.deciding import decide_where_changed
+from datafast.store.dropped_replies import refuse_dropped, refuse_unasked
 from datafast.store.generations import arrange
 from datafast.store.in_place import saved_ledgers
-from datafast.store.journal import Journal
+from datafast.store.journal import Journal, read_journal
 from datafast.store.ledger import Ledger
 from datafast.store.locating import Located
 from datafast.store.lock import take_locks
 from datafast.store.matching import Matched, match
 from datafast.store.paths import OutputPaths
 from datafast.store.records import ItemState
-from datafast.store.rows import set_aside_name, size_of, split_off_tail, verify
+from datafast.store.reply_forms import ReplyForm
+from datafast.store.rows import set_aside_name, size_of, split_off_tail
 from datafast.store.unrecorded import Pricing, read_unrecorded
 from datafast.store.verdicts import Abandoned, Decides, Reversed
 from datafast.store.writer import Store
@@ -54,13 +58,6 @@ __all__ = [
     "rows_fit",
 ]
 
-_VERIFY_AT_ONCE = 64 * 1024 * 1024
-
-
-_VERIFY_APPENDS = 100_000
-
-
-_VERIFY_FIRST = 1024 * 1024
 NO_REASONING = "drop"
 
 
@@ -73,7 +70,7 @@ class OpenOutput:
         failed: positions of items that have failed; retried only on request.
         lost: positions of items with rows that are to be built again from recorded replies, or were dropped and are to be made again.
         set_aside: files with what was moved aside.
-        deep_check: compares the rest of a large JSONL; meant for a thread, raises OutputChangedError.
+        deep_check: compares the rest of a large JSONL; None where that is not needed.
     """
 
     store: Store
@@ -81,7 +78,7 @@ class OpenOutput:
     failed: PositionSet
     lost: frozenset[int]
     set_aside: list[Path]
-    deep_check: Callable[[], None] | None
+    deep_check: DeepCheck | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +100,10 @@ class Opening:
         notes: what `datafast status` shows: the kind, the config file, the command.
         located: where the items of the output were found in the plan a moment ago, if they were looked for.
         version: of the package, for what is told later about how the rows were made.
+        replies: how replies are stored from now on.
+        needed: the roles whose replies are never dropped.
+        remakes: whether rows that stages drop are made again, so that replies are dropped only at the end.
+        buy_again: whether replies that were dropped, and are needed, are bought once more.
         lacking: given the ledger, rows that are to come beyond those of the plan, which count as requested.
         needs_lock: refuse a file system that has no locks.
     """
@@ -122,6 +123,10 @@ class Opening:
     made_for: Path | None = None
     located: Located | None = None
     version: str = ""
+    replies: ReplyForm = "keep"
+    needed: frozenset[str] = frozenset()
+    remakes: bool = False
+    buy_again: bool = False
     lacking: Callable[[Ledger], int] | None = None
     needs_lock: bool = True
 
@@ -304,13 +309,17 @@ def _require_nothing_saved(paths: OutputPaths) -> None:
 
 def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_aside: list[Path]) -> OpenOutput:
     _check_mode(paths, ledger, how.simulated)
+    with ledger.transaction():
+        ledger.calls.store_as(how.replies, needed=how.needed)
     if stale := finish_rewrite(paths.rows, ledger):
         set_aside.append(stale)
     journal = Journal(paths.journal)
     rows: AppendFile | None = None
     try:
         replay_journal(ledger, journal, how.pricing, set_aside)
-        checked_from = _reconcile(paths.rows, ledger, set_aside)
+        checked_from = _reconcile(paths.rows, ledger, set_aside, buy_again=how.buy_again)
+        _drop_settled(ledger, how)
+        deep = _deep_check(paths, ledger, checked_from)
         matched = match(ledger, plan, how.located)
         if how.retry_failed:
             _reopen(ledger, matched, how.chosen)
@@ -320,7 +329,9 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
         decided = _as_configured(paths, ledger, how, set_aside)
         if decided is not None or _are_to_replace(ledger, how):
             matched = match(ledger, plan)
+        _require_replies(paths, ledger, matched, how)
         if decided is not None and decided.unasked and how.decides is not None:
+            refuse_unasked(ledger, how.decides.unasked)
             matched.open_for_asking(ledger, how.decides.unasked, anew=how.decides.asked_in_vain)
         ledger.seal()
         with ledger.transaction():
@@ -347,6 +358,8 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
             durability=how.durability,
             ordered=how.ordered,
             redecided=decided,
+            deep_check=deep,
+            drops=None if how.replies != "drop" else "at the end" if how.remakes else "at once",
         )
     except BaseException:  # the files must not stay open after any error
         journal.close()
@@ -359,7 +372,21 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
         if item.state is ItemState.FAILED and not item.is_for_asking
     )
     lost = frozenset(position for position, item in matched.unfinished.items() if item.kept or item.dropped)
-    return OpenOutput(store, matched.done, failed_items, lost, set_aside, _deep_check(paths, checked_from))
+    return OpenOutput(store, matched.done, failed_items, lost, set_aside, deep)
+
+
+def _drop_settled(ledger: Ledger, how: Opening) -> None:
+    """Drops replies that a killed run was about to drop; the rows that they were for are there."""
+    if how.replies == "drop" and not how.remakes:
+        with ledger.transaction():
+            ledger.calls.drop_settled()
+
+
+def _require_replies(paths: OutputPaths, ledger: Ledger, matched: Matched, how: Opening) -> None:
+    """Sees to it that the items which are open have the replies that were recorded for them."""
+    if not how.buy_again:
+        begun = [item.id for item in matched.unfinished.values() if item.state is ItemState.OPEN]
+        refuse_dropped(ledger, begun, f"Rows of {paths.rows} are to be made again, or more of them")
 
 
 def _are_to_replace(ledger: Ledger, how: Opening) -> bool:
@@ -445,6 +472,12 @@ def _as_configured(paths: OutputPaths, ledger: Ledger, how: Opening, set_aside: 
     fields = _as_text(how.fields)
     is_other = are_remade(ledger, fields=how.fields, reasoning=how.reasoning, stages=how.stages)
     to_remake = ledger.ids_in_plan() if is_other else ledger.back_with_other_reasoning()
+    if (is_other or to_remake) and not how.buy_again:
+        refuse_dropped(
+            ledger,
+            None if is_other else to_remake,
+            f"The rows of {paths.rows} would have other fields, or reasoning elsewhere",
+        )
     if is_other or to_remake:
         former = move_rows_to_remake(paths.rows, ledger, to_remake, fields=fields, reasoning=how.reasoning)
         set_aside += [former] if former else []
@@ -468,7 +501,13 @@ def _decide_anew(paths: OutputPaths, ledger: Ledger, how: Opening) -> Reversed |
 
 def replay_journal(ledger: Ledger, journal: Journal, pricing: Pricing, set_aside: list[Path]) -> None:
     """Writes replies that are only in the journal into the ledger, then empties the journal. A damaged one is kept aside."""
-    found = read_unrecorded(journal.path, newest=ledger.max_id("calls"), pricing=pricing)
+    newest = ledger.max_id("calls")
+    found = read_unrecorded(journal.path, newest=newest, pricing=pricing)
+    if ledger.meta(DROPS):  # rows that were not on the disk yet may need them
+        with ledger.transaction():
+            for header, raw in read_journal(journal.path):
+                if isinstance(header.get("id"), int) and header["id"] <= newest:
+                    ledger.calls.restore(header["id"], raw)
     with ledger.transaction():
         for item, call in found.calls:
             ledger.add_item_if_new(item)
@@ -490,14 +529,18 @@ def replay_journal(ledger: Ledger, journal: Journal, pricing: Pricing, set_aside
         journal.clear()
 
 
-def _reconcile(rows: Path, ledger: Ledger, set_aside: list[Path]) -> int:
+def _reconcile(rows: Path, ledger: Ledger, set_aside: list[Path], *, buy_again: bool = False) -> int:
     """Makes the JSONL exactly what is committed. Returns the byte from which it was compared."""
     size, committed = size_of(rows), ledger.appends.committed_size()
     end = ledger.appends.last_end_within(min(size, committed))
-    few = end <= _VERIFY_AT_ONCE and ledger.max_id("appends") <= _VERIFY_APPENDS
-    checked_from = 0 if few else ledger.appends.last_end_within(end - _VERIFY_FIRST)
+    checked_from = check_from(ledger, end)
     if end:
-        _verify(rows, ledger, checked_from, end)
+        compare(rows, ledger, checked_from, end)
+    if committed > end and not buy_again:
+        lost = {append.item for append in ledger.appends.beyond(end) if append.slots}
+        refuse_dropped(
+            ledger, lost, f"{counted(len(lost), 'item')} of {rows} lost rows that were in the file, or the file is gone"
+        )
     if tail := split_off_tail(rows, end):
         set_aside.append(tail)
     if committed > end:
@@ -506,21 +549,7 @@ def _reconcile(rows: Path, ledger: Ledger, set_aside: list[Path]) -> int:
     return checked_from
 
 
-def _verify(rows: Path, ledger: Ledger, start: int, end: int) -> None:
-    # An error that is kept must not keep the reader, and so the ledger, open.
-    with contextlib.closing(ledger.appends.between(start, end)) as appends:
-        verify(rows, appends)
-
-
-def _deep_check(paths: OutputPaths, checked_from: int) -> Callable[[], None] | None:
-    if not checked_from:
+def _deep_check(paths: OutputPaths, ledger: Ledger, checked_from: int) -> DeepCheck | None:
+    if not checked_from or is_as_left(paths.rows, ledger):
         return None
-
-    def check() -> None:
-        ledger = Ledger(paths.ledger, read_only=True)
-        try:
-            _verify(paths.rows, ledger, 0, checked_from)
-        finally:
-            ledger.close()
-
-    return check
+    return DeepCheck(paths.rows, paths.ledger, checked_from)

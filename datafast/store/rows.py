@@ -25,7 +25,7 @@ from datafast.store.records import Append
 if TYPE_CHECKING:
     from datafast.store.reader import LedgerReader
 
-__all__ = ["RowSequence", "rows_at", "set_aside_name", "size_of", "split_off_tail", "verify"]
+__all__ = ["RowSequence", "changed_lines", "rows_at", "set_aside_name", "size_of", "split_off_tail", "verify"]
 
 
 _ITEMS_AT_ONCE = 500
@@ -82,17 +82,21 @@ def verify(path: Path, appends: Iterable[Append]) -> None:
     with path.open("rb") as file:
         for append in appends:
             file.seek(append.start)
-            if zlib.crc32(file.read(append.size)) == append.crc:
-                continue
-            first = _line_number(path, append.start)
-            one = append.num_rows == 1
-            lines = f"line {first}" if one else f"lines {first}-{first + append.num_rows - 1}"
-            left = "is left as it is" if one else "are left as they are"
-            raise OutputChangedError(
-                f"{path}: {lines} changed since datafast wrote the file, and {left}. Move the file away "
-                f"(mv {path.name} edited{path.suffix}) and run again: the original rows come back from the ledger at no cost, and "
-                f"your edits stay in the moved file. To start over instead, use --fresh (fresh=True). The old files are kept."
-            )
+            if zlib.crc32(file.read(append.size)) != append.crc:
+                raise changed_lines(path, append)
+
+
+def changed_lines(path: Path, append: Append) -> OutputChangedError:
+    """The error for rows that are not as they were appended."""
+    first = _line_number(path, append.start)
+    one = append.num_rows == 1
+    lines = f"line {first}" if one else f"lines {first}-{first + append.num_rows - 1}"
+    left = "is left as it is" if one else "are left as they are"
+    return OutputChangedError(
+        f"{path}: {lines} changed since datafast wrote the file, and {left}. Move the file away "
+        f"(mv {path.name} edited{path.suffix}) and run again: the original rows come back from the ledger at no cost, and "
+        f"your edits stay in the moved file. To start over instead, use --fresh (fresh=True). The old files are kept."
+    )
 
 
 def _line_number(path: Path, offset: int) -> int:

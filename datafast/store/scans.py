@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from datafast.store.records import DEFAULT_FORMAT
+from datafast.store.reply_forms import REPLY, Unpacker
 
 __all__ = ["CallsInSlot", "ScannedAppend", "ScannedCall", "ScannedDrop", "ScannedFailure", "Scans"]
 
@@ -73,18 +74,24 @@ class CallsInSlot(NamedTuple):
 class Scans:
     """Reads tables from their beginning to their end."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: sqlite3.Connection, unpacker: Unpacker) -> None:
         self._db = db
+        self._unpacker = unpacker
 
     def calls(self) -> Iterator[ScannedCall]:
         query = "SELECT id, item, key, role, provider, latency_s, attempts, input_tokens, output_tokens, cost_usd FROM calls"
         for row in self._pages(query):
             yield ScannedCall._make(row)
 
-    def replies(self, *, after: int = 0) -> Iterator[tuple[int, str, bytes, str]]:
-        """The replies of models that are newer than the call with this id: id, provider, raw reply, wire format."""
-        query = f"SELECT id, provider, raw, coalesce(format, '{DEFAULT_FORMAT}') FROM calls"  # noqa: S608 - our own text
-        return self._pages(query, first=after, page=_FEW, also="AND attempts > 0")
+    def replies(self, *, after: int = 0) -> Iterator[tuple[int, str, bytes | None, str, str]]:
+        """The replies of models that are newer than the call with this id: id, provider, raw reply, None where it was dropped, wire format,
+        and the model that was asked."""
+        query = f"SELECT id, {REPLY}, provider, coalesce(format, '{DEFAULT_FORMAT}'), model_id FROM calls"  # noqa: S608 - our own text
+        for number, stored, raw, provider, wire_format, model_id in self._pages(
+            query, first=after, page=_FEW, also="AND attempts > 0"
+        ):
+            reply = None if raw is None else self._unpacker.reply(stored, raw)
+            yield number, provider, reply, wire_format, model_id
 
     def in_slots(self, start: float, length: float, *, last: int) -> list[CallsInSlot]:
         """The replies of models by when they were asked for, in slots of so many seconds from a moment on; what comes later than the last
@@ -104,25 +111,28 @@ class Scans:
 
     def failures(self) -> Iterator[ScannedFailure]:
         """The failures of items that are in the plan and have failed."""
-        query = (
-            "SELECT f.item AS id, category, provider, rows FROM failures f JOIN items i ON i.id = f.item AND state = 2"
-        )
+        query = "SELECT f.item AS id, category, provider, rows FROM failures f CROSS JOIN items i ON i.id = f.item AND state = 2"
         for row in self._pages(query, "f.item"):
             yield ScannedFailure._make(row)
 
     def dropped(self) -> Iterator[ScannedDrop]:
         """The rows that stages have dropped, of items that are in the plan."""
-        query = "SELECT d.id AS id, d.item, stage, reason, row FROM filtered d JOIN items i ON i.id = d.item AND state != 3 AND NOT hidden"
+        query = (
+            "SELECT d.id AS id, d.item, stage, reason, row FROM filtered d CROSS JOIN items i ON i.id = d.item "
+            "AND state != 3 AND NOT hidden"
+        )
         for row in self._pages(query, "d.id"):
             yield ScannedDrop._make(row)
 
     def raw_replies(self, call_ids: Sequence[int]) -> Iterator[tuple[int, bytes, str]]:
-        """Some recorded replies as they came, each with its number and wire format."""
+        """Some recorded replies as they came, each with its number and wire format. Those that were dropped are left out."""
         for start in range(0, len(call_ids), _AT_ONCE):
             part = call_ids[start : start + _AT_ONCE]
             marks = ",".join("?" * len(part))
-            query = f"SELECT id, raw, coalesce(format, ?) FROM calls WHERE id IN ({marks})"  # noqa: S608 - question marks
-            yield from self._db.execute(query, (DEFAULT_FORMAT, *part)).fetchall()
+            query = f"SELECT id, {REPLY}, coalesce(format, ?) FROM calls WHERE id IN ({marks})"  # noqa: S608 - question marks
+            for number, stored, raw, wire_format in self._db.execute(query, (DEFAULT_FORMAT, *part)).fetchall():
+                if raw is not None:
+                    yield number, self._unpacker.reply(stored, raw), wire_format
 
     def _pages(
         self, select: str, key: str = "id", *, first: int = 0, page: int = _PAGE, also: str = ""

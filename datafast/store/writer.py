@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from datafast._util.notify import warn_user
 from datafast.errors import OutputError, OutputWriteError
@@ -22,6 +23,7 @@ from datafast.plan.items import Context, Plan, WorkItem
 from datafast.store.append_file import AppendFile
 from datafast.store.batch_book import BatchBook
 from datafast.store.changed import ChangedRow
+from datafast.store.checking import DeepCheck, note_left
 from datafast.store.compaction import order_rows
 from datafast.store.contexts import ContextRow
 from datafast.store.group_commit import GroupCommit
@@ -62,6 +64,8 @@ class Store:
         most_donated: the most rows that one of these items asks for.
         refused: keys of items that a provider has refused in an earlier run without saying whose fault it was, by position.
         ordered: whether `close` puts the rows in plan order.
+        deep_check: compares rows that were there before with what was committed.
+        drops: when replies are dropped: once the rows of their items are written, or once no row is to be made again.
 
     Attributes:
         batches: the batches of the output.
@@ -88,6 +92,8 @@ class Store:
         durability: str = "normal",
         ordered: bool = False,
         redecided: Reversed | None = None,
+        deep_check: DeepCheck | None = None,
+        drops: Literal["at once", "at the end"] | None = None,
     ) -> None:
         self.counts = counts
         self.failures = ledger.failure_counts()
@@ -108,8 +114,12 @@ class Store:
         self._ordered = ordered
         self.redecided = redecided or Reversed()
         self.settled: Reversed | None = None
+        self._deep_check = deep_check
+        self._drops = drops
         self._reservations = Reservations(ledger, journal)
-        self._commit = GroupCommit(rows, ledger, journal, self._reservations, durability=durability)
+        self._commit = GroupCommit(
+            rows, ledger, journal, self._reservations, durability=durability, drops=drops == "at once"
+        )
         self._next_item = ledger.max_id("items") + 1
         self._next_call = ledger.max_id("calls") + 1
         self._lent: set[int] = set()
@@ -367,8 +377,13 @@ class Store:
             self._rows.require_unaltered()
             if settle is not None:
                 await self._settle(settle)
+            if self._drops == "at the end" and not (self.counts.pending or self._ledger.is_waiting):
+                with self._ledger.transaction():
+                    self._ledger.calls.drop_settled()
             if self._ordered:
                 self._order()
+            if self._ledger.rewrites == self._rewrites and (self._deep_check is None or self._deep_check.is_done):
+                note_left(self.path, self._ledger)
         except OutputWriteError:
             self._recount()
             raise

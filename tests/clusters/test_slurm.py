@@ -134,6 +134,11 @@ def test_submitting_again_takes_the_shards_that_lack_rows(slurm: Slurm, work: Pa
     assert last.after is None
     assert ended(slurm.begin(last, work))[0] == 0
     assert len(rows_in(work / "rows.jsonl")) == SHARDED
+    assert list(work.glob("rows.jsonl.[0-9]*.bak")) == []  # what may have been bought for the file stays in it
+    assert ended(slurm.begin(array, work, task=2))[0] == 0
+    assert ended(slurm.begin(last, work))[0] == 0
+    assert len(list(work.glob("rows.jsonl.[0-9]*.bak"))) == 1
+    assert len(rows_in(work / "rows.jsonl")) == SHARDED
 
 
 def test_another_number_of_shards_is_refused_before_anything_is_submitted(slurm: Slurm, work: Path) -> None:

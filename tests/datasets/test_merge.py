@@ -171,7 +171,39 @@ def killed_config(folder: Path, **fields: Any) -> Any:
     return raw(folder, topics=30, num_samples_per_prompt=2, run=ORDERED, quality=ALIKE, **fields)
 
 
-def dying_shard(folder: str, log: str, at: int) -> None:
+def test_shards_that_are_killed_divided_anew_and_merged_are_the_file_of_one_process(
+    tmp_path: Path, children: ForkServer
+) -> None:
+    needed, log, shards, file = (tmp_path / name for name in ("needed", "log", "rows", "all.jsonl"))
+    whole = killed_config(tmp_path / "whole").generate([CountingProvider("m", log=needed, reply=one_of_few)])
+    assert whole.report.filtered > 3
+    dying = {"folder": str(shards), "log": str(log)}
+    for number in range(1, 5):
+        shard = {"number": number, "of": 4}
+        code = children.run("tests.datasets.test_merge:dying_shard", **dying, **shard, at=2 if number == 1 else 4)
+        assert code == -signal.SIGKILL
+    killed_config(tmp_path, output_file=shards).generate(
+        [CountingProvider("m", log=log, reply=one_of_few)], shard=(2, 4)
+    )
+    assert len(merge(shards, file).unfinished) == 3
+    assert reshard(shards, 7).after == 7
+    code = children.run("tests.datasets.test_merge:dying_shard", **dying, number=5, of=7, at=1)
+    assert code == -signal.SIGKILL
+    for number in range(1, 8):
+        killed_config(tmp_path, output_file=shards).generate(
+            [CountingProvider("m", log=log, reply=one_of_few)], shard=(number, 7)
+        )
+    made = merge(shards, file)
+    assert made.lacks == []
+    assert made.report is not None
+    assert made.report.filtered_by_stage == whole.report.filtered_by_stage
+    assert file.read_bytes() == whole.paths.rows.read_bytes()
+    asked, asked_once = Counter(requests_in(log)), Counter(requests_in(needed))
+    assert asked.keys() == asked_once.keys()
+    assert (asked - asked_once).total() <= 5 * ORDERED["max_concurrency"]  # at most those in flight at each death
+
+
+def dying_shard(folder: str, log: str, at: int, number: int = 2, of: int = 3) -> None:
     """Never returns: the process is killed when the call of this number is sent."""
     import os
 
@@ -183,7 +215,7 @@ def dying_shard(folder: str, log: str, at: int) -> None:
         return one_of_few(request)
 
     killed_config(Path(folder).parent, output_file=Path(folder)).generate(
-        [CountingProvider("m", log=Path(log), reply=reply)], shard=(2, 3)
+        [CountingProvider("m", log=Path(log), reply=reply)], shard=(number, of)
     )
 
 
@@ -342,6 +374,47 @@ def test_decisions_of_reviewers_are_joined_and_heard(tmp_path: Path) -> None:
     assert made.report.filtered_by_stage == whole.report.filtered_by_stage  # type: ignore[union-attr]
     again = make(tmp_path, output_file=file).generate(models)
     assert (again.report.calls, again.report.dropped_again, again.report.returned) == (0, 0, 0)
+
+
+def test_decisions_of_reviewers_are_heard_by_a_run_on_what_a_merge_that_died_has_made(
+    two_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "all.jsonl"
+    shard = raw(tmp_path, topics=8, output_file=two_shards)
+    shard.shard = ShardName(1, 2)
+    reviews = shard.reviews(reviewer="ann")
+    first, second = [one.row for one in reviews.rows()][:2]
+    reviews.reject(first, "dull")
+    with monkeypatch.context() as patch:
+        patch.setattr("datafast.store.merging.finish", died)
+        with pytest.raises(KeyboardInterrupt):
+            merge(two_shards, file)  # its ledger is there, and its rows are not in their place
+    run = raw(tmp_path, topics=8, output_file=file).generate([SimulatedProvider("m")])
+    assert (run.report.calls, run.report.written, run.report.filtered) == (0, 7, 1)
+    assert first["uuid"] not in {row["uuid"] for row in rows_of(file)}
+    reviews.reject(second, "dull")  # heard by the next merge, which goes on with this one
+    assert merge(two_shards, file).report.written == 6  # type: ignore[union-attr]
+
+
+def test_a_merge_goes_on_where_one_died_that_had_joined_the_decisions_of_reviewers(
+    two_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "all.jsonl"
+    shard = raw(tmp_path, topics=8, output_file=two_shards)
+    shard.shard = ShardName(1, 2)
+    reviews = shard.reviews(reviewer="ann")
+    reviews.reject(next(one.row for one in reviews.rows()), "dull")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", died)
+        with pytest.raises(KeyboardInterrupt):
+            merge(two_shards, file)
+    assert Path(f"{file}.reviews").exists()
+    assert not Path(f"{file}.ledger").exists()
+    assert merge(two_shards, file).report.written == 7  # type: ignore[union-attr]
+
+
+def died(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_blocks_of_positions_are_divided_anew_for_a_changed_config(

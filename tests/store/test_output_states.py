@@ -241,8 +241,8 @@ def test_an_edit_in_the_part_that_is_checked_later_stops_the_run(
     """Of a large file only the end is compared before the run begins; every byte of the rest is compared in a thread."""
     path = out / "out.jsonl"
     original = path.read_bytes()
-    monkeypatch.setattr("datafast.store.recovery._VERIFY_AT_ONCE", 10)
-    monkeypatch.setattr("datafast.store.recovery._VERIFY_FIRST", 1000)
+    monkeypatch.setattr("datafast.store.checking.CHECK_AT_ONCE", 10)
+    monkeypatch.setattr("datafast.store.checking.CHECK_FIRST", 1000)
     for place in range(0, len(original), 97):
         data = bytearray(original)
         data[place] ^= 1
@@ -489,7 +489,7 @@ def _limited(folder: Path, log: Path, size: int) -> subprocess.CompletedProcess[
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits on file sizes")
-@pytest.mark.parametrize("size", [168_000, 176_000, 190_000, 220_000])
+@pytest.mark.parametrize("size", [208_000, 216_000, 230_000, 260_000])
 def test_a_full_disk_stops_the_run_at_once_and_loses_no_reply(tmp_path: Path, size: int) -> None:
     log = tmp_path / "requests"
     folder = tmp_path / "out"

@@ -89,7 +89,7 @@ def plain_values() -> None:
     assert_type(config.classes, list[TextClass])
     assert_type(config.run, RunConfig)
     assert_type(config.run.seed, int)
-    assert_type(config.run.ledger, Path | None)
+    assert_type(config.run.ledger_path, Path | None)
     assert_type(config.expansion, PromptExpansionConfig | None)
     config.output_file = "other.jsonl"
     config.run = RunConfig(ledger=Path("elsewhere.sqlite"))
