@@ -139,6 +139,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "generate": "datafast.cli.commands.generate:command",
         "merge": "datafast.cli.commands.merge:command",
         "reshard": "datafast.cli.commands.reshard:command",
+        "compact": "datafast.cli.commands.compact:command",
         "status": "datafast.cli.commands.status:command",
         "batches": "datafast.cli.commands.batches:command",
         "failures": "datafast.cli.commands.failures:command",

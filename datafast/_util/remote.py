@@ -15,6 +15,8 @@ from datafast.errors import ConfigError
 __all__ = ["RemoteUrl", "is_remote", "remote_url"]
 
 _URL = re.compile(r"(s3|gs|az|hf|file):(?:/+(.*))?", re.DOTALL)
+_BUCKETS = frozenset({"s3", "gs", "az"})
+_SECRET = re.compile(r"^[^/]*[@:]|\?[^/]*=")
 _FORMS = {
     "s3": "s3://bucket/folder/rows.jsonl",
     "gs": "gs://bucket/folder/rows.jsonl",
@@ -68,6 +70,11 @@ def remote_url(given: str | Path) -> RemoteUrl | None:
     if found is None:
         return None
     scheme, rest = found.groups()
+    if scheme in _BUCKETS and _SECRET.search(rest or ""):
+        raise ConfigError(
+            f"A URL {scheme}://... holds neither credentials (key:secret@) nor a query (?name=value). Write it like {_FORMS[scheme]}, and "
+            f"set the credentials in the environment."
+        )
     parts = [part for part in (rest or "").split("/") if part]
     if any(part in {".", ".."} for part in parts):
         raise ConfigError(f"{_text(given)}: A URL cannot hold . or .. between slashes. Write the place out.")

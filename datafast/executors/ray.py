@@ -197,29 +197,34 @@ class RayCrew:
     # -- who is there
 
     async def _watch(self) -> None:
+        try:
+            await self._fill_seats()
+        except ConfigError as error:
+            self._tell(error)
+        except Exception as error:  # noqa: BLE001 - whatever Ray raises; nobody else would hear of it
+            self._tell(ConfigError(f"run.executor: The Ray cluster cannot be used: {type(error).__name__}: {error}"))
+
+    async def _fill_seats(self) -> None:
         """Starts a worker on each seat that has none, as nodes come and go."""
         began = asyncio.get_running_loop().time()
         has_told = False
-        try:
-            await asyncio.to_thread(self._connect)
-            while True:
-                wanted = await asyncio.to_thread(self._wanted)
-                if not wanted and not self._has_had_one:
-                    raise self._nowhere()
-                for seat in wanted:
-                    if seat not in self._seats:
-                        self._seats[seat] = asyncio.get_running_loop().create_task(self._start(seat))
-                waited_s = asyncio.get_running_loop().time() - began
-                if not self._has_had_one and waited_s > _PATIENCE_S:
-                    raise self._none_free()
-                if not self._has_had_one and waited_s > _TOLD_AFTER_S and not has_told:
-                    has_told = True
-                    warn_user(
-                        f"run.executor: No worker could be started yet; each needs {_shown(self._needed)}. The run waits."
-                    )
-                await asyncio.sleep(_LOOK_S)
-        except ConfigError as error:
-            self._tell(error)
+        await asyncio.to_thread(self._connect)
+        while True:
+            wanted = await asyncio.to_thread(self._wanted)
+            if not wanted and not self._has_had_one:
+                raise self._nowhere()
+            for seat in wanted:
+                if seat not in self._seats:
+                    self._seats[seat] = asyncio.get_running_loop().create_task(self._start(seat))
+            waited_s = asyncio.get_running_loop().time() - began
+            if not self._has_had_one and waited_s > _PATIENCE_S:
+                raise self._none_free()
+            if not self._has_had_one and waited_s > _TOLD_AFTER_S and not has_told:
+                has_told = True
+                warn_user(
+                    f"run.executor: No worker could be started yet; each needs {_shown(self._needed)}. The run waits."
+                )
+            await asyncio.sleep(_LOOK_S)
 
     def _connect(self) -> None:
         """Joins the cluster. In a thread of its own, where Ray leaves the handlers of signals alone."""
@@ -252,9 +257,15 @@ class RayCrew:
         """The seats that there are to be now."""
         if self._settings.num_workers != "auto":
             return [_Seat("", number) for number in range(self._settings.num_workers)]
+        try:
+            nodes = ray.nodes()
+        except (RayError, OSError, RuntimeError):
+            if not self._has_had_one:
+                raise
+            return []  # the head is away; whoever is at work goes on
         return [
             _Seat(node["NodeID"], number)
-            for node in ray.nodes()
+            for node in nodes
             if node["Alive"]
             for number in range(_workers_on(node["Resources"], self._needed))
         ]

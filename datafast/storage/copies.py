@@ -42,7 +42,8 @@ def copied_output(url: RemoteUrl, *, rows: bool = True) -> Iterator[OutputPaths]
     instead = "Only a run of the config that names it as output_file changes it."
     copy_of = CopyOf(str(url), Path.cwd() / url.name, instead)
     is_newest = found is None or found[0].token in spool.state.tokens
-    if spool.is_used and (is_newest or _is_worked_in(spool)):
+    is_here = spool.has_ledger or (spool.is_used and (found is None or found[0].ledger is None))
+    if is_here and (is_newest or _is_worked_in(spool)):
         yield replace(spool.paths, copy_of=copy_of)
         return
     with tempfile.TemporaryDirectory(prefix="datafast-remote-") as made:

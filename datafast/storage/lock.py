@@ -22,7 +22,7 @@ from datafast.errors import ConfigError, OutputInUseError
 from datafast.plain import plain_text
 from datafast.storage.objects import Conflict, Missing, Objects, StoreError
 
-__all__ = ["RemoteLock", "proven"]
+__all__ = ["RemoteLock", "proven", "refusal", "written"]
 
 LOCK = "lock.json"
 _RENEWALS = 4  # in a lease
@@ -47,6 +47,21 @@ def proven(objects: Objects) -> datetime | None:
         return objects.modified(name) if objects.get(name)[0] == third else None
     except (Conflict, NotImplementedError):
         return None
+    finally:
+        with suppress(StoreError):
+            objects.remove([name])
+
+
+def written(objects: Objects) -> datetime:
+    """Tries out that objects can be written. Returns the time by the clock of the store.
+
+    Raises:
+        StoreError: they cannot.
+    """
+    name = f"probe-{secrets.token_hex(8)}"
+    objects.overwrite(name, b"")
+    try:
+        return objects.modified(name)
     finally:
         with suppress(StoreError):
             objects.remove([name])

@@ -167,11 +167,12 @@ class Manifest:
                 yield chunk.name
 
     def after(self, before: Manifest | None, now: datetime) -> Manifest:
-        """The same, with what the one before it named and this does not as retired."""
+        """The same, with what the one before it named and this does not as retired, as long as it has to stay: what was retired long ago is
+        removed like what no manifest ever named."""
         if before is None:
             return self
         mine = set(self.names())
-        known = {one.name: one for one in before.retired if one.name not in mine}
+        known = {one.name: one for one in before.retired if one.name not in mine and now - one.since <= 2 * GRACE}
         for name in before.names():
             if name not in mine:
                 known.setdefault(name, Retired(name, now))

@@ -86,7 +86,7 @@ def _fetch(
             for part in manifest.replies:
                 journal.write(zlib.decompress(_object(objects, part.name, bytes, part.sha256)))
     for file in manifest.files:
-        if Path(file.file).name != file.file or file.file.startswith("."):
+        if Path(file.file).name != file.file or (file.file.startswith(".") and not file.file.startswith(url.name)):
             raise OutputError(f"{url} is damaged: {file.file!r} is no name of a file.")
         _put_together(objects, file.chunks, folder / file.file)
 

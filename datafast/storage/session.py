@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from datafast._util.notify import warn_user
-from datafast.storage.lock import RemoteLock, proven, refusal
+from datafast.storage.lock import RemoteLock, proven, refusal, written
 from datafast.storage.objects import Conflict, Objects
 from datafast.storage.opening import objects_of
 from datafast.storage.patient import LONG, SHORT, Patient
@@ -27,7 +27,7 @@ from datafast.storage.row_parts import JSONL, Codec
 from datafast.storage.spool import Spool, spool_of
 from datafast.storage.taking_along import take_along
 from datafast.storage.uploader import Uploader
-from datafast.storage.uploads import Uploads
+from datafast.storage.uploads import SpoolDeleted, Uploads
 from datafast.store.paths import OutputPaths
 from datafast.types import RunReport, StopCause
 
@@ -125,7 +125,7 @@ class RemoteRun:
     def _locked(self, stack: ExitStack) -> tuple[RemoteLock | None, timedelta]:
         """The lock, and how far the clock of the store is ahead of ours."""
         if self._settings.lock == "none":
-            return None, timedelta()
+            return None, written(self._objects) - datetime.now(UTC)
         now = proven(self._objects)
         if now is None:
             raise refusal(str(self._url))
@@ -154,6 +154,11 @@ class RemoteRun:
         assert self._uploads is not None  # noqa: S101 - made with it
         if uploader.finish(patience_s) and not self._lost:
             return ""
+        if isinstance(uploader.error, SpoolDeleted):
+            return (
+                f"the files of the run in {self._spool.folder} were deleted while it worked. What was bought since the last upload is "
+                f"lost, and the same command goes on with what is at {self._url}"
+            )
         rows, replies = self._uploads.lacking
         what = f"{rows:,} bytes of rows and {_replies(replies)} are not uploaded to {self._url}"
         if self._lost or isinstance(uploader.error, Conflict):
@@ -202,7 +207,9 @@ def brought(objects: Objects, spool: Spool, *, fresh: bool) -> tuple[Manifest, s
         return found
     manifest = found[0]
     is_known = manifest.token in spool.state.tokens
-    if spool.is_used and (is_known or (manifest.ledger is None and not manifest.files)):
+    if (spool.has_ledger and is_known) or (
+        spool.is_used and manifest.ledger is None and (is_known or not manifest.files)
+    ):
         spool.note(tokens=(manifest.token,), last_call=manifest.last_call)
         return found
     new = spool.folder.with_name(f"{spool.folder.name}.new-{secrets.token_hex(4)}")

@@ -97,6 +97,11 @@ class Spool:
         """Whether something was made in it."""
         return self.paths.ledger.exists() or self.paths.rows.exists() or self.paths.journal.exists()
 
+    @property
+    def has_ledger(self) -> bool:
+        """Whether its ledger is there. Somebody may have deleted files of it."""
+        return self.paths.ledger.exists()
+
     def note(self, *, tokens: tuple[str, ...], last_call: int | None = None, keeps: bool | None = None) -> None:
         """Keeps what is known of the remote output. On the disk when it returns."""
         last_call = self.state.last_call if last_call is None else last_call

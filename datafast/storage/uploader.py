@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from datafast._util.notify import warn_user
 from datafast.errors import DatafastWarning, OutputError
-from datafast.storage.objects import Conflict, Refused
+from datafast.storage.objects import Conflict, Refused, StoreError
 from datafast.storage.uploads import Uploads
 
 __all__ = ["Uploader"]
@@ -66,6 +66,10 @@ class Uploader:
                     return
         except Exception as error:  # noqa: BLE001 - a fault of ours: told at the end, since nobody awaits this thread
             self.error = error
+            if not self._ends.is_set():
+                _tell(
+                    f"Uploads have ended: {type(error).__name__}: {error}. The run goes on; run the same command again."
+                )
         finally:
             self._done.set()
 
@@ -96,7 +100,8 @@ class Uploader:
                 _tell(
                     f"An upload failed: {str(error).removesuffix('.')}. The run goes on, and uploads are tried again."
                 )
-            return isinstance(error, Refused)
+            # What is wrong with files of this machine stays wrong once nothing is written any more.
+            return isinstance(error, Refused) or (isinstance(error, OutputError) and not isinstance(error, StoreError))
         if self._failures and not is_end:
             _tell("Uploads work again.")
         self._failures, self.error = 0, None

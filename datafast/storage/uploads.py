@@ -36,12 +36,16 @@ from datafast.storage.objects import Conflict, Missing, Objects, StoreError
 from datafast.storage.row_parts import Codec, put_together, sealed, still_true
 from datafast.storage.spool import Spool
 
-__all__ = ["Uploads"]
+__all__ = ["SpoolDeleted", "Uploads"]
 
 _MOST_OFTEN = 20  # times as long as it takes, there is no further moment of the ledger
 _SMALL_LEDGER = 256 << 20
-_NOT_UPLOADED = re.compile(r"^\.|-(wal|shm|lock)$|-batch-|\.(tmp|bak)$")
+_NOT_UPLOADED = re.compile(r"-(wal|shm|lock)$|\.ledger-batch-|\.(tmp|bak)$")  # behind the name of the output
 _NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+class SpoolDeleted(OutputError):
+    """Somebody has deleted what is to be uploaded. Trying again does not help."""
 
 
 @dataclass
@@ -96,10 +100,10 @@ class Uploads:
         """
         paths = self.spool.paths
         if not self.spool.folder.exists():
-            return False
+            raise SpoolDeleted(f"{self.spool.folder} was deleted while the run worked in it.")
         before = None if self.current is None else self.current[0]
         with _opened(paths.rows) as rows:
-            moment, ledger, replies = self._ledger(before, ended=ended)
+            moment, ledger, replies = self._ledger(before, rows, ended=ended)
             if moment.rows_bytes is None or not _is_at(paths.rows, rows) or (rows is None and moment.rows_bytes):
                 if ended:
                     raise OutputError(
@@ -128,16 +132,20 @@ class Uploads:
 
     # -- its pieces
 
-    def _ledger(self, before: Manifest | None, *, ended: bool) -> tuple[Moment, LedgerEntry | None, Sequence[Replies]]:
+    def _ledger(
+        self, before: Manifest | None, rows: BinaryIO | None, *, ended: bool
+    ) -> tuple[Moment, LedgerEntry | None, Sequence[Replies]]:
         """The ledger at a moment: the file as a whole, or that of an earlier moment with the replies since."""
         path = self.spool.paths.ledger
-        if not is_made(path):  # or what the rows are about is just being grown
-            return Moment(0, 0), None, ()
         known = None if before is None else before.ledger
+        if not is_made(path):  # what the rows are about is just being grown, or somebody has deleted it
+            if known is not None and not self.spool.state.keeps:
+                raise SpoolDeleted(f"{path} was deleted while the run worked with it.")
+            return Moment(0, 0), None, ()
         waits = time.monotonic() - self._taken_at < _MOST_OFTEN * self._took_s
         if known is not None and before is not None and not ended and (waits or path.stat().st_size > _SMALL_LEDGER):
             moment = moment_of(path)
-            if known.rows_bytes <= (moment.rows_bytes or 0):
+            if self._goes_on(before, known.rows_bytes, rows, moment.rows_bytes or 0):
                 replies = [*before.replies, *self._replies(path, before.last_call)]
                 return moment, known, replies
         began = time.monotonic()
@@ -148,6 +156,17 @@ class Uploads:
         self._taken_at = time.monotonic()
         self._took_s = self._taken_at - began
         return moment, None if moment.rows_bytes is None else entry_of(moment, chunks), ()
+
+    def _goes_on(self, before: Manifest, size: int, rows: BinaryIO | None, end: int) -> bool:
+        """Whether the first bytes of the file of rows are those that the ledger of a manifest speaks of, and no row was moved since."""
+        if self.spool.state.keeps or size > end:
+            return False
+        if rows is None:
+            return size == 0
+        parts = before.rows
+        if _inode(rows) != self._inode:
+            parts = tuple(still_true(rows, parts, end))
+        return sum(part.bytes for part in parts) >= size
 
     def _chunks(self, file: Path, folder: str, there: set[str]) -> Iterator[Chunk]:
         for chunk, data in chunks_of(file, folder):
@@ -166,8 +185,7 @@ class Uploads:
         if rows is None:
             return []
         parts = [] if before is None else list(before.rows)
-        found = os.fstat(rows.fileno())
-        inode = (found.st_dev, found.st_ino)
+        inode = _inode(rows)
         if inode != self._inode or sum(part.bytes for part in parts) > end:
             parts = still_true(rows, parts, end)
         parts += sealed(self.objects, rows, sum(part.bytes for part in parts), end, self.codec)
@@ -182,7 +200,8 @@ class Uploads:
         for path in sorted(self.spool.folder.iterdir()):
             if (
                 path in {paths.rows, paths.ledger, paths.journal}
-                or _NOT_UPLOADED.search(path.name)
+                or not path.name.startswith(paths.rows.name)  # such as the state of the spool
+                or _NOT_UPLOADED.search(path.name.removeprefix(paths.rows.name))
                 or not path.is_file()
             ):
                 continue
@@ -269,6 +288,11 @@ def _opened(path: Path) -> Iterator[BinaryIO | None]:
         return
     with file:
         yield file
+
+
+def _inode(file: BinaryIO) -> tuple[int, int]:
+    found = os.fstat(file.fileno())
+    return found.st_dev, found.st_ino
 
 
 def _is_at(path: Path, file: BinaryIO | None) -> bool:

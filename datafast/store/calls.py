@@ -146,12 +146,16 @@ class CallTables:
         return found
 
     def newer(self, after: int, most: int) -> list[CallRow]:
-        """The oldest replies that are newer than that with this id, so many at most, without their usage."""
+        """The oldest replies that are newer than that with this id, so many at most, without their usage and those that were dropped."""
         query = (
-            "SELECT id, item, key, generation, role, provider, model_id, sent_at, latency_s, attempts, raw, coalesce(format, ?) "
-            "FROM calls WHERE id > ? ORDER BY id LIMIT ?"
+            f"SELECT {REPLY}, id, item, key, generation, role, provider, model_id, sent_at, latency_s, attempts, coalesce(format, ?) "  # noqa: S608 - our own text
+            "FROM calls WHERE id > ? AND (stored IS NOT 2 OR EXISTS(SELECT 1 FROM replies WHERE id = calls.id)) ORDER BY id LIMIT ?"
         )
-        return [CallRow(*row) for row in self._db.execute(query, (DEFAULT_FORMAT, after, most))]
+        found = []
+        for stored, raw, *row in self._db.execute(query, (DEFAULT_FORMAT, after, most)):
+            row.insert(10, self.unpacker.reply(stored, raw))
+            found.append(CallRow(*row))
+        return found
 
     def charges(self) -> list[Charge]:
         """All requests that may have been charged without a reply that says how much."""

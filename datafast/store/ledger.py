@@ -54,6 +54,7 @@ from datafast.store.records import (
     ItemsMark,
     ItemState,
 )
+from datafast.store.reply_conversion import Conversion
 from datafast.store.reply_forms import Stored
 from datafast.store.row_values import (
     failure_values,
@@ -110,6 +111,7 @@ class Ledger:
         self.contexts = ContextTable(self._db)
         self.scans = Scans(self._db, self.calls.unpacker)
         self.sealed = Sealed(self._db)
+        self.conversion = Conversion(self._db, self._meta, self.calls.unpacker, self.transaction)
         self.rewrites = 0
 
     def unreadable(self, error: sqlite3.Error) -> OutputError:
@@ -169,6 +171,25 @@ class Ledger:
             self._db.execute("PRAGMA journal_mode=DELETE")
         except sqlite3.Error as error:
             raise unwritable(self.path, error) from error
+
+    def shrink(self) -> None:
+        """Gives back what is not in use any more, in one step. Called outside a transaction.
+
+        Room for what is in use, twice: once in the folder for temporary files of SQLite, and once beside the ledger.
+        """
+        try:
+            self._db.execute("VACUUM")
+        except sqlite3.Error as error:
+            raise unwritable(self.path, error) from error
+        self.checkpoint()
+
+    @property
+    def size_in_use(self) -> int:
+        """The bytes of the file that are in use."""
+        pages, free, size = (
+            self._db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+        )
+        return int((pages - free) * size)
 
     def contents(self) -> Iterator[bytes]:
         """Every text and every blob that stands in it, and what is packed in it."""

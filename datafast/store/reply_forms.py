@@ -172,17 +172,22 @@ class Packer:
         self._sampled = 0
         self._pack = self._zstd.packing(bytes(row[0]) if row else b"")
 
+    @property
+    def is_learning(self) -> bool:
+        """Whether there is no dictionary yet."""
+        return self._samples is not None
+
     def pack(self, raw: bytes) -> bytes:
         """A reply, packed."""
         if self._samples is not None:
             self._samples.append(raw)
             self._sampled += len(raw)
             if len(self._samples) >= _SAMPLES or self._sampled > _SAMPLE_BYTES:
-                self._learn(self._samples)
+                self.learn(self._samples)
         return self._pack(raw)
 
-    def _learn(self, samples: list[bytes]) -> None:
-        """Makes a dictionary of what has come so far. Where replies are too few or too different for one, there is none."""
+    def learn(self, samples: list[bytes]) -> None:
+        """Makes a dictionary of replies. Where replies are too few or too different for one, there is none."""
         self._samples = None
         try:
             dictionary = self._zstd.train(samples)

@@ -21,6 +21,7 @@ from datafast.executors.local import LocalExecutor
 from datafast.llms import SimulatedProvider
 from datafast.schema.config import RawDatasetConfig, RayConfig
 from datafast.types import RunReport, StopCause
+from tests.running import wait_for
 from tests.support import CountingProvider, assert_balanced, requests_in, rows_of
 
 
@@ -75,18 +76,16 @@ def test_a_dataset_hands_its_job_with_its_plan_to_whatever_executor_it_was_given
 def test_stopping_is_an_interruption_whatever_the_words(tmp_path: Path) -> None:
     executor = LocalExecutor()
     dataset = RawDataset(config(tmp_path, topics=60), executor=executor)
-    seen: list[int] = []
 
     def stop() -> None:
-        seen.append(executor.in_flight)
+        wait_for(lambda: executor.in_flight == 2)
         executor.stop("enough for today")
 
-    threading.Timer(0.1, stop).start()
+    threading.Thread(target=stop, daemon=True).start()
     with pytest.raises(RunStopped, match="enough for today"):
         dataset.generate([SimulatedProvider("m", latency_s=0.05, max_concurrency=2)])
     report = assert_balanced(dataset.report)
     assert (report.stop_cause, report.stop_reason) == (StopCause.INTERRUPTED, "enough for today")
-    assert seen == [2]
     assert executor.in_flight == 0
     dataset.generate([SimulatedProvider("m")])
     assert assert_balanced(dataset.report).stop_cause is None
@@ -97,19 +96,28 @@ class TimeIsUp(Exception):
 
 
 @pytest.fixture
-def alarm() -> Iterator[None]:
-    """Goes off in a quarter of a second."""
+def alarm(tmp_path: Path) -> Iterator[None]:
+    """Goes off when something has been sent."""
     if sys.platform == "win32":
         pytest.skip("there is no alarm")
 
     def go_off(number: int, frame: FrameType | None) -> None:
         raise TimeIsUp
 
+    def watch() -> None:
+        wait_for(lambda: _is_asked(tmp_path))
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGALRM)
+
     before = signal.signal(signal.SIGALRM, go_off)
-    signal.setitimer(signal.ITIMER_REAL, 0.25)
+    watching = threading.Thread(target=watch, daemon=True)
+    watching.start()
     yield
-    signal.setitimer(signal.ITIMER_REAL, 0)
+    watching.join()
     signal.signal(signal.SIGALRM, before)
+
+
+def _is_asked(folder: Path) -> bool:
+    return (folder / "requests").exists() and len(requests_in(folder / "requests")) > 0
 
 
 def _sends_nothing_more(folder: Path, dataset: RawDataset) -> None:
@@ -150,7 +158,7 @@ def test_a_coroutine_that_is_closed_stops_its_run(tmp_path: Path) -> None:
 
     async def main() -> None:
         running.send(None)  # as a task does that is never awaited to its end
-        await asyncio.sleep(0.2)
+        await asyncio.to_thread(wait_for, lambda: _is_asked(tmp_path))
         running.close()
         await asyncio.to_thread(landed.wait, 10)
 

@@ -148,6 +148,18 @@ def test_a_ledger_may_have_replies_of_all_forms(tmp_path: Path, log: Path) -> No
         assert [reply is None for _, _, reply, *_ in scanned] == [False] * 8 + [True] * 4
 
 
+def test_what_is_handed_on_is_each_reply_as_it_came(tmp_path: Path, log: Path) -> None:
+    """Remote outputs upload these. Dropped ones are left out, also where a whole page of them was dropped."""
+    provider = CountingProvider("m", log=log)
+    for number, form in enumerate([DROP, COMPRESS, {"replies": "keep"}], 1):
+        made(tmp_path, form, topics=4 * number).generate([provider])
+    with LedgerReader(tmp_path / "out.jsonl.ledger") as ledger:
+        newer = [*ledger.calls.newer(0, 3), *ledger.calls.newer(7, 100)]
+        assert [call.id for call in newer] == list(range(5, 13))
+        assert [call.raw for call in newer] == [call.raw for call in ledger.calls.whole([call.item for call in newer])]
+        assert all(json.loads(call.raw)["choices"] for call in newer)
+
+
 def test_a_secret_is_found_in_packed_replies(tmp_path: Path, log: Path) -> None:
     def answer(request: Request) -> str:
         return json.dumps({"texts": ["the word is xyzzy-plugh"]})

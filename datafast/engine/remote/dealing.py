@@ -8,6 +8,7 @@ no more than what it has begun.
 from __future__ import annotations
 
 import asyncio
+import heapq
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ class Pending:
     """An item that is not done yet, and who waits for its outcome.
 
     Attributes:
-        begun: whether a worker works on it.
+        begun: whether a worker works on it. `answered`: whether a reply has come for it.
         hand: whose it is; None while it waits.
     """
 
@@ -37,6 +38,7 @@ class Pending:
     outcome: asyncio.Future[Outcome | None]
     hand: Hand | None = None
     begun: bool = False
+    answered: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -49,6 +51,8 @@ class Hand:
         open: how many it has of each share; `unbegun` are not begun; `waiting` of them wait without a slot.
         widths: how many of each share it works on at once.
         is_asked: whether it was told to give some back, and has not answered.
+        number: which worker it is, in the order in which they came; None when it is gone.
+        noted: of each share, with how many items at work it stands in the dealer's heap.
     """
 
     pending: dict[int, Pending] = field(default_factory=dict)
@@ -58,10 +62,17 @@ class Hand:
     waiting: list[int] = field(default_factory=list)
     widths: list[int] = field(default_factory=list)
     is_asked: bool = False
+    number: int | None = None
+    noted: list[set[int]] = field(default_factory=list)
 
     def at_work(self, number: int) -> int:
         """How many items of a share it has that do not wait."""
         return self.open[number] - self.waiting[number]
+
+    def most(self, number: int) -> int:
+        """How many items of a share it is given, without those that wait."""
+        width = self.widths[number]
+        return width + max(_LEAST_AHEAD, int(width * _AHEAD)) if width else 0
 
 
 class Dealer:
@@ -74,12 +85,18 @@ class Dealer:
         self._hands: list[Hand] = []
         self._unbegun = [0 for _ in shares]  # over all workers, and of those that wait here
         self._ahead = [0 for _ in shares]  # as many of them count as waiting, so that the run opens others
+        self._joined = 0
+        # (how full, number of the worker, items at work, worker) of each share: those that were so once, and all that are now.
+        self._emptiest_first: list[list[tuple[float, int, int, Hand]]] = [[] for _ in shares]
+        self._dealt: dict[Hand, None] = {}
 
     # -- workers
 
     def join(self, hand: Hand) -> None:
         hand.open = [0 for _ in self._shares]
         hand.unbegun, hand.waiting, hand.widths = list(hand.open), list(hand.open), list(hand.open)
+        hand.noted = [set() for _ in self._shares]
+        hand.number, self._joined = self._joined, self._joined + 1
         self._hands.append(hand)
 
     def drop(self, hand: Hand) -> None:
@@ -87,6 +104,7 @@ class Dealer:
         if hand not in self._hands:
             return
         self._hands.remove(hand)
+        hand.number = None
         self.tell_waiting(hand, [0 for _ in self._shares])
         for pending in reversed(hand.pending.values()):
             if pending.begun:
@@ -104,6 +122,10 @@ class Dealer:
             each, further = divmod(width, max(1, len(self._hands)))
             for place, hand in enumerate(self._hands):
                 hand.widths[number] = each + (place < further)
+                hand.noted[number].clear()
+            self._emptiest_first[number].clear()
+            for hand in self._hands:
+                self._note(hand, number)
         self._deal()
 
     # -- items
@@ -135,6 +157,7 @@ class Dealer:
         pending = hand.pending.pop(item, None)
         if pending is not None:
             hand.open[pending.order.share] -= 1
+            self._note(hand, pending.order.share)
         return pending
 
     def given_back(self, hand: Hand, items: Sequence[int]) -> None:
@@ -145,6 +168,7 @@ class Dealer:
             if pending is not None:
                 hand.open[pending.order.share] -= 1
                 hand.unbegun[pending.order.share] -= 1
+                self._note(hand, pending.order.share)
                 pending.hand = None
                 self._queues[pending.order.share].appendleft(pending)
         self._deal()
@@ -172,6 +196,7 @@ class Dealer:
                 change = 1 if now > hand.waiting[number] else -1
                 hand.waiting[number] += change
                 self._shares[number].on_wait(change)
+            self._note(hand, number)
 
     def wants_back(self, hand: Hand) -> list[int]:
         """How many items of each share that a worker has no room to begin with are better given to others that could begin at once."""
@@ -204,19 +229,31 @@ class Dealer:
                 hand.to_tell.append(pending.order)
                 hand.open[number] += 1
                 hand.unbegun[number] += 1
+                self._dealt[hand] = None
+                self._note(hand, number)
+
+    def dealt(self) -> list[Hand]:
+        """The workers that were given items since this was called last."""
+        dealt, self._dealt = list(self._dealt), {}
+        return dealt
+
+    def _note(self, hand: Hand, number: int) -> None:
+        """Notes how full a worker is, for `_emptiest`."""
+        most, at_work = hand.most(number), hand.at_work(number)
+        if hand.number is not None and at_work < most and at_work not in hand.noted[number]:
+            hand.noted[number].add(at_work)
+            heapq.heappush(self._emptiest_first[number], (at_work / most, hand.number, at_work, hand))
 
     def _emptiest(self, number: int) -> Hand | None:
         """The worker that has the fewest items of a share for what it works on at once; None if all have enough."""
-        found, fullest = None, 1.0
-        for hand in self._hands:
-            width = hand.widths[number]
-            if not width:
-                continue
-            most = width + max(_LEAST_AHEAD, int(width * _AHEAD))
-            full = hand.at_work(number) / most
-            if full < fullest:
-                found, fullest = hand, full
-        return found
+        heap = self._emptiest_first[number]
+        while heap:
+            _, _, at_work, hand = heap[0]
+            if hand.number is not None and hand.at_work(number) == at_work:
+                return hand
+            heapq.heappop(heap)
+            hand.noted[number].discard(at_work)
+        return None
 
     def _look_ahead(self) -> None:
         """Lets the run open a few items more than workers work on at once."""

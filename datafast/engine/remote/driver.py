@@ -19,7 +19,7 @@ from datafast.engine.reasoning import row_of
 from datafast.engine.remote.crew import WorkerLostError
 from datafast.engine.remote.dealing import Hand, Pending
 from datafast.engine.remote.messages import Order, Orders
-from datafast.errors import ConfigError
+from datafast.errors import ConfigError, OutputWriteError
 from datafast.types import StopCause
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ class Fleet:
         self._dealer = dealer
         self._stop = stop
         self._members: dict[Hashable, _Member] = {}
+        self._links: dict[Hand, Link] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._numbers = 0
         self._widths: tuple[object, ...] = ()
@@ -107,7 +108,7 @@ class Fleet:
         self._is_closing = False
         self._limits: dict[str, int] = {}
         # Who watches rows is shown them as objects, which are not sent.
-        self._shows_rows = job.is_refusal is not None or any(stage.compares_live for stage in job.walk_stages)
+        self._shows_rows = job.is_refusal is not None or bool(job.compared_live)
         self._is_recruiting = False
         self._add(self._watch())
 
@@ -166,6 +167,7 @@ class Fleet:
             return
         member = _Member(number, link, Hand())
         self._members[number] = member
+        self._links[member.hand] = link
         self._broker.join(number)
         self._dealer.join(member.hand)
         self._share_out(anew=True)
@@ -175,6 +177,12 @@ class Fleet:
         """No worker can begin, which is nobody's fault but the config's or the cluster's."""
         self._failed = error
         self._stop.now(StopCause.FAULT, str(error), error)
+
+    def _break_off(self, error: BaseException) -> None:
+        """A fault of ours, or of the disk: the run stops and raises it."""
+        is_output = isinstance(error, OutputWriteError)
+        reason = str(error) if is_output else f"{type(error).__name__}: {error}"
+        self._stop.now(StopCause.OUTPUT if is_output else StopCause.FAULT, reason, error)
 
     async def _speak_with(self, member: _Member) -> None:
         """One exchange after another, until the worker is lost."""
@@ -191,8 +199,8 @@ class Fleet:
                     return
         except WorkerLostError:
             pass  # whatever it had booked and in flight counts until its lease has lapsed
-        except Exception as error:  # noqa: BLE001 - a fault of ours: the run stops and raises it
-            self._stop.now(StopCause.FAULT, f"{type(error).__name__}: {error}", error)
+        except Exception as error:  # noqa: BLE001 - the run stops and raises it
+            self._break_off(error)
         self._crew.lose(member.link)
 
     def _orders(self, member: _Member) -> Orders:
@@ -217,9 +225,9 @@ class Fleet:
 
     def _nudge_idle(self) -> None:
         """Lets workers that have something new to do not wait for the end of an exchange without news."""
-        for member in self._members.values():
-            if member.hand.to_tell:
-                member.link.nudge()
+        for hand in self._dealer.dealt():
+            if hand.to_tell and hand.number is not None:
+                self._links[hand].nudge()
 
     def _share_out(self, *, anew: bool = False) -> None:
         widths = tuple(share.width for share in self._shares)
@@ -237,15 +245,21 @@ class Fleet:
     async def _watch(self) -> None:
         while True:
             await self._stop.sleep(_LOOK_S) if not self._stop else await asyncio.sleep(_LOOK_S)
-            if self._stop:
-                self._wind_up()
-            for number in self._broker.lapsed():
-                self._lose(self._members.pop(number, None))
-            self._look_at_limits()
-            for number, member in self._members.items():
-                if self._broker.has_leased(number) and self._broker.has_news(number):
-                    member.link.nudge()
-            self._look_alone()
+            try:
+                self._look()
+            except Exception as error:  # noqa: BLE001 - the run stops and raises it, and somebody has to look on until its end
+                self._break_off(error)
+
+    def _look(self) -> None:
+        if self._stop:
+            self._wind_up()
+        for number in self._broker.lapsed():
+            self._lose(self._members.pop(number, None))
+        self._look_at_limits()
+        for number, member in self._members.items():
+            if self._broker.has_leased(number) and self._broker.has_news(number):
+                member.link.nudge()
+        self._look_alone()
 
     def _lose(self, member: _Member | None) -> None:
         """A worker's lease has lapsed."""
@@ -255,6 +269,7 @@ class Fleet:
             member.exchange.cancel()
         self._receiver.lose(member.hand)
         self._dealer.drop(member.hand)
+        self._links.pop(member.hand, None)
         self._crew.lose(member.link)
         self._share_out(anew=True)
         self._nudge_idle()
@@ -303,9 +318,12 @@ class Fleet:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for number in self._members:
-            self._broker.leave(number)
-        self._broker.close()
+        try:
+            for number in self._members:
+                self._broker.leave(number)
+            self._broker.close()
+        except OutputWriteError as error:  # the next start charges what is booked
+            self._break_off(error)
         ending = [asyncio.ensure_future(member.link.end()) for member in self._members.values()]
         if ending:
             _, late = await asyncio.wait(ending, timeout=_END_S)
@@ -320,5 +338,10 @@ class Fleet:
     def _add(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
         return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._break_off(error)

@@ -66,13 +66,16 @@ class Setup:
 
 
 class Order(NamedTuple):
-    """An item to work on, with its record, the replies that are recorded for it, and what its rows were made again for."""
+    """An item to work on, with its record, the replies that are recorded for it, and what its rows were made again for.
+
+    What comes for it is added to both, so that whoever gets the item after a loss does not ask again.
+    """
 
     share: int
     item: WorkItem
     record: ItemRecord
-    recorded: Mapping[bytes, list[Recorded]]
-    contexts: Sequence[Context]
+    recorded: dict[bytes, list[Recorded]]
+    contexts: list[Context]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from datafast.engine.remote.messages import (
     Warned,
 )
 from datafast.errors import OutputWriteError
+from datafast.store.records import Recorded
 from datafast.types import StopCause, Usage
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ class Receiver:
             case Frozen(item, context):
                 if (pending := hand.pending.get(item)) is not None:
                     self._store.freeze(pending.order.record, context)
+                    pending.order.contexts.append(context)
             case Refused(item):
                 if (pending := hand.pending.get(item)) is not None:
                     self._store.note_refused(pending.order.record)
@@ -138,8 +140,11 @@ class Receiver:
         )
         recorded.input_tokens, recorded.output_tokens = told.input_tokens, told.output_tokens
         recorded.cached_tokens, recorded.cost_usd = told.cached_tokens, told.cost_usd
+        kept = Recorded(told.generation, told.raw, told.provider, told.model_id, told.format)
+        pending.order.recorded.setdefault(told.key, []).append(kept)
         if entry.is_own:
             return
+        pending.answered = True
         self.answered.add(told.provider)
         usage = Usage(told.input_tokens or 0, told.output_tokens or 0)
         self._sender.count(told.provider, usage, told.cost_usd)
@@ -158,6 +163,8 @@ class Receiver:
     def _ended(self, hand: Hand, item: int, outcome: Outcome | None) -> None:
         pending = self._dealer.ended(hand, item)
         if pending is not None and not pending.outcome.done():
+            if outcome is not None and pending.answered:
+                outcome = outcome._replace(replayed=False)
             pending.outcome.set_result(outcome)
 
     # -- events

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ class Worker:
     def __init__(self) -> None:
         self._engine: WorkerEngine | None = None
         self._opened = contextlib.AsyncExitStack()
+        self._one_at_a_time = asyncio.Lock()  # a driver may not have waited for a beginning that took long
 
     async def begin(self, setup: Setup) -> None:
         """Opens the providers. Sends nothing.
@@ -34,9 +36,10 @@ class Worker:
             raise ConfigError(
                 f"It has datafast {VERSION}, and the driver {setup.version}. Install the same everywhere."
             )
-        await self.end()
-        self._opened = contextlib.AsyncExitStack()
-        self._engine = await self._opened.enter_async_context(opened_engine(setup))
+        async with self._one_at_a_time:
+            await self._end()
+            self._opened = contextlib.AsyncExitStack()
+            self._engine = await self._opened.enter_async_context(opened_engine(setup))
 
     async def exchange(self, orders: Orders) -> Report:
         """Takes orders, and reports when there is something to tell, or the time is over that they allow.
@@ -62,5 +65,9 @@ class Worker:
 
     async def end(self) -> None:
         """Ends everything. What is in flight is not waited for."""
+        async with self._one_at_a_time:
+            await self._end()
+
+    async def _end(self) -> None:
         self._engine = None
         await self._opened.aclose()

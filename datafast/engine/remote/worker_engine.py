@@ -304,7 +304,7 @@ class WorkerEngine:
 
     async def close(self) -> None:
         """Ends all work. What is in flight is not waited for."""
+        await self._abandon()  # first, so that nothing more is sent from here on
         if self._lapsing is not None:
             self._lapsing.cancel()
             await asyncio.gather(self._lapsing, return_exceptions=True)
-        await self._abandon()

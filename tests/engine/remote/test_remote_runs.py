@@ -11,7 +11,10 @@ import pytest
 
 from datafast._util import background
 from datafast.engine.events import CallFinished, ItemDone, ProviderStopped, RunEnded, RunPaused, RunStarted
+from datafast.engine.remote.messages import Orders, Replied, Report
+from datafast.errors import OutputWriteError
 from datafast.llms import OpenAIProvider, SimulatedProvider
+from datafast.store.writer import Store
 from datafast.types import StopCause
 from tests.running import Running, stays, wait_for
 from tests.servers.fault_server import Answer, FaultServer, Recorded
@@ -19,7 +22,7 @@ from tests.support import CountingProvider, assert_balanced, preference, raw, re
 
 pytest.importorskip("ray", reason="it packs the messages")
 
-from tests.engine.remote.crews import LocalCrew, RemoteExecutor
+from tests.engine.remote.crews import LocalCrew, LocalLink, RemoteExecutor
 
 
 def remote(dataset: Any, crew: LocalCrew | None = None) -> Any:
@@ -102,6 +105,38 @@ def test_a_worker_that_dies_costs_what_it_had_in_flight(tmp_path: Path) -> None:
     assert len({row["uuid"] for row in rows_of(tmp_path / "out.jsonl")}) == 90
     assert 90 <= len(server.requests) <= 90 + held
     assert report.calls == 90
+
+
+class DiesWithAReply(LocalLink):
+    """It dies when a reply of its has reached the driver, and before the item has ended."""
+
+    async def exchange(self, orders: Orders) -> Report:
+        report = await super().exchange(orders)
+        if any(isinstance(entry, Replied) for entry in report.entries) and not self.is_dead:
+            await self.die()
+        return report
+
+
+@pytest.mark.parametrize("kind", ["one call", "several calls"])
+def test_what_reached_the_driver_is_not_asked_again(kind: str, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    provider = CountingProvider("m", log=log)
+    crew = LocalCrew(2, lease_s=2.0)
+    crew.links[0] = DiesWithAReply("worker 0")
+    if kind == "one call":
+        dataset, providers, calls = raw(tmp_path, topics=12), [provider], 12
+    else:
+        dataset, providers = preference(tmp_path, documents=4), roles(provider)
+        (tmp_path / "here").mkdir()
+        local = preference(tmp_path / "here", documents=4)
+        local.generate(roles(SimulatedProvider("m")))
+        calls = local.report.calls
+    events: list[Any] = []
+    remote(dataset, crew).generate(providers, on_event=events.append)
+    assert len(crew.lost) == 1
+    assert dataset.report.calls == calls
+    assert dataset.report.pending == 0
+    assert not any(event.replayed for event in events if isinstance(event, ItemDone))
 
 
 def test_a_worker_that_cannot_be_reached_stops_before_its_items_are_given_to_others(tmp_path: Path) -> None:
@@ -263,3 +298,58 @@ def test_failed_rows_are_retried_by_workers(tmp_path: Path) -> None:
         again = remote(raw(tmp_path, topics=8, run=settings))
         report = Running(again, [served(server)], retry_failed=True).ended()
     assert (report.written, report.failed, report.calls) == (8, 0, 1)
+
+
+# -- what goes wrong here
+
+
+class Unfit(LocalLink):
+    async def begin(self, setup: Any) -> None:
+        raise RuntimeError("its disk is full")
+
+
+def test_a_worker_whose_beginning_fails_in_no_known_way_ends_the_run(tmp_path: Path) -> None:
+    crew = LocalCrew(1)
+    crew.links[:] = [Unfit("worker")]
+    run = Running(remote(raw(tmp_path, topics=5), crew), [SimulatedProvider("m")])
+    run.join()
+    assert isinstance(run.error, RuntimeError)
+    assert str(run.error) == "its disk is full"
+
+
+def test_a_disk_that_is_full_when_a_request_is_booked_ends_the_run_as_a_local_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: Any, **options: Any) -> None:
+        raise OutputWriteError("no space left on device")
+
+    causes = []
+    for folder in ("here", "there"):
+        (tmp_path / folder).mkdir()
+        with FaultServer() as server, monkeypatch.context() as patch:
+            answers_after(server, 0.1)
+            dataset = raw(tmp_path / folder, topics=60, run={"max_concurrency": 2, "max_calls": 100, "grace_s": 2.0})
+            run = Running(dataset if folder == "here" else remote(dataset, LocalCrew(2)), [served(server)])
+            wait_for(lambda: len(server.requests) > 4)
+            patch.setattr(Store, "reserve", full)
+            run.join()
+        (ended,) = [event for event in run.events if isinstance(event, RunEnded)]
+        causes.append((ended.report.stop_cause, ended.report.stop_reason, type(run.error)))
+    assert causes[0] == causes[1]
+    assert causes[0][0] is StopCause.OUTPUT
+
+
+def test_rows_are_compared_while_they_come_in_a_shard_too(tmp_path: Path) -> None:
+    """Stages that compare rows decide when shards are merged, and an alarm looks at them before."""
+    stage = {"stage": "near_duplicates", "field": "text"}
+    shown: dict[str, list[int]] = {"here": [], "there": []}
+    for folder in ("here", "there"):
+        (tmp_path / folder).mkdir()
+        dataset = raw(tmp_path / folder, topics=30, quality=[stage])
+        if folder == "there":
+            remote(dataset)
+        told = shown[folder].append
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("datafast.engine.watching._Comparing.look", lambda self, rows, told=told: told(len(rows)))
+            dataset.generate([SimulatedProvider("m")], shard=(1, 2), on_event=lambda event: None)
+    assert sum(shown["there"]) == sum(shown["here"]) > 0
