@@ -46,6 +46,8 @@ pytestmark = [
     # Ray leaves files and processes for its own end.
     pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning", "ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    # A busy machine may need more than ten seconds for the first worker, which users are told.
+    pytest.mark.filterwarnings("ignore:.*No worker could be started yet"),
 ]
 
 _STORE = 80 * 2**20  # bytes of Ray's object store, the least that it takes
