@@ -174,7 +174,7 @@ class Gathering:
         self._take_items(source, f"t.number + {items}" if is_part else f"s.id + {items}", is_part=is_part)
         raw = _REPLIES if self._keeps_replies else _NO_REPLIES
         if self._keeps_replies:
-            self.db.execute("INSERT OR IGNORE INTO main.dictionaries SELECT * FROM src.dictionaries")
+            self._take_dictionaries(source)
             self.db.execute("INSERT OR IGNORE INTO main.meta SELECT * FROM src.meta WHERE name = ?", (DROPS,))
         self._copy("calls", {"id": "NULL" if is_part else f"s.id + {calls}", "item": item, **raw}, is_part=is_part)
         self._copy("failures", {"item": item}, is_part=is_part, order="s.item")
@@ -189,6 +189,20 @@ class Gathering:
         row = self.db.execute("SELECT value FROM src.meta WHERE name = 'requests'").fetchone()
         self.requests += int(row[0]) if row else 0
         return Offsets(calls, requests)
+
+    def _take_dictionaries(self, source: Source) -> None:
+        """Those that its replies were packed with. Their numbers are nearly random, so that two are the same once in many thousand shards.
+
+        Raises:
+            OutputError: this is so here.
+        """
+        alike = "SELECT 1 FROM src.dictionaries s JOIN main.dictionaries d ON d.id = s.id WHERE d.bytes != s.bytes"
+        if self.db.execute(alike).fetchone() is not None:
+            raise OutputError(
+                f"{source.name}: Its replies are packed with a dictionary whose number another one has for a dictionary of its own. Unpack "
+                f"them first: datafast compact {source.paths.rows} --replies keep"
+            )
+        self.db.execute("INSERT OR IGNORE INTO main.dictionaries SELECT * FROM src.dictionaries")
 
     def _take_items(self, source: Source, new: str, *, is_part: bool) -> None:
         values = {"id": new}

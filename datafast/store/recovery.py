@@ -234,14 +234,17 @@ def _refusal(error: Exception, paths: OutputPaths, ledger: Ledger, set_aside: li
 
 
 @contextlib.contextmanager
-def repaired(paths: OutputPaths, pricing: Pricing) -> Iterator[list[Path]]:
+def repaired(paths: OutputPaths, pricing: Pricing, *, needs_lock: bool = True) -> Iterator[list[Path]]:
     """Makes journal, ledger and JSONL of an output agree, as a run that begins does it, without its plan; and holds its lock until the
     context ends. Gives the files in which something was set aside.
+
+    Args:
+        needs_lock: refuse a file system that has no locks.
 
     Raises:
         OutputError: or one of its subclasses; no row is lost. The message names what was set aside.
     """
-    with take_locks(paths):
+    with take_locks(paths, required=needs_lock):
         _require_both_or_none(paths)
         _require_nothing_saved(paths)
         set_aside: list[Path] = []

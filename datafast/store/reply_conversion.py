@@ -130,6 +130,9 @@ class Conversion:
                     after = one.id
                     if size > _STEP_BYTES:
                         break
+        if wanted.form == "keep":
+            with self._transaction():
+                self._db.execute("DELETE FROM dictionaries")  # nothing is packed any more
         return changed
 
     def _after(self, call_id: int) -> list[_Found]:

@@ -462,3 +462,19 @@ def test_shards_that_were_compacted_are_divided_anew_and_merged(tmp_path: Path, 
     for said in found.values():
         assert all(bool(one) == (form == "compress") for one in said)
         assert all("choices" in json.loads(one) for one in said if one)
+
+
+def test_dictionaries_of_one_number_are_told_and_unpacking_helps(tmp_path: Path, log: Path) -> None:
+    dataset = raw(tmp_path, topics=8, output_file=tmp_path / "rows")
+    for number in (1, 2):
+        dataset.generate([CountingProvider("m", log=log)], shard=(number, 2))
+    shards = sorted((tmp_path / "rows").glob("*.jsonl"))
+    for number, path in enumerate(shards):
+        with closing(sqlite3.connect(path.with_name(f"{path.name}.ledger"))) as db:
+            db.execute("INSERT INTO dictionaries VALUES(5, ?)", (b"%d" % number,))
+            db.commit()
+    with pytest.raises(OutputError, match=r"datafast compact .* --replies keep"):
+        merge(tmp_path / "rows", tmp_path / "all.jsonl")
+    assert not (tmp_path / "all.jsonl").exists()
+    done(compact(shards[1], replies="keep"))
+    assert merge(tmp_path / "rows", tmp_path / "all.jsonl").lacks == []
