@@ -52,6 +52,21 @@ class OutputName(UserFile):
         return value if "://" in value else str(super().convert(value, param, ctx))
 
 
+class LocalFile(UserFile):
+    """A path on this machine, for what is written once and nobody goes on with: a URL would make a folder of that name."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from datafast._util.remote import is_remote
+
+        if isinstance(value, str | Path) and is_remote(value):
+            self.fail(
+                "This file is written on this machine, and a URL is no place of it. Give a path, and copy the file from there.",
+                param,
+                ctx,
+            )
+        return super().convert(value, param, ctx)
+
+
 config_file = click.argument("config", metavar="CONFIG.yaml", type=UserFile(path_type=Path))
 output_file = click.argument("file", metavar="FILE.jsonl", type=OutputName(path_type=Path))
 rows_file = click.argument("file", metavar="FILE", type=OutputName(path_type=Path))

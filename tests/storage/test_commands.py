@@ -127,3 +127,14 @@ def test_output_may_be_a_url(place: str, tmp_path: Path) -> None:
     assert made.exit_code == 0, made.output
     assert f"--output {place}" in " ".join(made.output.split())
     assert not (tmp_path / "s3:").exists()
+
+
+@pytest.mark.parametrize("command", ["card", "export", "filter", "merge", "pack", "replay", "report"])
+def test_what_is_written_once_is_not_written_to_a_url(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    refused = run(command, "rows.jsonl", "-o", "s3://bucket/other.jsonl")
+    assert refused.exit_code == 2
+    assert "Give a path, and copy the file from there." in " ".join(refused.output.split())
+    assert list(tmp_path.iterdir()) == []

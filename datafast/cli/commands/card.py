@@ -20,7 +20,7 @@ __all__ = ["command"]
     metavar="README.md",
     default="README.md",
     show_default=True,
-    type=options.UserFile(path_type=Path, dir_okay=False),
+    type=options.LocalFile(path_type=Path, dir_okay=False),
     help="The card. Its pictures are written into a folder `figures` beside it.",
 )
 @click.option(

@@ -27,7 +27,7 @@ __all__ = ["command"]
     "--output",
     metavar="OUT",
     required=True,
-    type=options.UserFile(path_type=Path),
+    type=options.LocalFile(path_type=Path),
     help="The new file. Of several formats, rows.jsonl stands for rows.FORMAT.jsonl, and a name without an ending for a folder; "
     "of several splits likewise for rows.SPLIT.jsonl.",
 )

@@ -32,13 +32,13 @@ __all__ = ["command"]
     "--output",
     metavar="FILE.jsonl",
     required=True,
-    type=options.UserFile(path_type=Path, dir_okay=False),
+    type=options.LocalFile(path_type=Path, dir_okay=False),
     help="The file for the rows that are kept.",
 )
 @click.option(
     "--dropped",
     metavar="FILE.jsonl",
-    type=options.UserFile(path_type=Path, dir_okay=False),
+    type=options.LocalFile(path_type=Path, dir_okay=False),
     help="A file for the rows that are dropped, each with its stage, reason and score.",
 )
 @click.option(

@@ -24,7 +24,7 @@ _LACKS = 4
     "--output",
     metavar="FILE.jsonl",
     required=True,
-    type=options.UserFile(path_type=Path, dir_okay=False),
+    type=options.LocalFile(path_type=Path, dir_okay=False),
     help="The new file.",
 )
 @click.option(

@@ -22,7 +22,7 @@ __all__ = ["command"]
     "-o",
     "--output",
     metavar="FILE.zip",
-    type=options.UserFile(path_type=Path, dir_okay=False),
+    type=options.LocalFile(path_type=Path, dir_okay=False),
     help="The archive. By default FILE.zip beside the rows.",
 )
 @click.option("--force", is_flag=True, help="Replace the archive if it is there already.")

@@ -17,7 +17,7 @@ __all__ = ["command"]
     "-o",
     "--output",
     metavar="FILE.jsonl",
-    type=options.UserFile(path_type=Path, dir_okay=False),
+    type=options.LocalFile(path_type=Path, dir_okay=False),
     help="The file for the rows. By default FILE.replayed.jsonl beside the rows.",
 )
 @click.option("--force", is_flag=True, help="Replace the file if it is there already.")

@@ -29,7 +29,7 @@ _NOT_IN_NAMES = re.compile(r"[^a-z0-9]+")
     "-o",
     "--output",
     metavar="PAGE",
-    type=options.UserFile(path_type=Path, dir_okay=False),
+    type=options.LocalFile(path_type=Path, dir_okay=False),
     help="The file to write. By default NAME.report.html beside FILE; other formats go to stdout.",
 )
 @click.option(
