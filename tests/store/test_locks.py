@@ -104,6 +104,9 @@ def test_without_locks_a_run_goes_on_where_the_user_takes_charge_of_it(tmp_path:
     assert code == 0, errors
     assert json.loads(output)["written"] == 4
     assert "nothing keeps another run from writing to rows.jsonl" in errors
+    compact = [sys.executable, "-m", "tests.without_locks", str(errno.ENOLCK), "compact", "rows.jsonl", "--json"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    assert json.loads(subprocess.check_output(compact, cwd=tmp_path, env=environment))["outputs"][0]["converted"] == 0
 
 
 def test_without_locks_to_have_none_still_keeps_a_second_run_out(tmp_path: Path) -> None:
