@@ -7,6 +7,7 @@ writes on a condition puts something of its own into them.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import TypeVar
@@ -24,12 +25,17 @@ _LONGEST_WAIT_S = 10.0
 
 
 class Patient:
-    """Args: tries: how often a request is sent. ends: set from outside where waiting has no use any more."""
+    """Args: tries: how often a request is sent. ends: set from outside where waiting has no use any more.
+
+    Attributes:
+        answered_at: when the store did last what it was asked (monotonic seconds).
+    """
 
     def __init__(self, objects: Objects, tries: int, ends: threading.Event | None = None) -> None:
         self._objects = objects
         self._tries = tries
         self._ends = ends or threading.Event()
+        self.answered_at = float("-inf")
         self.lease_s = objects.lease_s
         self.least_upload_s = objects.least_upload_s
 
@@ -73,11 +79,16 @@ class Patient:
         wait_s = _FIRST_WAIT_S
         for _ in range(self._tries - 1):
             try:
-                return ask()
+                return self._answer(ask)
             except (Missing, Refused, Conflict):
                 raise
             except StoreError:
                 if self._ends.wait(wait_s):
                     raise
             wait_s = min(_LONGEST_WAIT_S, wait_s * 2)
-        return ask()
+        return self._answer(ask)
+
+    def _answer(self, ask: Callable[[], T]) -> T:
+        answer = ask()
+        self.answered_at = time.monotonic()
+        return answer

@@ -82,8 +82,9 @@ class RemoteRun:
             lock, ahead = self._locked(stack)
             current = brought(self._objects, self._spool, fresh=self._fresh)
             ends = threading.Event()
+            patient = Patient(self._store, SHORT, ends)
             self._uploads = Uploads(
-                Patient(self._store, SHORT, ends),
+                patient,
                 self._spool,
                 self._codec(),
                 current,
@@ -92,7 +93,7 @@ class RemoteRun:
                 is_given_up=ends,
             )
             every_s = max(self._settings.upload_every_s, self._objects.least_upload_s)
-            self._uploader = Uploader(self._uploads, every_s, self._lose)
+            self._uploader = Uploader(self._uploads, every_s, self._lose, lambda: patient.answered_at)
             self._uploader.start()
             self._stack = stack.pop_all()
         return self
@@ -100,7 +101,7 @@ class RemoteRun:
     def __exit__(self, *_: object) -> None:
         with self._stack:
             if self._uploader is not None:  # the run has raised, or was left
-                self._finish(self._settings.grace_s)
+                self._finish(self._settings.grace_s, in_all=True)
 
     async def __aenter__(self) -> Self:
         return await asyncio.to_thread(self.__enter__)
@@ -111,7 +112,8 @@ class RemoteRun:
     def ended(self, report: RunReport) -> RunReport:
         """Uploads what is left. Returns the report of the run with what became of that."""
         is_interrupted = report.stop_cause is StopCause.INTERRUPTED and not self._lost
-        why = self._finish(self._settings.grace_s if is_interrupted else self._settings.max_stall_s)
+        patience_s = self._settings.grace_s if is_interrupted else self._settings.max_stall_s
+        why = self._finish(patience_s, in_all=is_interrupted)
         if not why:
             return replace(report, output_file=str(self._url))
         reason = why if report.stop_cause is None or self._lost else f"{report.stop_reason}; {why}"
@@ -147,12 +149,12 @@ class RemoteRun:
             self._lost = who.removesuffix(".")
             self._stop()
 
-    def _finish(self, patience_s: float) -> str:
-        """Ends the uploads. Returns what is not uploaded and why, '' where everything is."""
+    def _finish(self, patience_s: float, *, in_all: bool) -> str:
+        """Ends the uploads. Returns what is not uploaded and why, '' where everything is. The arguments are those of `Uploader.finish`."""
         uploader, self._uploader = self._uploader, None
         assert uploader is not None  # noqa: S101 - called once
         assert self._uploads is not None  # noqa: S101 - made with it
-        if uploader.finish(patience_s) and not self._lost:
+        if uploader.finish(patience_s, in_all=in_all) and not self._lost:
             return ""
         if isinstance(uploader.error, SpoolDeleted):
             return (

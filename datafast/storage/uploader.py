@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -18,6 +19,7 @@ __all__ = ["Uploader"]
 _FIRST_WAIT_S = 1.0
 _LONGEST_WAIT_S = 60.0
 _CLEAN_EVERY = 20  # uploads
+_LOOK_S = 0.2
 
 
 class Uploader:
@@ -25,16 +27,20 @@ class Uploader:
 
     Args:
         on_lost: called in the thread when somebody else writes to the output.
+        answered_at: when the store did last what it was asked (monotonic seconds).
 
     Attributes:
         error: why the last upload failed; None where it did not.
     """
 
-    def __init__(self, uploads: Uploads, every_s: float, on_lost: Callable[[str], None]) -> None:
+    def __init__(
+        self, uploads: Uploads, every_s: float, on_lost: Callable[[str], None], answered_at: Callable[[], float]
+    ) -> None:
         self.error: Exception | None = None
         self._uploads = uploads
         self._every_s = every_s
         self._on_lost = on_lost
+        self._answered_at = answered_at
         self._ends = threading.Event()
         self._done = threading.Event()
         self._failures = 0
@@ -44,15 +50,19 @@ class Uploader:
     def start(self) -> None:
         self._thread.start()
 
-    def finish(self, patience_s: float) -> bool:
+    def finish(self, patience_s: float, *, in_all: bool) -> bool:
         """Uploads what is left, once the run is over. Returns whether everything is there.
 
         Args:
-            patience_s: for so long it is tried.
+            patience_s: for so long it is tried; where it is not `in_all`, for so long without an answer of the store.
         """
+        began = time.monotonic()
         try:
             self._ends.set()
-            self._done.wait(patience_s)
+            while not self._done.wait(_LOOK_S):
+                since = began if in_all else max(began, self._answered_at())
+                if time.monotonic() - since > patience_s:
+                    break
         finally:
             self._uploads.is_given_up.set()
         return self._done.is_set() and self.error is None

@@ -110,7 +110,7 @@ class Uploads:
                         f"{paths.rows} is not what its ledger says. Run the same command again, which repairs it."
                     )
                 return False  # rows are just being moved
-            parts = self._rows(before, rows, moment.rows_bytes)
+            parts = self._rows(before, rows, moment.rows_bytes, ended=ended)
         manifest = Manifest(
             output=self.spool.url.name,
             serial=1 if before is None else before.serial + 1,
@@ -181,12 +181,13 @@ class Uploads:
             self.objects.put(name, found.data)
             yield Replies(name, found.first, found.last, found.sha256)
 
-    def _rows(self, before: Manifest | None, rows: BinaryIO | None, end: int) -> list[RowsPart]:
+    def _rows(self, before: Manifest | None, rows: BinaryIO | None, end: int, *, ended: bool) -> list[RowsPart]:
         if rows is None:
             return []
         parts = [] if before is None else list(before.rows)
         inode = _inode(rows)
-        if inode != self._inode or sum(part.bytes for part in parts) > end:
+        # At the end all are compared, because a file that was made anew twice may have the first one's number again.
+        if ended or inode != self._inode or sum(part.bytes for part in parts) > end:
             parts = still_true(rows, parts, end)
         parts += sealed(self.objects, rows, sum(part.bytes for part in parts), end, self.codec)
         parts = put_together(self.objects, rows, parts, self.codec)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +175,22 @@ def test_a_store_that_is_away_delays_nothing_and_the_same_command_uploads(store:
     store.plan = lambda asked: None
     there = dataset(url, tmp_path / "spool", run=run).generate([provider(tmp_path)])
     assert bought(tmp_path) == 6
+    assert rows_there(url) == there.paths.rows.read_bytes()
+
+
+def test_a_last_upload_may_take_its_time_while_the_store_answers(store: S3Proxy, tmp_path: Path) -> None:
+    slow: list[float] = []
+
+    def slowly(asked: Asked) -> None:
+        if asked.method == "PUT" and any(f"/{folder}/" in asked.key for folder in ("rows", "ledger", "files")):
+            time.sleep(1.0)
+            slow.append(1.0)
+
+    url = url_of(store)
+    store.plan = slowly
+    there = dataset(url, tmp_path / "spool", run={"max_stall_s": 2.5, "upload_every_s": 1000.0})
+    there.generate([provider(tmp_path)])
+    assert sum(slow) > 2.5
     assert rows_there(url) == there.paths.rows.read_bytes()
 
 
