@@ -131,6 +131,12 @@ def test_the_package_never_evaluates_unpickles_or_shells_out() -> None:
     # program that the user has allowed for a stage.
     names = ("llms/local/llama_server.py", "quality/commands.py", "view/config/planner.py", "view/reports.py")
     starters = [PACKAGE / name for name in names]
+    # Ray itself packs what it sends by cloudpickle; so what it is given is packed by that, between processes of one cluster.
+    packers = [PACKAGE / "executors" / "ray.py"]
+
+    def allowed(path: Path) -> set[str]:
+        return {"subprocess"} if path in starters else {"pickle"} if path in packers else set()
+
     for starter in starters:
         assert "shell" not in starter.read_text(encoding="utf-8")
     for path in PACKAGE.rglob("*.py"):
@@ -139,7 +145,7 @@ def test_the_package_never_evaluates_unpickles_or_shells_out() -> None:
                 assert node.func.id not in forbidden, f"{path}:{node.lineno}"
             if isinstance(node, ast.Import):
                 found = modules & {alias.name.partition(".")[0] for alias in node.names}
-                assert found <= ({"subprocess"} if path in starters else set()), f"{path}:{node.lineno}"
+                assert found <= allowed(path), f"{path}:{node.lineno}"
             if isinstance(node, ast.ImportFrom):
                 assert (node.module or "").partition(".")[0] not in modules, f"{path}:{node.lineno}"
 

@@ -451,7 +451,13 @@ def test_a_ledger_of_the_format_before_is_decided_anew_too(tmp_path: Path) -> No
     generate(tmp_path, "ab")
     first = rows_of(tmp_path / "out.jsonl")
     with closing(sqlite3.connect(tmp_path / "out.jsonl.ledger")) as database:
+        names = (
+            "SELECT type, name FROM sqlite_master WHERE type = 'trigger' OR (type = 'table' AND name LIKE 'sealed%')"
+        )
+        for what, name in sorted(database.execute(names).fetchall(), reverse=True):  # triggers before their tables
+            database.execute(f"DROP {what} {name}")
         database.executescript(
+            "DROP TABLE replies; DROP TABLE dictionaries; ALTER TABLE calls DROP COLUMN stored;"
             "DROP TABLE changed; DROP TABLE contexts; DROP INDEX filtered_of_place; DROP INDEX filtered_generations;"
             "ALTER TABLE filtered DROP COLUMN generation; ALTER TABLE filtered DROP COLUMN hidden;"
             "ALTER TABLE filtered DROP COLUMN place; ALTER TABLE filtered DROP COLUMN score;"

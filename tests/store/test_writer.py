@@ -278,7 +278,7 @@ def test_rows_whose_transaction_fails_are_taken_out_of_the_file_again(
 ) -> None:
     out.run(lambda store: store.finish_item(reply(store, 0), rows(0, 0, 1), [], None))
 
-    def fails(self: CallTables, calls: Any) -> None:
+    def fails(self: CallTables, calls: Any, **options: Any) -> None:
         assert out.lines == ["0:0", "0:1", "1:0", "1:1"]
         raise OutputWriteError("The ledger is full.")
 
@@ -305,7 +305,7 @@ def test_after_an_error_that_nobody_foresaw_nothing_is_saved_any_more(
 ) -> None:
     tried: list[int] = []
 
-    def fails(self: CallTables, calls: Any) -> None:
+    def fails(self: CallTables, calls: Any, **options: Any) -> None:
         tried.append(1)
         raise ZeroDivisionError("odd")
 
