@@ -20,6 +20,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,19 +52,24 @@ class _Nodes:
                 break
         self.address = str(self._cluster.address)
 
-    def fill(self, size: int) -> None:
+    def fill(self, size: int, *, waits: bool = True) -> None:
         while len(self._nodes) < size:
             own = self._home / f"node {next(self._numbers)}"
             own.mkdir()
             places = {"TMPDIR": str(own), "HOME": str(own), "XDG_CACHE_HOME": str(own)}
             node = self._cluster.add_node(wait=False, num_cpus=1, object_store_memory=_STORE, env_vars=places)
             self._nodes.append((node, own))
-        self._cluster.wait_for_nodes()
+        if waits:
+            self._cluster.wait_for_nodes()
 
-    def kill(self) -> None:
+    def kill(self) -> bool:
+        """Kills one, if there is one."""
+        if not self._nodes:
+            return False
         node, own = self._nodes.pop(0)
         self._cluster.remove_node(node, allow_graceful=False)
         shutil.rmtree(own, ignore_errors=True)
+        return True
 
     def close(self) -> None:
         self._cluster.shutdown()
@@ -173,6 +179,14 @@ def _uuids(folder: Path) -> list[str]:
     return [json.loads(line)["uuid"] for line in (folder / "rows.jsonl").read_text().splitlines()]
 
 
+def _kill_at(nodes: _Nodes, times: list[float]) -> None:
+    """Kills a node at each of these moments (monotonic seconds), or as soon as there is one."""
+    for at in times:
+        time.sleep(max(0.0, at - time.monotonic()))
+        while not nodes.kill():
+            time.sleep(0.1)
+
+
 # -- what is measured
 
 
@@ -217,9 +231,9 @@ def rate(folder: Path, *, rpm: int = 600, rows: int = 1500) -> bool:
     return most <= rpm and len(times) == rows
 
 
-def kills(folder: Path, *, rows: int = 4000, seconds: float = 120.0, every_s: float = 10.0) -> bool:
+def kills(folder: Path, *, rows: int = 6000, seconds: float = 120.0, every_s: float = 10.0) -> bool:
     """A node dies every `every_s` and another one comes; the driver dies in the middle. The budget is what all of it may cost."""
-    width, deaths, drivers = 32, 0, 1
+    width, drivers = 32, 1
     budget = rows + 1000
     with _nodes(4) as nodes:
         server = _Server(folder)
@@ -233,21 +247,24 @@ def kills(folder: Path, *, rows: int = 4000, seconds: float = 120.0, every_s: fl
         began = time.monotonic()
         while not server.times():
             time.sleep(0.2)
-        while time.monotonic() - began < seconds:
-            time.sleep(every_s)
-            nodes.kill()
-            deaths += 1
-            nodes.fill(4)
+        times_of_death = [began + number * every_s for number in range(1, round(seconds / every_s) + 1)]
+        killing = threading.Thread(target=_kill_at, args=(nodes, times_of_death))
+        killing.start()  # beside, because a node takes longer to start than to kill, and Ray starts them in this thread alone
+        while killing.is_alive():
+            nodes.fill(4, waits=False)
             if drivers == 1 and time.monotonic() - began > seconds / 2:
                 driver.kill()
                 driver.communicate()
                 drivers += 1
                 driver = _driver(folder, server.url, settings, rows)
+            time.sleep(0.2)
+        deaths = len(times_of_death)
+        was_running = driver.poll() is None
         told, _ = driver.communicate()
         sent = len(server.times())
         server.close()
     found = _uuids(folder)
-    print(told.strip())
+    print(told.strip(), "" if was_running else "(it had ended before the last death)")
     print(
         f"{deaths} nodes and a driver died: {len(found)} rows, {len(set(found))} different, of {rows}; {sent} requests, so "
         f"{sent - rows} were sent again; at most {width * (deaths + 1)} were in flight at deaths; budget {budget}"
