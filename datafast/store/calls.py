@@ -19,10 +19,12 @@ from datafast.store.row_values import call_values
 from datafast.store.sealed import CALLS
 from datafast.types import ProviderUsage
 
-__all__ = ["DROPS", "CallTables"]
+__all__ = ["DROPS", "NEVER_SENT", "CallTables"]
 
 DROPS = "drops"
 """What is noted, by name, in a ledger that has, or had, replies that are not to be kept."""
+NEVER_SENT = "never_sent"
+"""What is noted, by name, of the numbers of requests that were booked under a budget and not sent."""
 _END = 2**62
 _RAW = 14
 _VALUES = "?,?,?,?,?,?,?,?,?,?,?,?,?,nullif(?,''),?,nullif(?,'')"
@@ -72,11 +74,6 @@ class CallTables:
             self._db.executemany(_PUT, map(call_values, calls))
         else:
             self._db.executemany(_PUT_STORED, [self._stored(call, settled) for call in calls])
-
-    def put_again(self, calls: Iterable[CallRow]) -> None:
-        """Records calls of another ledger as they are there: those whose reply was dropped stay so."""
-        for call in calls:
-            self._db.execute(_PUT_STORED, (*call_values(call), Stored.APART if call.is_dropped else ""))
 
     def _stored(self, call: CallRow, settled: Container[int]) -> tuple[Any, ...]:
         """The values of a call whose reply is not stored as it came."""
@@ -244,11 +241,15 @@ class CallTables:
         ).fetchone()
         waiting = self._batches.open_sums(requests)
         sent = min(requests[1], int(self._meta.get("requests") or 0) + 1) - max(requests[0], 1)
-        sent -= self._batches.num_unasked(requests)
+        sent -= self._batches.num_unasked(requests) + self._num_never_sent(requests)
         usd, tokens = usd + waiting.usd, tokens + waiting.tokens
         return Spent(
             cost + usd, max(sent, attempts + waiting.calls), used + tokens, max(0, silent - charged), waiting.calls
         )
+
+    def _num_never_sent(self, requests: tuple[int, int]) -> int:
+        first, end = requests
+        return sum(first <= number < end for number in orjson.loads(self._meta.get(NEVER_SENT) or "[]"))
 
     @property
     def boundaries(self) -> tuple[int, ...]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from datafast.store.calls import NEVER_SENT
 from datafast.store.gathering import Offsets
 from datafast.store.ledger import Ledger
 from datafast.store.shards import MEMBERS, SHARD
@@ -84,6 +85,11 @@ def noted_together(found: Sequence[OfOne], target: Path, *, of_parts: bool = Fal
     told |= {name: str(sum(int(one.facts.get(name) or 0) for one in found) or "") for name in _ADDED_UP}
     told |= {name: _json(dict.fromkeys(each for one in found for each in one.noted(name) or ())) for name in _JOINED}
     told |= {name: _json(one.first_item + item for one in found for item in one.noted(name) or ()) for name in _ITEMS}
+    told[NEVER_SENT] = (
+        ""
+        if of_parts
+        else _json(one.offsets.requests + number for one in found for number in one.noted(NEVER_SENT) or ())
+    )
     told["refused"] = _json(each for one in found for each in one.noted("refused") or ())
     told["learned"] = orjson.dumps(
         {k: v for one in reversed(found) for k, v in (one.noted("learned") or {}).items()}

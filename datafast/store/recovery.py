@@ -41,6 +41,7 @@ from datafast.store.matching import Matched, match
 from datafast.store.paths import OutputPaths
 from datafast.store.records import ItemState
 from datafast.store.reply_forms import ReplyForm
+from datafast.store.reservations import never_sent, note_never_sent
 from datafast.store.rows import set_aside_name, size_of, split_off_tail
 from datafast.store.unrecorded import Pricing, read_unrecorded
 from datafast.store.verdicts import Abandoned, Decides, Reversed
@@ -519,6 +520,8 @@ def replay_journal(ledger: Ledger, journal: Journal, pricing: Pricing, set_aside
             # Requests that were in flight when the process died may have been charged.
             ledger.calls.put_charges(found.charges.values())
             ledger.set_meta("requests", max(found.requests, int(ledger.meta("requests") or 0)))
+            known = dict.fromkeys(never_sent(ledger), True) | found.never_sent
+            note_never_sent(ledger, (number for number, is_so in known.items() if is_so))
     if found.damaged:
         kept = set_aside_name(journal.path, "damaged")
         shutil.copyfile(journal.path, kept)

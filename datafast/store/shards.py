@@ -35,7 +35,6 @@ __all__ = [
     "is_shard_folder",
     "noted_members",
     "require_same_division",
-    "shard_files",
     "shard_paths",
     "shards_in",
 ]
@@ -110,17 +109,6 @@ def shard_paths(folder: str | Path, number: int, of: int, ledger_folder: Path | 
     """
     name = ShardName(number, of).file_name
     return OutputPaths.of(Path(folder) / name, None if ledger_folder is None else ledger_folder / f"{name}.ledger")
-
-
-def shard_files(folder: str | Path, ledger_folder: Path | None = None) -> list[Path]:
-    """The JSONL of each shard that a folder has, in the order of their numbers.
-
-    A shard whose ledger is there and whose JSONL is not has begun, and is among them.
-
-    Raises:
-        OutputError: the folder cannot be read.
-    """
-    return [Path(folder) / name.file_name for name in _names_in(Path(folder), ledger_folder)]
 
 
 def shards_in(folder: str | Path, ledger_folder: Path | None = None) -> list[ShardName]:

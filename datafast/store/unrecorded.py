@@ -26,12 +26,14 @@ class Unrecorded:
         calls: replies that are newer than the ledger, with their items as these were.
         charges: requests under a budget that had not ended. They may have been charged.
         requests: the number of the newest request under a budget.
+        never_sent: whether a request was booked and not sent, by its number, of those that the journal has.
         damaged: the number of places that are damaged.
     """
 
     calls: list[tuple[ItemRecord, CallRow]] = field(default_factory=list)
     charges: dict[int, Charge] = field(default_factory=dict)
     requests: int = 0
+    never_sent: dict[int, bool] = field(default_factory=dict)
     damaged: int = 0
 
     def met_damage(self) -> None:
@@ -47,8 +49,10 @@ def read_unrecorded(journal: Path, *, newest: int, pricing: Pricing) -> Unrecord
                 charge = Charge(**header["reserve"])
                 found.requests = max(found.requests, charge.id)
                 found.charges[charge.id] = charge
+                found.never_sent[charge.id] = False
             elif "release" in header:
                 found.charges.pop(header["release"], None)
+                found.never_sent[header["release"]] = not header.get("sent", True)
             elif header["id"] > newest:
                 item, call = item_of(header), call_of(header, raw)
                 is_free = call.format == OWN_CODE

@@ -260,6 +260,10 @@ class Store:
             self._commit.pending.charges.append(charge)
             self._commit.schedule()
 
+    def cancel(self, number: int) -> None:
+        """Records that a request was never sent."""
+        self._reservations.cancel(number)
+
     # -- what happens
 
     def record_reply(

@@ -32,6 +32,7 @@ from datafast.store.batches import Gathered
 from datafast.store.ledger import Ledger
 from datafast.store.lock import take_locks
 from datafast.store.reader import LedgerReader
+from datafast.store.reservations import note_never_sent
 from datafast.store.rows import verify
 from datafast.store.shards import ShardName, shard_paths
 from tests.support import (
@@ -610,6 +611,10 @@ def test_what_was_spent_is_counted_together(tmp_path: Path) -> None:
     for number in (1, 2):
         with LedgerReader(shard_paths(folder, number, 2).ledger) as reader:
             spent.append(reader.calls.spent(Path()).calls)
+        with closing(Ledger(shard_paths(folder, number, 2).ledger)) as ledger, ledger.transaction():
+            newest = int(ledger.meta("requests") or 0)
+            ledger.set_meta("requests", newest + 2)
+            note_never_sent(ledger, [newest + 1, newest + 2])
     assert sum(spent) == 12
     merge(folder, tmp_path / "all.jsonl")
     with LedgerReader(tmp_path / "all.jsonl.ledger") as reader:

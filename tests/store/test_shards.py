@@ -15,7 +15,6 @@ from datafast.store.shards import (
     ShardFolder,
     ShardName,
     is_shard_folder,
-    shard_files,
     shard_paths,
 )
 
@@ -67,7 +66,7 @@ def test_a_folder_says_which_shards_are_there_and_which_are_missing(tmp_path: Pa
         (tmp_path / other).touch()
     folder = ShardFolder.open(tmp_path)
     assert (folder.of, folder.numbers, folder.missing) == (4, [1, 3, 4], [2])
-    assert [paths.rows for paths in folder.outputs] == shard_files(tmp_path)
+    assert [paths.rows for paths in folder.outputs] == [tmp_path / name.file_name for name in folder.names]
     assert folder.names == [ShardName(number, 4) for number in (1, 3, 4)]
     assert is_shard_folder(tmp_path)
 

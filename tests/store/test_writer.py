@@ -229,6 +229,34 @@ def test_requests_that_ended_are_not_charged_unless_they_may_have_been_paid(out:
         assert reader.meta("requests") == 3
 
 
+def test_requests_that_were_never_sent_count_nowhere_and_leave_their_numbers(out: Output) -> None:
+    def work(store: Store) -> None:
+        assert [store.reserve("p", Bound(1.0, 100)) for _ in range(4)] == [1, 2, 3, 4]
+        for number in (3, 2, 4):
+            store.cancel(number)
+        assert store.reserve("p", Bound(1.0, 100)) == 2
+        for number in (1, 2):
+            store.release(number, charged=False)
+
+    async def crashed(store: Store) -> None:
+        # 3 and 4 stay out: the ledger says of them that they were never sent.
+        assert [store.reserve("p", Bound(1.0, 100)) for _ in range(3)] == [5, 6, 7]
+        store.cancel(5)
+        store.cancel(6)
+        assert store.reserve("p", Bound(1.0, 100)) == 5
+
+    out.run(work)
+    with LedgerReader(out.paths.ledger) as reader:
+        assert reader.calls.spent(Path())[:3] == (0.0, 2, 0)
+        assert (reader.meta("requests"), reader.meta("never_sent")) == (4, "[3,4]")
+    with out.opened() as output:
+        asyncio.run(crashed(output.store))
+    with out.opened() as output:
+        assert output.store.spent(Path())[:3] == (2.0, 4, 200)  # 5 and 7 were in flight
+    with LedgerReader(out.paths.ledger) as reader:
+        assert (reader.meta("requests"), reader.meta("never_sent")) == (7, "[3,4,6]")
+
+
 def test_damaged_records_of_the_journal_are_told_of_and_cost_no_other(out: Output) -> None:
     with out.opened():
         pass

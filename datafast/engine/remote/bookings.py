@@ -34,6 +34,10 @@ class Reserves(Protocol):
         """Records that it has ended. `charged`: it may have been charged without a reply."""
         ...
 
+    def cancel(self, number: int) -> None:
+        """Records that it was never sent."""
+        ...
+
 
 @dataclass(slots=True)
 class _Client:
@@ -209,7 +213,7 @@ class Bookings:
 
     def _give_back(self, booked: Booked) -> None:
         self.budget.give_back(booked.bound)
-        self._reserves.release(booked.number, charged=False)
+        self._reserves.cancel(booked.number)
 
 
 def _without(wants: list[Want], known: int) -> deque[Want]:

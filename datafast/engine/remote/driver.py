@@ -189,7 +189,7 @@ class Fleet:
         try:
             while member.number in self._members:
                 is_last = self._is_closing
-                report = await member.link.exchange(self._orders(member))
+                report = await member.link.exchange(self._orders(member, is_end=is_last))
                 if not self._broker.has_leased(member.number):
                     break
                 member.kept += self._receiver.take(member.hand, report)
@@ -203,7 +203,7 @@ class Fleet:
             self._break_off(error)
         self._crew.lose(member.link)
 
-    def _orders(self, member: _Member) -> Orders:
+    def _orders(self, member: _Member, *, is_end: bool) -> Orders:
         self._share_out()
         stop, hand = self._stop, member.hand
         give_back = () if stop else self._dealer.wants_back(hand)
@@ -220,7 +220,8 @@ class Fleet:
             stop=told,
             stopped=stopped,
             answered=sorted(self._receiver.answered),
-            wait_s=0.0 if self._is_closing else max(_REPORT_S, len(self._members) / _MOST_REPORTS_PER_S),
+            wait_s=0.0 if is_end else max(_REPORT_S, len(self._members) / _MOST_REPORTS_PER_S),
+            is_end=is_end,
         )
 
     def _nudge_idle(self) -> None:
@@ -308,7 +309,7 @@ class Fleet:
     # -- its end
 
     async def close(self) -> None:
-        """Ends the work of all workers, after their last reports. What they still had booked is charged at its bound."""
+        """Ends the work of all workers, after their last reports. What is still in flight then is charged at its bound."""
         self._is_closing = True
         for member in self._members.values():
             member.link.nudge()

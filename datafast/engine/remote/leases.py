@@ -75,11 +75,6 @@ class Leases:
         self._asked_at: dict[int, float] = {}
 
     @property
-    def sends_for_s(self) -> float:
-        """Seconds for which something may be sent."""
-        return self.sends_until - self._clock()
-
-    @property
     def lasts_for_s(self) -> float:
         """Seconds after which nothing may be in flight any more."""
         return self.lasts_until - self._clock()
@@ -100,6 +95,11 @@ class Leases:
             self.cashier.take(grant)
         if self.admission is not None:
             self.admission.wake()
+
+    def give_back_bookings(self) -> None:
+        """Nothing more is to be sent: what is booked and not used goes back with the next ask."""
+        if self.cashier is not None and self.cashier.wallet is not None:
+            self.cashier.wallet.give_all_back()
 
     def ask(self) -> Ask:
         """What the broker is to know."""

@@ -89,6 +89,7 @@ class Orders:
         stop: why the run ends, if it does; what is in flight lands.
         stopped: why nothing more is sent to a provider, by its name. `answered`: the providers that have answered somebody.
         wait_s: for how long it waits at most for something to tell.
+        is_end: there is nothing more to do, and what it has booked and not used goes back.
     """
 
     kept: int
@@ -101,6 +102,7 @@ class Orders:
     stopped: Mapping[str, str] = field(default_factory=dict)
     answered: Sequence[str] = ()
     wait_s: float = 0.1
+    is_end: bool = False
 
 
 class Replied(NamedTuple):

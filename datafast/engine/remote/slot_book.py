@@ -124,10 +124,6 @@ class SlotBook:
         free = min(self.limits[label] - self._bounds[label], self.total - sum(self._bounds.values()))
         return min(holding.target, holding.bound + max(0, free))
 
-    def is_news(self, worker: Hashable, label: str, *, now: float) -> bool:
-        """Whether a worker has other slots than it was told last."""
-        return self.slots(worker, label, now=now) != self._holdings[label][worker].slots[-1][1]
-
     def give(self, worker: Hashable, label: str, *, grant: int, now: float) -> int:
         """Gives a worker what it may have now, with a grant. Returns how many slots these are."""
         slots = self.slots(worker, label, now=now)

@@ -176,6 +176,20 @@ class WorkerEngine:
         if self._lapsing is None and self._leases.lasts_for_s > 0.0:
             self._lapsing = asyncio.get_running_loop().create_task(self._watch_lease())
         self._hold(is_paused=orders.is_paused)
+        self._hear_of_providers(orders)
+        if orders.stop is not None and not self._stop:
+            self._has_told_stop = True
+            self._stop.now(*orders.stop)
+        for order in orders.items:
+            self._queues[order.share].items.append(order)
+        for queue, width in zip(self._queues, orders.widths, strict=True):
+            queue.width = width
+            self._begin(queue)
+        self._give_back(orders.give_back)
+        if orders.is_end:
+            self._leases.give_back_bookings()
+
+    def _hear_of_providers(self, orders: Orders) -> None:
         for label, endpoint in self._endpoints.items():
             if endpoint.gate.setting > self._widest[label]:
                 self._widest[label] = endpoint.gate.setting
@@ -187,15 +201,6 @@ class WorkerEngine:
                 self._stop.wake()
         for label in orders.answered:
             self._endpoints[label].breaker.others_answered()
-        if orders.stop is not None and not self._stop:
-            self._has_told_stop = True
-            self._stop.now(*orders.stop)
-        for order in orders.items:
-            self._queues[order.share].items.append(order)
-        for queue, width in zip(self._queues, orders.widths, strict=True):
-            queue.width = width
-            self._begin(queue)
-        self._give_back(orders.give_back)
 
     def _hold(self, *, is_paused: bool) -> None:
         if is_paused == self._stop.is_paused:

@@ -99,6 +99,9 @@ class Ledger:
         self.open[number] = bound
         return number
 
+    def cancel(self, number: int) -> None:
+        self.release(number, charged=False)
+
     def release(self, number: int, *, charged: bool) -> None:
         bound = self.open.pop(number)
         self.charged += bound.usd if charged else 0.0

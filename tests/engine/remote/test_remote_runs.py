@@ -14,6 +14,7 @@ from datafast.engine.events import CallFinished, ItemDone, ProviderStopped, RunE
 from datafast.engine.remote.messages import Orders, Replied, Report
 from datafast.errors import OutputWriteError
 from datafast.llms import OpenAIProvider, SimulatedProvider
+from datafast.store.reader import LedgerReader
 from datafast.store.writer import Store
 from datafast.types import StopCause
 from tests.running import Running, stays, wait_for
@@ -233,6 +234,17 @@ def test_a_budget_holds_over_all_workers(tmp_path: Path) -> None:
         report = run.ended()
     assert report.stop_cause is None
     assert report.written == len(server.requests) == 60
+
+
+def test_what_was_booked_and_not_used_is_not_charged(tmp_path: Path) -> None:
+    with FaultServer() as server:
+        answers_after(server, 0.02)
+        settings = {"max_concurrency": 12, "max_calls": 1000}
+        report = Running(remote(raw(tmp_path, topics=60, run=settings)), [served(server)]).ended()
+    assert report.written == 60
+    with LedgerReader(tmp_path / "out.jsonl.ledger") as reader:
+        assert reader.calls.charges() == []
+        assert reader.calls.spent(tmp_path / "out.jsonl").calls == 60
 
 
 def test_a_run_on_workers_can_be_paused_and_widened(tmp_path: Path) -> None:
