@@ -141,10 +141,7 @@ def _text_spec(value: Any) -> Any:
 
 def _shown(source: Any) -> Any:
     if source is None or isinstance(source, RowSource):
-        return source and {
-            **source.model_dump(mode="json", exclude_defaults=True),
-            "source": written_source(source.source),
-        }
+        return source and source.model_dump(mode="json", exclude_defaults=True)
     return written_source(source)
 
 

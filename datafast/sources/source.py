@@ -68,8 +68,8 @@ class RowSource(SourceFields):
     """Put the whole row of the source into the metadata of what is made of it, as JSON."""
 
     @field_serializer("source")
-    def _described(self, source: Any) -> Any:
-        return shown_source(source)
+    def _written(self, source: Any) -> Any:
+        return written_source(source)
 
     def rows(self, *, field: str, folder: Path | None, spool: Path | None = None) -> SourceRows:
         """Reads them all once. Raises ConfigError; see `open_source`."""

@@ -369,3 +369,42 @@ def test_rows_that_stand_in_a_config_are_replayed(tmp_path: Path, monkeypatch: p
         result = CliRunner().invoke(cli, ["replay", f"{kind}.jsonl.manifest.json", "-o", f"{kind}.again.jsonl"])
         assert result.exit_code == 0, result.output
         assert Path(f"{kind}.again.jsonl").read_bytes() == Path(f"{kind}.jsonl").read_bytes()
+
+
+WITH_ROWS = {
+    "a column": """\
+kind: columns
+num_rows: 4
+columns:
+  cell: {type: source, source: [{a: cranes}, {a: ropes}], column: a}
+  said: {type: text, provider: writer, prompt: "Ask about {cell}."}
+providers: {writer: {provider: simulated, model_id: m}}
+""",
+    "a stage": """\
+kind: raw
+document_types: [note]
+topics: [tides, ropes]
+num_samples_per_prompt: 2
+providers: [{provider: simulated, model_id: m}]
+quality: [{stage: near_duplicates, against: [{source: [{said: Cranes lift boxes.}], column: said}]}]
+""",
+}
+
+
+@pytest.mark.parametrize("place", WITH_ROWS)
+def test_rows_that_stand_in_a_part_of_a_config_are_replayed_and_merged(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("c.yaml").write_text(WITH_ROWS[place] + "run: {ordered: true}\n")
+    for command in (
+        "generate c.yaml --output rows.jsonl",
+        "replay rows.jsonl.manifest.json -o again.jsonl",
+        "generate c.yaml --output shards --shard 1/2",
+        "generate c.yaml --output shards --shard 2/2",
+        "reshard shards --shards 3",
+        "merge shards -o merged.jsonl",
+    ):
+        result = CliRunner().invoke(cli, command.split())
+        assert result.exit_code == 0, result.output
+    assert len({Path(name).read_bytes() for name in ("rows.jsonl", "again.jsonl", "merged.jsonl")}) == 1

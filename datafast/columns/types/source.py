@@ -15,7 +15,7 @@ from datafast.columns.walk import Walk, Walks
 from datafast.errors import ConfigError
 from datafast.sources import SourceRows, open_source
 from datafast.sources.fields import READING, SourceFields
-from datafast.sources.source import shown_source
+from datafast.sources.source import written_source
 from datafast.templates.values import as_plain
 
 __all__ = ["SourceColumn"]
@@ -61,8 +61,8 @@ class SourceColumn(Column, SourceFields):
         return given if isinstance(given, Column) else as_plain(given)
 
     @field_serializer("source")
-    def _described(self, source: Any) -> str:
-        return shown_source(source)
+    def _written(self, source: Any) -> Any:
+        return written_source(source)
 
     def prepare(self, setup: Setup) -> None:
         rows = self._opened(setup)
