@@ -184,6 +184,8 @@ def in_our_words(message: str) -> str:
     """What pydantic says about a wrong value, as `expected ...`; another message as it is."""
     if message == "Field required":
         return "The field is missing."
+    if message.startswith("Input is not a valid path"):
+        return "expected a path"
     if not message.startswith(_INPUT):
         return message
     first, comma, rest = message.removeprefix(_INPUT).removeprefix("a valid ").partition(",")

@@ -114,7 +114,9 @@ def _dotted(keys: Keys) -> str:
 
 def _is_of_another_shape(detail: Any) -> bool:
     """Whether an error says that a mapping or a list is not expected at its place, where a text is not either: that may be meant."""
-    return detail["type"] in {"list_type", "dict_type", "literal_error"} and isinstance(detail["input"], dict | list)
+    return detail["type"] in {"list_type", "dict_type", "literal_error", "path_type"} and isinstance(
+        detail["input"], dict | list
+    )
 
 
 def _expected(detail: Any) -> str:

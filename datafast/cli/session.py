@@ -193,6 +193,8 @@ def _from_merged(project: Project, settings: Settings, merged: Path) -> Project:
     beside = OutputPaths.of(merged)
     if is_file(beside.ledger):  # `run.ledger` is where the ledgers of the shards are
         project = project.with_ledger(None)
+    if not is_file(merged) and not is_file(project.config.paths.ledger):
+        raise ConfigError(f"--from: There is no file {merged}. `datafast merge FOLDER -o {merged}` makes it of shards.")
     if not is_merged(project.config.paths):
         raise ConfigError(
             f"--from: {merged} was not merged from shards: `datafast merge FOLDER -o {merged}` does that. To go on with another output, "
@@ -349,7 +351,7 @@ def _further_steps(report: RunReport, settings: Settings, paths: OutputPaths) ->
         steps.append(Step(real, "what the real models will be asked, and its cost"))
         if settings.output is None and settings.merged is None:
             steps.append(Step(shlex.join([*do_it, "--fresh"]), "do it; the simulated rows are moved aside"))
-        else:
+        elif settings.merged is None:
             steps.append(Step(shlex.join(do_it), "do it, into the file of the config"))
     elif not report.pending and settings.shard is not None:
         folder = file.rpartition("/")[0] if paths.url else str(Path(file).parent)

@@ -326,6 +326,21 @@ def test_a_mistake_within_one_of_several_shapes_is_told_without_the_others(
 
 
 @pytest.mark.parametrize(
+    ("ledger", "expected"),
+    [
+        ("{replies: {drop_after: writen}}", "run.ledger.replies.drop_after: expected 'written', got 'writen'."),
+        ("{replys: keep}", "run.ledger.replys: There is no such field. Did you mean 'replies'?"),
+        ("[keep]", "run.ledger: expected a path, got a list. Or: expected a mapping, got a list."),
+    ],
+)
+def test_what_is_wrong_with_a_path_or_a_mapping_is_told_of_the_one_that_is_there(
+    write: Write, ledger: str, expected: str
+) -> None:
+    (problem,) = problems_of(write(f"{GOOD}run: {{ledger: {ledger}}}\n"))
+    assert expected in problem
+
+
+@pytest.mark.parametrize(
     ("name", "wrong", "line"),
     [("kind", "knd", 1), ("document_types", "document_type", 2), ("topics", "topic", 3), ("providers", "provider", 4)],
 )

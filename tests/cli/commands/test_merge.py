@@ -108,6 +108,7 @@ def test_what_contradicts_is_refused() -> None:
     merged()
     refusals = {
         ("--from", "other.jsonl"): "--from: other.jsonl was not merged from shards",
+        ("--from", "nothing.jsonl"): "--from: There is no file nothing.jsonl.",
         ("--from", "all.jsonl", "--shard", "1/1"): "and --shard with something else",
         ("--from", "all.jsonl", "--output", "x.jsonl"): "and --output with something else",
         ("--from", "all.jsonl", "--fresh"): "and --fresh with something else",
