@@ -287,7 +287,7 @@ class MCQDataset(BySourceDataset[MCQDatasetConfig, MCQRow]):
         except CallFailed as error:
             return error
         document, right = item.values["document"], question.answer
-        index = place_of_answer(item.position * item.most_rows + item.slot(number), seed=item.seed)
+        index = place_of_answer(item.turn * item.most_rows + item.slot(number), seed=item.seed)
         options = item.rng(f"options {number}").sample(wrong, k=len(wrong))
         options.insert(index, right)
         return MCQRow(

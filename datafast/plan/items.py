@@ -56,6 +56,8 @@ class WorkItem:
         defaults: the version of the kind's default texts in its prompts.
         edition: the version of the kind's keys.
         context: where some of its rows are made again, in the place of dropped ones: for which. They are the rows that it asks for then.
+        draw: with targets, the number of its draw in its stratum, which stays when shards are put together or divided anew. Its position
+            does not.
     """
 
     position: int
@@ -71,6 +73,7 @@ class WorkItem:
     defaults: DefaultPrompts | None = None
     edition: int = 1
     context: Context | None = None
+    draw: int | None = None
 
     def row_uuid(self, number: int) -> str:
         """The uuid of row `number` of those that are asked for: the same in every replay."""
@@ -87,6 +90,11 @@ class WorkItem:
     def remade(self, context: Context) -> WorkItem:
         """The item as it asks for dropped rows again."""
         return replace(self, num_rows=len(context.rows), context=context)
+
+    @property
+    def turn(self) -> int:
+        """Which one it is where things go in turn from item to item."""
+        return self.position if self.draw is None else self.draw
 
     @property
     def shown_values(self) -> dict[str, str]:

@@ -27,7 +27,7 @@ from datafast.plan.draw_numbers import PLAIN, DrawNumbers, Held
 from datafast.plan.drawn import Draw, DrawnPlan, draw_of
 from datafast.plan.expansion import Expansion, Variant
 from datafast.plan.grid import GridPlan
-from datafast.plan.items import digest, shown_value
+from datafast.plan.items import WorkItem, digest, shown_value
 from datafast.plan.maker import Base
 from datafast.plan.members import Members, count_by_route
 
@@ -290,6 +290,11 @@ class StratifiedPlan(DrawnPlan):
         short = [position for position in self.ends if position % self.num_routes == route]
         cut_off = sum(self._rows_per_item - self.layout.rows[position] for position in short)
         return self.num_items_of(route) * self._rows_per_item - cut_off
+
+    def __getitem__(self, position: int) -> WorkItem:
+        item = super().__getitem__(position)
+        item.draw = self.draw_at(position)
+        return item
 
     def keys(self) -> Iterator[bytes]:
         """All keys in plan order; no bytes where there is no item."""

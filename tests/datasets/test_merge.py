@@ -20,14 +20,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from datafast._util.version import VERSION
-from datafast.datasets import ClassificationDataset, ConversationDataset
+from datafast.datasets import ClassificationDataset, ConversationDataset, MCQDataset
 from datafast.datasets.resharding import reshard
 from datafast.datasets.shards import merge, merged_view
 from datafast.engine.routes import Route
 from datafast.errors import ConfigError, DatafastWarning, OutputChangedError, OutputError, OutputInUseError
 from datafast.llms import SimulatedProvider
 from datafast.llms.base import Request
-from datafast.schema.config import ClassificationDatasetConfig, ConversationDatasetConfig, RunConfig
+from datafast.schema.config import ClassificationDatasetConfig, ConversationDatasetConfig, MCQDatasetConfig, RunConfig
 from datafast.store.batches import Gathered
 from datafast.store.ledger import Ledger
 from datafast.store.lock import take_locks
@@ -275,6 +275,34 @@ def test_with_targets_the_counts_are_exact_after_one_run_on_what_was_merged(tmp_
     assert len(keys) == len(set(keys))
     assert before <= Counter(requests_in(log))
     assert merge(shards, file).lacks == []  # the shards have not changed since
+
+
+def test_with_targets_a_row_says_the_same_in_a_shard_in_what_is_merged_and_in_one_process(tmp_path: Path) -> None:
+    def make(output: Path) -> MCQDataset:
+        return MCQDataset(
+            MCQDatasetConfig(
+                source=["Cranes lift boxes.", "Tides come twice.", "Ropes hold ships."],
+                min_document_length=1,
+                languages={"en": "English", "fr": "French"},
+                num_samples_per_prompt=1,
+                target_rows={"by": "language", "each": 7},
+                output_file=output,
+            )
+        )
+
+    whole = make(tmp_path / "whole.jsonl").generate([SimulatedProvider("m")])
+    for of in (3, 2):
+        if of == 2:
+            reshard(tmp_path / "rows", of)
+        for number in range(1, of + 1):
+            make(tmp_path / "rows").generate([SimulatedProvider("m")], shard=(number, of))
+    assert merge(tmp_path / "rows", tmp_path / "all.jsonl").lacks == []
+    merged = make(tmp_path / "all.jsonl").generate([SimulatedProvider("m")])
+    assert merged.report.calls == 0
+    merged.replay(tmp_path / "again.jsonl")  # compares the bytes
+    rows, alone = ({row["uuid"]: row for row in rows_of(one.paths.rows)} for one in (merged, whole))
+    assert len(rows.keys() & alone.keys()) > 8
+    assert all(rows[uuid] == alone[uuid] for uuid in rows.keys() & alone.keys())
 
 
 def test_rows_that_others_push_out_are_made_again_by_a_run_on_what_was_merged(tmp_path: Path) -> None:
