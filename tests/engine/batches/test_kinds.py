@@ -147,3 +147,16 @@ def test_batches_are_as_large_as_the_service_takes(
     made = sorted(len(job.requests) for job in server.jobs.values())
     assert 1 < len(made) < 10 if sizes is None else made == sizes
     assert report.failures == ({"context_length": 10} if sizes == [] else {})
+
+
+def test_workers_leave_batches_to_their_driver(tmp_path: Path, server: BatchServer) -> None:
+    pytest.importorskip("ray", reason="it packs the messages")
+    from tests.engine.remote.crews import LocalCrew, RemoteExecutor
+
+    crew = LocalCrew(2)
+    dataset = raw(tmp_path, topics=6, run=BATCH)
+    dataset.executor = RemoteExecutor(crew)
+    dataset.generate([provider(server)])
+    assert assert_balanced(dataset.report).written == 6
+    bought_once(server)
+    assert [link.exchanges for link in crew.links] == [0, 0]
