@@ -15,16 +15,28 @@ from pathlib import Path
 from typing import NamedTuple
 
 from datafast.storage.manifest import Chunk, LedgerEntry
+from datafast.store.calls import DROPS
 from datafast.store.journal import encoded_record
 from datafast.store.journal_records import journal_header
 from datafast.store.reader import LedgerReader
 
-__all__ = ["Moment", "NewReplies", "chunks_of", "entry_of", "is_made", "moment_of", "new_replies", "taken"]
+__all__ = [
+    "Moment",
+    "NewReplies",
+    "chunks_of",
+    "entry_of",
+    "is_grown_by_replies",
+    "is_made",
+    "moment_of",
+    "new_replies",
+    "taken",
+]
 
 _SMALL = 1 << 20
 _LARGE = 16 << 20
 _LARGE_ABOVE = 1 << 30
 _SEGMENT = 8 << 20
+_SMALL_LEDGER = 256 << 20
 _AT_ONCE = 200
 
 
@@ -74,6 +86,17 @@ def moment_of(ledger: Path) -> Moment:
     with LedgerReader(ledger) as reader:
         rows = None if reader.meta("renames") else reader.appends.committed_size()
         return Moment(rows, reader.max_id("calls"))
+
+
+def is_grown_by_replies(ledger: Path) -> bool:
+    """Whether only new replies are uploaded of a ledger while a run goes on: where it is large, and has them all.
+
+    Where replies are dropped, what has become of them is known from the ledger alone.
+    """
+    if ledger.stat().st_size <= _SMALL_LEDGER:
+        return False
+    with LedgerReader(ledger) as reader:
+        return not reader.meta(DROPS)
 
 
 def chunks_of(file: Path, folder: str) -> Iterator[tuple[Chunk, bytes]]:

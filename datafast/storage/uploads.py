@@ -19,7 +19,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 from datafast.errors import OutputError
-from datafast.storage.ledger_parts import Moment, chunks_of, entry_of, is_made, moment_of, new_replies, taken
+from datafast.storage.ledger_parts import (
+    Moment,
+    chunks_of,
+    entry_of,
+    is_grown_by_replies,
+    is_made,
+    moment_of,
+    new_replies,
+    taken,
+)
 from datafast.storage.lock import RemoteLock
 from datafast.storage.manifest import (
     MANIFEST,
@@ -39,7 +48,6 @@ from datafast.storage.spool import Spool
 __all__ = ["SpoolDeleted", "Uploads"]
 
 _MOST_OFTEN = 20  # times as long as it takes, there is no further moment of the ledger
-_SMALL_LEDGER = 256 << 20
 _NOT_UPLOADED = re.compile(r"-(wal|shm|lock)$|\.ledger-batch-|\.(tmp|bak)$")  # behind the name of the output
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -143,7 +151,7 @@ class Uploads:
                 raise SpoolDeleted(f"{path} was deleted while the run worked with it.")
             return Moment(0, 0), None, ()
         waits = time.monotonic() - self._taken_at < _MOST_OFTEN * self._took_s
-        if known is not None and before is not None and not ended and (waits or path.stat().st_size > _SMALL_LEDGER):
+        if known is not None and before is not None and not ended and (waits or is_grown_by_replies(path)):
             moment = moment_of(path)
             if self._goes_on(before, known.rows_bytes, rows, moment.rows_bytes or 0):
                 replies = [*before.replies, *self._replies(path, before.last_call)]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from datafast._util.remote import remote_url
-from datafast.storage import uploads
+from datafast.storage import ledger_parts
 from datafast.storage.manifest import read_manifest
 from datafast.storage.opening import objects_of
 from tests.storage.remote import provider, rows_there
@@ -28,7 +28,7 @@ def test_rows_that_moved_are_uploaded_with_the_ledger_that_knows_it(
     settings = {"spool": tmp_path / "here", "upload_every_s": 0.05, "max_concurrency": 1}
     raw(tmp_path, topics=topics[:6], run=settings, output_file=url).generate([provider(tmp_path)])
     size = len(rows_there(url))
-    monkeypatch.setattr(uploads, "_SMALL_LEDGER", 0)
+    monkeypatch.setattr(ledger_parts, "_SMALL_LEDGER", 0)
 
     def reply(request: Any) -> None:
         found = read_manifest(objects_of(place), url)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from datafast._util.remote import remote_url
 from datafast.errors import OutputError, RunStopped
-from datafast.storage import row_parts, uploads
+from datafast.storage import ledger_parts, row_parts, uploads
 from datafast.storage.buckets import Buckets
 from datafast.storage.folders import Folder
 from datafast.storage.manifest import Manifest, read_manifest
@@ -140,35 +140,37 @@ def test_a_file_name_of_a_manifest_leads_nowhere_else(store: S3Proxy, tmp_path: 
     assert not list(tmp_path.rglob("evil"))
 
 
+@pytest.mark.parametrize(("kept", "folder"), [("keep", "/replies/"), ({"drop_after": "written"}, "/ledger/")])
 def test_a_large_ledger_is_uploaded_as_the_replies_that_came(
-    store: S3Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kept: Any, folder: str, store: S3Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Until the run ends: then another machine goes on from an earlier ledger and the replies since."""
-    monkeypatch.setattr(uploads, "_SMALL_LEDGER", 0)
+    """Until the run ends: then another machine goes on from an earlier ledger and the replies since. Where replies are dropped, from the
+    newest ledger."""
+    monkeypatch.setattr(ledger_parts, "_SMALL_LEDGER", 0)
+    monkeypatch.setattr(uploads, "_MOST_OFTEN", 0)
     url, topics = url_of(store), 24
     local = rows_of(raw(tmp_path, topics=topics).generate([provider(tmp_path)]).paths.rows)
     before = bought(tmp_path)
     seen: list[int] = []
 
     def plan(asked: Asked) -> Any:
-        if asked.method == "PUT" and "/replies/" in asked.key:
+        if asked.method == "PUT" and folder in asked.key:
             seen.append(asked.number)
         return "500" if len(seen) > 3 and asked.method == "PUT" else None
 
     store.plan = plan
+    run = {"max_concurrency": 1, "max_stall_s": 0.5, "ledger": {"replies": kept}}
     with pytest.warns(match="An upload failed"), pytest.raises(RunStopped) as stopped:
-        dataset(url, tmp_path / "here", topics=topics, run={"max_concurrency": 1, "max_stall_s": 0.5}).generate(
-            [provider(tmp_path, latency_s=0.05)]
-        )
+        dataset(url, tmp_path / "here", topics=topics, run=run).generate([provider(tmp_path, latency_s=0.05)])
     assert stopped.value.report.stop_cause is StopCause.UPLOAD
     store.plan = lambda asked: None
     place = remote_url(url)
     assert place is not None
     found = read_manifest(Buckets(place), url)
     assert found is not None
-    assert found[0].replies
     assert found[0].ledger is not None
-    assert found[0].ledger.last_call < found[0].last_call < topics
+    assert 0 < found[0].last_call < topics
+    assert (found[0].ledger.last_call < found[0].last_call) is (kept == "keep") is bool(found[0].replies)
     monkeypatch.setattr(Buckets, "lease_s", -1.0)
     (tmp_path / "other").mkdir()
     with pytest.warns(match="takes over") if _is_held(place) else _nothing():
