@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from datafast._util.digest import hashed
 from datafast.errors import OutputError
 from datafast.store.calls import DROPS
 from datafast.store.database import address_of, connect, unreadable, unwritable
@@ -284,6 +285,23 @@ class Gathering:
                 if self.db.execute("SELECT 1 FROM src.items WHERE key = ? LIMIT 1", (row[0],)).fetchone():
                     found.append(source.paths.rows.name)
         return row[0], found
+
+    def tell_apart(self) -> None:
+        """Leaves one of each item that several sources have, where all others have left the plan of their source: as with targets, when a
+        changed config gives draws to other shards. Of those others their calls stay, which were paid for, under a key that is no item's."""
+        self.db.create_function("own_key", 2, lambda key, item: hashed(key + item.to_bytes(8, "little")))
+        self.db.execute("BEGIN")
+        self.db.execute(
+            "CREATE TEMP TABLE others AS SELECT id FROM (SELECT id, state, row_number() OVER (PARTITION BY key ORDER BY state = 3, id) AS "
+            "turn FROM main.items) WHERE turn > 1 AND state = 3"
+        )
+        self.db.execute(
+            "UPDATE main.items SET key = own_key(key, id), rows_written = 0, slots = NULL WHERE id IN (SELECT id FROM temp.others)"
+        )
+        for table in ("temp.staged", "main.failures", "main.changed", "main.contexts", "main.filtered"):
+            self.db.execute(f"DELETE FROM {table} WHERE item IN (SELECT id FROM temp.others)")  # noqa: S608 - our own names
+        self.db.execute("DROP TABLE temp.others")
+        self.db.execute("COMMIT")
 
     def renumbered_requests(self) -> int:
         """How many requests under a budget this ledger stands for, where it has a part of what others have."""

@@ -252,6 +252,9 @@ def _as_text(marks: Mapping[str, Mark]) -> str:
 
 
 def _refuse_twice(gathering: Gathering) -> None:
+    if gathering.twice() is None:
+        return
+    gathering.tell_apart()
     if (twice := gathering.twice()) is None:
         return
     key, files = twice

@@ -49,6 +49,7 @@ from tests.support import (
 )
 
 ALIKE = [{"stage": "exact_duplicates"}]
+MOST = {"stage": "keep_if", "expression": "uuid[0] in '02468abcde'"}
 ORDERED = {"ordered": True, "max_concurrency": 4}
 
 
@@ -224,9 +225,10 @@ def with_targets(folder: Path, **fields: Any) -> Any:
     given = {
         "languages": {"en": "English", "fr": "French"},
         "target_rows": {"by": "language", "rows": {"en": 20, "fr": 31}},
+        "run": ORDERED,
+        "quality": [MOST, *ALIKE],
     }
-    stages = [{"stage": "keep_if", "expression": "uuid[0] in '02468abcde'"}, *ALIKE]
-    return raw(folder, topics=12, num_samples_per_prompt=3, quality=stages, run=ORDERED, **{**given, **fields})
+    return raw(folder, topics=12, num_samples_per_prompt=3, **{**given, **fields})
 
 
 def one_of_many(request: Request) -> str:
@@ -275,6 +277,32 @@ def test_with_targets_the_counts_are_exact_after_one_run_on_what_was_merged(tmp_
     assert len(keys) == len(set(keys))
     assert before <= Counter(requests_in(log))
     assert merge(shards, file).lacks == []  # the shards have not changed since
+
+
+def test_with_targets_an_item_that_a_changed_config_gives_to_another_shard_is_there_once(tmp_path: Path) -> None:
+    shards, file, log = tmp_path / "rows", tmp_path / "all.jsonl", tmp_path / "log"
+    one, both = drawing(log)[:1], drawing(log)
+
+    def make(output: Path) -> Any:
+        return with_targets(tmp_path, output_file=output, quality=[MOST])
+
+    for models in (one, both):  # with another provider, draws of the first one are of other shards
+        for number in (1, 2, 3):
+            make(shards).generate(models, shard=(number, 3))
+    spent = len(requests_in(log))
+    reshard(shards, 2)
+    for number in (1, 2):
+        make(shards).generate(both, shard=(number, 2))
+    merge(shards, file)
+    goes_on = make(file).generate(both)
+    assert_balanced(goes_on.report)
+    assert [target.accepted for target in goes_on.report.targets] == [20, 31]
+    with LedgerReader(goes_on.paths.ledger) as reader:
+        assert reader.calls.totals().calls == len(requests_in(log)) >= spent
+        keys = [key for _, key, *_ in reader.identities()]
+    assert len(keys) == len(set(keys))
+    again = make(file).generate(both)
+    assert (again.report.calls, again.report.pending) == (0, 0)
 
 
 def test_with_targets_a_row_says_the_same_in_a_shard_in_what_is_merged_and_in_one_process(tmp_path: Path) -> None:
