@@ -745,3 +745,24 @@ def any_of_few(log: Path) -> list[CountingProvider]:
         )
 
     return [CountingProvider(name, log=log, reply=reply) for name in "ab"]
+
+
+@pytest.mark.parametrize("name", ["cut", "other_reasoning"])
+def test_what_is_noted_of_items_goes_with_them_into_the_new_shards(two_shards: Path, name: str) -> None:
+    noted: set[bytes] = set()
+    for number in (1, 2):
+        path = shard_paths(two_shards, number, 2).ledger
+        with LedgerReader(path) as reader:
+            of_shard = {item_id: key for item_id, key, *_ in reader.identities()}
+        with closing(Ledger(path)) as ledger, ledger.transaction():
+            last = max(of_shard)
+            ledger.set_meta(name, json.dumps([last]))
+            noted.add(of_shard[last])
+    reshard(two_shards, 3)
+    found: list[bytes] = []
+    for number in (1, 2, 3):
+        with LedgerReader(shard_paths(two_shards, number, 3).ledger) as reader:
+            of_shard = {item_id: key for item_id, key, *_ in reader.identities()}
+            found += [of_shard[item_id] for item_id in reader.noted(name) or ()]
+    assert len(found) == 2
+    assert set(found) == noted
