@@ -766,3 +766,19 @@ def test_what_is_noted_of_items_goes_with_them_into_the_new_shards(two_shards: P
             found += [of_shard[item_id] for item_id in reader.noted(name) or ()]
     assert len(found) == 2
     assert set(found) == noted
+
+
+def test_shards_are_not_divided_for_a_config_with_targets_that_they_were_made_without(tmp_path: Path) -> None:
+    shards, log = tmp_path / "rows", tmp_path / "log"
+    for number in (1, 2):
+        with_targets(tmp_path, output_file=shards, target_rows=None, quality=[]).generate(
+            drawing(log), shard=(number, 2)
+        )
+    before = snapshot(shards)
+    routes = [Route.single(provider) for provider in drawing(log)]
+    with pytest.raises(OutputError, match="target_rows"):
+        reshard(shards, 3, dataset=with_targets(tmp_path, output_file=shards), routes=routes)
+    assert snapshot(shards) == before
+    for number in (1, 2):
+        with_targets(tmp_path, output_file=shards).generate(drawing(log), shard=(number, 2), on_change=lambda _: True)
+    assert reshard(shards, 3).after == 3
