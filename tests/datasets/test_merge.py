@@ -782,3 +782,14 @@ def test_shards_are_not_divided_for_a_config_with_targets_that_they_were_made_wi
     for number in (1, 2):
         with_targets(tmp_path, output_file=shards).generate(drawing(log), shard=(number, 2), on_change=lambda _: True)
     assert reshard(shards, 3).after == 3
+
+
+def test_an_item_where_the_draws_of_its_shard_have_none_is_told(tmp_path: Path) -> None:
+    shards, log = tmp_path / "rows", tmp_path / "log"
+    for number in (1, 2):
+        with_targets(tmp_path, output_file=shards).generate(drawing(log), shard=(number, 2))
+    with closing(Ledger(shard_paths(shards, 2, 2).ledger)) as ledger, ledger.transaction():
+        (item,) = ledger.items_at([1])
+        ledger.put_items([replace(item, position=10**6)])
+    with pytest.raises(OutputError, match=r"Shard 2/2: Its ledger has an item at position 1000000"):
+        merge(shards, tmp_path / "all.jsonl")
