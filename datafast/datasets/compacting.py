@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from datafast._util.atomic_write import force
 from datafast._util.remote import remote_url
 from datafast._util.user_path import is_file, is_folder, user_path
 from datafast.amounts import counted
@@ -211,8 +212,7 @@ def _require_rows(paths: OutputPaths, ledger: Ledger) -> None:
         return
     compare(paths.rows, ledger, 0, committed)
     try:
-        with paths.rows.open("rb+") as file:
-            os.fsync(file.fileno())
+        force(paths.rows)
     except OSError as error:
         raise OutputWriteError(
             f"Cannot write {paths.rows}: {error.strerror}. No reply was dropped. Check its permissions and its disk."

@@ -11,13 +11,13 @@ Cost: see `gathering` and `gathered_rows`.
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
 
+from datafast._util.atomic_write import force
 from datafast.errors import OutputError, OutputWriteError
 from datafast.store.compaction import finish_rewrite
 from datafast.store.gathered_notes import OfOne, noted_together
@@ -171,11 +171,12 @@ def merge_outputs(
                 notes={**notes, **put_in_place},
                 keeps_replies=keeps_replies,
             )
-            _force(ledger)
+            force(ledger)
             # Before there is an output: the next run on it must hear them.
             join_reviews([source.paths.reviews for source in sources], target.reviews)
+            force(rows.parent)  # a ledger that appears after a power cut says that they are there
             ledger.replace(target.ledger)
-            _force_folder(target.ledger.parent)
+            force(target.ledger.parent)
             finish(target)
     except BaseException:
         if not size_of(target.ledger):
@@ -273,21 +274,6 @@ def without_room(place: Path) -> Iterator[None]:
         raise OutputWriteError(
             f"Cannot write {place}: {error.strerror}. Nothing else was changed. Check the space on its disk and its permissions."
         ) from error
-
-
-def _force(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
-
-
-def _force_folder(path: Path) -> None:
-    if os.name == "nt":
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def join_reviews(files: Sequence[Path], target: Path) -> int:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from datafast._util.atomic_write import force
 from datafast.errors import OutputError, OutputInUseError, OutputWriteError
 from datafast.store.append_file import AppendFile
 from datafast.store.review_records import ReviewRecord, read_record
@@ -130,7 +131,8 @@ class ReviewFile:
             file.append(b"".join(record.line() for record in records))
             file.sync()
             if is_new:
-                _sync_folder(self.path.parent)
+                with contextlib.suppress(OSError):  # where the system can
+                    force(self.path.parent)
         self.refresh()
         return records
 
@@ -171,15 +173,3 @@ class ReviewFile:
                 end.append(b"\n")
                 end.sync()
         self.refresh()
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes the name of a new file durable, where the system can."""
-    if os.name == "nt":
-        return
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
