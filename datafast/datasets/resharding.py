@@ -169,6 +169,11 @@ class _Division:
                 f"The config has changed since the shards of {folder} were made, and with target_rows each has draws of its own. Run the "
                 f"shards with the new config first: what stays in it is not bought again."
             )
+        if isinstance(self._plan, StratifiedPlan):
+            raise OutputError(
+                f"The shards of {folder} were made without target_rows, and with them each has draws of its own. Run the shards with the "
+                f"new config first: what stays in it is not bought again."
+            )
 
     @property
     def _ledgers(self) -> list[Path]:

@@ -11,7 +11,7 @@ Cost: see `gathering` and `gathered_rows`.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,7 +56,7 @@ _COUNTED = ("items", "calls", "appends", "filtered", "contexts", "charges")
 class Part(NamedTuple):
     """What is taken of a source: the ids of items, rising, and whether also what belongs to no item."""
 
-    chosen: Iterable[int]
+    chosen: Sequence[int]
     takes_rest: bool
 
 
@@ -227,7 +227,7 @@ def gathered(
             chosen, takes_rest = (None, True) if parts is None else parts[number]
             offsets = gathering.take(source, chosen=chosen, takes_rest=takes_rest)
             with LedgerReader(source.paths.ledger) as reader:
-                found.append(OfOne.read(reader, offsets=offsets, first_item=first_item))
+                found.append(OfOne.read(reader, offsets=offsets, first_item=first_item, chosen=chosen))
                 marks[source.paths.rows.name] = mark_of(reader)
         _refuse_twice(gathering)
         written = write_rows(gathering, made.rows, order)
