@@ -44,7 +44,8 @@ def making_place(folders: Sequence[Path]) -> Iterator[None]:
     with _locked(folders[0]):
         _remove_places(folders)
         for folder in folders:
-            place_in(folder).mkdir()
+            with _writing_in(folder):
+                place_in(folder).mkdir()
         try:
             yield
         finally:
@@ -62,9 +63,6 @@ def exchange(folders: Sequence[Path], old: Sequence[Path], aside: str) -> list[P
     Returns:
         Those folders.
     """
-    for folder in folders:
-        for path in place_in(folder).iterdir():
-            force(path)
     moves = [(path, path.parent / aside / path.name) for path in old if path.exists()]
     new = [(path, folder / path.name) for folder in folders for path in sorted(place_in(folder).iterdir())]
 
@@ -78,7 +76,10 @@ def exchange(folders: Sequence[Path], old: Sequence[Path], aside: str) -> list[P
         "out": [from_there(*move) for move in moves],
         "in": [from_there(*move) for move in new],
     }
-    _write_note(folders[0], told)
+    with _writing_in(folders[0]):
+        for path, _ in new:
+            force(path)
+        _write_note(folders[0], told)
     _carry_out(folders[0])
     return [folder / aside for folder in folders if (folder / aside).exists()]
 
@@ -88,7 +89,7 @@ def finish_exchange(folder: Path) -> None:
 
     Raises:
         OutputInUseError: another process is at it.
-        OutputError: the note of it is damaged.
+        OutputError: the note of it is damaged, or a new file is gone.
     """
     if not _note_of(folder).exists():
         return
@@ -104,6 +105,7 @@ def _carry_out(folder: Path) -> None:
         if told["out"]:  # what comes in may have the name of what went out
             told["out"] = []
             _write_note(folder, told)
+        _require_new(told["in"], folder)
         _move(told["in"], folder)
         _remove_places([folder / one for one in told["folders"]])
         _note_of(folder).unlink()
@@ -123,6 +125,20 @@ def _move(moves: Sequence[Sequence[str]], folder: Path) -> None:
             source.replace(target)
     for place in {(folder / path).parent for move in moves for path in move}:
         force(place)
+
+
+def _require_new(moves: Sequence[Sequence[str]], folder: Path) -> None:
+    """Sees to it that each new file is in its place or on its way there, before what is left of the exchange is removed.
+
+    Raises:
+        OutputError: names one that is not.
+    """
+    for source, target in ([folder / path for path in move] for move in moves):
+        if not source.exists() and not target.exists():
+            raise OutputError(
+                f"{source} is not there, so the shards of {folder} cannot be exchanged. Put it back; the next command that opens the "
+                f"folder goes on."
+            )
 
 
 def _note_of(folder: Path) -> Path:
@@ -148,18 +164,27 @@ def _read_note(folder: Path) -> dict[str, Any]:
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     lock = FileLock(folder / _LOCK, timeout=_WAIT_S, thread_local=False)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise OutputInUseError(
-            f"The shards of {folder} are being divided anew. Wait until that has ended, then try again."
-        ) from None
-    except OSError as error:
-        raise OutputWriteError(f"Cannot write in {folder}: {error.strerror}. Check its permissions.") from error
+    with _writing_in(folder):
+        try:
+            lock.acquire()
+        except Timeout:
+            raise OutputInUseError(
+                f"The shards of {folder} are being divided anew. Wait until that has ended, then try again."
+            ) from None
     try:
         yield
     finally:
         lock.release()
+
+
+@contextlib.contextmanager
+def _writing_in(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputWriteError(
+            f"Cannot write in {folder}: {error.strerror}. Check the space on its disk and its permissions."
+        ) from error
 
 
 def _remove_places(folders: Sequence[Path]) -> None:

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from datafast.datasets.resharding import reshard
+from datafast.errors import OutputError, OutputWriteError
 from datafast.llms import SimulatedProvider
 from datafast.store import shard_exchange
 from datafast.store.reader import LedgerReader
 from datafast.store.shards import ShardFolder, ShardName
-from tests.support import raw
+from tests.support import raw, snapshot
 
 
 class Died(BaseException):
@@ -79,3 +80,26 @@ def test_with_ledgers_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     monkeypatch.chdir("/")
     found = ShardFolder.open(tmp_path / "rows", tmp_path / "ledgers")
     assert (found.names, items_in(found)) == ([ShardName(number, 3) for number in (1, 2, 3)], 8)
+
+
+def test_where_a_new_file_is_gone_nothing_is_removed_until_it_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(tmp_path, ledger=tmp_path / "ledgers")
+    cut_short(tmp_path / "rows", monkeypatch, after=1, ledgers=tmp_path / "ledgers")
+    new = shard_exchange.place_in(tmp_path / "ledgers") / "shard-00001-of-00003.jsonl.ledger"
+    away = new.rename(tmp_path / "away")
+    with pytest.raises(OutputError, match=r"shard-00001-of-00003\.jsonl\.ledger is not there.*Put it back"):
+        ShardFolder.open(tmp_path / "rows", tmp_path / "ledgers")
+    away.rename(new)
+    found = ShardFolder.open(tmp_path / "rows", tmp_path / "ledgers")
+    assert (found.names, items_in(found)) == ([ShardName(number, 3) for number in (1, 2, 3)], 8)
+
+
+def test_a_folder_that_takes_no_files_is_told_in_words(tmp_path: Path) -> None:
+    made(tmp_path, ledger=tmp_path / "ledgers")
+    shard_exchange.place_in(tmp_path / "ledgers").write_bytes(b"a file in its place")
+    before = snapshot(tmp_path / "rows")
+    with pytest.raises(OutputWriteError, match=r"Cannot write in .*ledgers"):
+        reshard(tmp_path / "rows", 3, ledger_folder=tmp_path / "ledgers")
+    assert snapshot(tmp_path / "rows") == before
