@@ -293,6 +293,22 @@ def test_where_the_lock_can_be_had_whoever_signed_it_is_gone(
     assert read_holder(paths.locks[0]) is None
 
 
+def test_who_has_a_lock_is_known_to_everybody_who_asks_for_it(tmp_path: Path) -> None:
+    paths = OutputPaths.of(tmp_path / "rows.jsonl")
+    with take_locks(paths):
+        for _ in range(2):
+            with pytest.raises(OutputInUseError, match=rf"writing to .*: process {os.getpid()} on "):
+                take_locks(paths)
+
+
+def test_a_lock_file_that_was_deleted_is_no_lock(tmp_path: Path) -> None:
+    paths = OutputPaths.of(tmp_path / "rows.jsonl")
+    with take_locks(paths):
+        paths.locks[0].unlink()
+        with take_locks(paths), pytest.raises(OutputInUseError):
+            take_locks(paths)
+
+
 def test_a_lock_of_another_machine_is_waited_for_because_the_machine_may_be_gone(tmp_path: Path) -> None:
     paths = OutputPaths.of(tmp_path / "rows.jsonl")
     held = take_locks(paths)
