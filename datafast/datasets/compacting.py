@@ -98,9 +98,7 @@ def compact(
     before = _size_of_ledger(paths.ledger), size_of(paths.journal)
     with LedgerReader(paths.ledger) as reader:
         pricing = _pricing(reader.facts())
-        run = _config_of(reader).get("run")
-    needs_lock = not isinstance(run, dict) or run.get("lock") != "none"
-    with repaired(paths, pricing, needs_lock=needs_lock) as set_aside:
+    with repaired(paths, pricing) as set_aside:
         with closing(Ledger(paths.ledger)) as opened:
             wanted = _wanted(opened, replies, drops_unused=drop_unused)
             if wanted.form == "drop":

@@ -26,8 +26,7 @@ from datafast.store.gathering import Gathering, Source
 from datafast.store.ledger import Ledger
 from datafast.store.paths import OutputPaths
 from datafast.store.reader import LedgerReader
-from datafast.store.review_file import ReviewFile
-from datafast.store.review_records import ReviewRecord
+from datafast.store.review_file import ReviewFile, records_of
 from datafast.store.rows import size_of
 
 __all__ = [
@@ -282,11 +281,5 @@ def join_reviews(files: Sequence[Path], target: Path) -> int:
     Raises:
         OutputError: a file cannot be read or written.
     """
-    records: list[ReviewRecord] = []
-    for path in files:
-        file = ReviewFile(path)
-        file.refresh()
-        records += file.records
-    if not records:
-        return 0
-    return len(ReviewFile(target).merge(sorted(records, key=lambda record: record.at)))
+    records = records_of(files)
+    return len(ReviewFile(target).merge(records)) if records else 0

@@ -21,7 +21,7 @@ from datafast.errors import OutputError, OutputInUseError, OutputWriteError
 from datafast.store.append_file import AppendFile
 from datafast.store.review_records import ReviewRecord, read_record
 
-__all__ = ["ReviewFile", "lock_of"]
+__all__ = ["ReviewFile", "lock_of", "records_of"]
 
 _WAIT_S = 5.0
 
@@ -173,3 +173,13 @@ class ReviewFile:
                 end.append(b"\n")
                 end.sync()
         self.refresh()
+
+
+def records_of(files: Iterable[Path]) -> list[ReviewRecord]:
+    """What several such files say, oldest first. Raises OutputError if one cannot be read."""
+    found: list[ReviewRecord] = []
+    for path in files:
+        file = ReviewFile(path)
+        file.refresh()
+        found += file.records
+    return sorted(found, key=lambda record: record.at)
