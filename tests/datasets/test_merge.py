@@ -579,6 +579,15 @@ def test_a_shard_with_batches_under_way_is_refused(two_shards: Path, tmp_path: P
         assert len(rows_of(view.rows)) == 8
 
 
+def test_shards_elsewhere_are_not_divided_anew_and_have_their_ledgers_with_them(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"^s3://bucket/rows is not on this machine.*`datafast merge s3://bucket/rows"
+    ):
+        reshard("s3://bucket/rows", 3)
+    with pytest.raises(ConfigError, match=r"^--ledgers .*The ledgers of s3://bucket/rows are at the same place"):
+        merge("s3://bucket/rows", tmp_path / "all.jsonl", ledger_folder=tmp_path)
+
+
 def test_a_copy_under_another_name_is_refused(two_shards: Path, tmp_path: Path) -> None:
     one, other = (shard_paths(two_shards, number, 2) for number in (1, 2))
     for source, target in ((one.rows, other.rows), (one.ledger, other.ledger)):
