@@ -329,7 +329,7 @@ class Fleet:
             self._broker.close()
         except OutputWriteError as error:  # the next start charges what is booked
             self._break_off(error)
-        ending, late = [asyncio.ensure_future(member.link.end()) for member in members], set[asyncio.Future[None]]()
+        ending, late = [asyncio.ensure_future(member.link.end()) for member in members], set[asyncio.Task[None]]()
         if ending:
             _, late = await asyncio.wait(ending, timeout=_END_S)
         for task in late:

@@ -149,7 +149,9 @@ def test_the_next_start_knows_of_workers_that_may_send_for_a_while_yet(is_lost: 
     with FaultServer() as server:
         answers_after(server, 0.1)
         crew = LocalCrew(2, lease_s=60.0, replaces=False)
-        run = Running(remote(raw(tmp_path, topics=300, run={"max_concurrency": 4, "grace_s": 0.5}), crew), [served(server)])
+        run = Running(
+            remote(raw(tmp_path, topics=300, run={"max_concurrency": 4, "grace_s": 0.5}), crew), [served(server)]
+        )
         wait_for(lambda: len(server.requests) > 10)
         if is_lost:
             crew.links[0].is_dead = True
