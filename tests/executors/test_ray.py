@@ -236,7 +236,6 @@ def test_budgets_of_two_runs_at_once_hold_with_a_node_that_dies(
 @pytest.mark.filterwarnings("ignore::datafast.errors.DatafastWarning")
 def test_workers_make_the_rows_of_every_kind(nodes: Nodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An example of each, one after the other on the same workers, which know of each what they are sent alone."""
-    nodes.fill()
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     monkeypatch.chdir(tmp_path / "examples")
     crew = RayCrew(RayConfig(address=nodes.address, num_workers=2))
