@@ -31,6 +31,13 @@ settings.load_profile("datafast")
 _ENVIRONMENT_OF_PROVIDERS = ("_API_KEY", "_API_BASE", "_BASE_URL", "_PROXY", "_proxy")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Half as many again as there are cores, since many tests wait for a server, a clock or another process."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores + cores // 2
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Outputs without a file of their own lie in the system's temporary folder: those of another test run are not ours."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import sys
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -105,14 +104,13 @@ def test_an_interruption_saves_what_is_in_flight_and_running_the_cell_again_goes
     notebook: Notebook, call: str, error: str
 ) -> None:
     made = f"dataset, both = raw('{error}.jsonl', latency_s=0.2, max_concurrency=1)"
-    started = time.monotonic()
     published = notebook.run(f"{made}\nx = {call}", interrupt=True)
     assert [content["ename"] for kind, content in published if kind == "error"] == [error]
-    assert time.monotonic() - started < 4.0, "20 calls one after the other take four seconds"
     written, pending, calls = ast.literal_eval(
         notebook.value("dataset.report.written, dataset.report.pending, dataset.report.calls")
     )
     assert written == calls > 0
+    assert pending > 0
     assert written + pending == 40
     again = f"{made.replace('0.2', '0')}\nx = {call}\n(dataset.report.written, dataset.report.calls)"
     assert ast.literal_eval(notebook.value(again)) == (40, 40 - calls)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-__all__ = ["whole_file", "whole_folder", "write_whole"]
+__all__ = ["force", "whole_file", "whole_folder", "write_whole"]
 
 
 @contextlib.contextmanager
@@ -32,8 +32,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     new = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp")
     try:
         yield new
-        with new.open("rb+") as file:
-            os.fsync(file.fileno())
+        force(new)
         new.replace(path)
     finally:
         new.unlink(missing_ok=True)
@@ -77,3 +76,15 @@ def write_whole(path: Path, data: bytes) -> None:
     """Writes a file completely or not at all; see `whole_file`."""
     with whole_file(path) as new:
         new.write_bytes(data)
+
+
+def force(path: Path) -> None:
+    """Forces a file to the disk, or the names in a folder where the system can. Raises OSError if that fails."""
+    is_folder = path.is_dir()
+    if is_folder and os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR)  # Windows forces only what may be written
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -85,6 +85,8 @@ def need_ledger(paths: OutputPaths) -> None:
     Raises:
         ConfigError, OutputError: as `output_of`.
     """
+    if is_file(paths.rows / "manifest.json") and is_folder(paths.rows / "rows"):  # as `datafast.storage` has it
+        raise ConfigError(f"{paths.name} is an output in parts. Give it as file://{paths.rows.absolute()}.")
     if is_folder(paths.rows):
         raise ConfigError(f"{paths.name} is a folder. Give the output file in it, or a folder that has shards.")
     if is_file(paths.ledger):

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from datafast._util.atomic_write import force
 from datafast._util.remote import remote_url
 from datafast._util.user_path import is_file, is_folder, user_path
 from datafast.amounts import counted
@@ -97,9 +98,7 @@ def compact(
     before = _size_of_ledger(paths.ledger), size_of(paths.journal)
     with LedgerReader(paths.ledger) as reader:
         pricing = _pricing(reader.facts())
-        run = _config_of(reader).get("run")
-    needs_lock = not isinstance(run, dict) or run.get("lock") != "none"
-    with repaired(paths, pricing, needs_lock=needs_lock) as set_aside:
+    with repaired(paths, pricing) as set_aside:
         with closing(Ledger(paths.ledger)) as opened:
             wanted = _wanted(opened, replies, drops_unused=drop_unused)
             if wanted.form == "drop":
@@ -211,8 +210,7 @@ def _require_rows(paths: OutputPaths, ledger: Ledger) -> None:
         return
     compare(paths.rows, ledger, 0, committed)
     try:
-        with paths.rows.open("rb+") as file:
-            os.fsync(file.fileno())
+        force(paths.rows)
     except OSError as error:
         raise OutputWriteError(
             f"Cannot write {paths.rows}: {error.strerror}. No reply was dropped. Check its permissions and its disk."

@@ -89,7 +89,7 @@ class DrawnShards:
             table[own[is_there]] = positions[at[is_there]]
 
             def position_of(position: int) -> int:
-                found = int(table[position])
+                found = int(table[position]) if 0 <= position < len(table) else -1
                 if found < 0:
                     name = self._shards.folder.names[source]
                     raise OutputError(

@@ -43,8 +43,7 @@ from datafast.store.matching import match
 from datafast.store.merging import Part, gathered, without_room
 from datafast.store.paths import OutputPaths
 from datafast.store.reader import LedgerReader
-from datafast.store.review_file import ReviewFile
-from datafast.store.review_records import ReviewRecord
+from datafast.store.review_file import ReviewFile, records_of
 from datafast.store.shard_exchange import exchange, making_place, place_in
 from datafast.store.shards import MOST_SHARDS, ShardName, shard_paths
 
@@ -169,6 +168,11 @@ class _Division:
                 f"The config has changed since the shards of {folder} were made, and with target_rows each has draws of its own. Run the "
                 f"shards with the new config first: what stays in it is not bought again."
             )
+        if isinstance(self._plan, StratifiedPlan):
+            raise OutputError(
+                f"The shards of {folder} were made without target_rows, and with them each has draws of its own. Run the shards with the "
+                f"new config first: what stays in it is not bought again."
+            )
 
     @property
     def _ledgers(self) -> list[Path]:
@@ -262,11 +266,7 @@ def _move(path: Path, plan: Plan, positions: Sequence[int]) -> None:
 
 def _divide_reviews(files: Sequence[Path], made: OutputPaths) -> None:
     """Gives a new shard the decisions about its rows."""
-    records: list[ReviewRecord] = []
-    for path in files:
-        file = ReviewFile(path)
-        file.refresh()
-        records += file.records
+    records = records_of(files)
     if not records:
         return
     rows = {record.row for record in records}
@@ -276,4 +276,4 @@ def _divide_reviews(files: Sequence[Path], made: OutputPaths) -> None:
     # A row without a uuid is known by what it says: whose it is, cannot be told.
     chosen = [record for record in records if record.row in own or record.row.startswith("digest:")]
     if chosen:
-        ReviewFile(made.reviews).merge(sorted(chosen, key=lambda record: record.at))
+        ReviewFile(made.reviews).merge(chosen)

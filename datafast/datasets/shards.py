@@ -34,7 +34,7 @@ from datafast.store.manifest import ABOUT
 from datafast.store.merging import finish, join_reviews, mark_of, merge_outputs, was_merged_from
 from datafast.store.paths import OutputPaths
 from datafast.store.reader import LedgerReader
-from datafast.store.recovery import move_aside
+from datafast.store.recovery import move_aside, needs_lock
 from datafast.store.rows import size_of
 from datafast.types import RunReport, TargetCount
 
@@ -153,7 +153,7 @@ def merge(
         if (made.missing or made.unfinished) and not partial:
             return made
         shards.refuse_other_plan()
-        with take_locks(target):
+        with take_locks(target, required=needs_lock(shards.folder.outputs[0].ledger)):
             aside = _prepared(target, shards, fresh=fresh)
             shards.copy_grown(target, fresh=fresh)  # before there is an output that would grow it once more
             if not size_of(target.ledger):

@@ -7,7 +7,8 @@ this module does not know are taken if all ledgers have them alike.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,21 +52,31 @@ class OfOne:
     Attributes:
         ledger: its file; `offsets`: what was added to its numbers; `first_item`: what was added to the ids of its items.
         newest_call: the id of its newest call.
+        chosen: the ids of the items that were taken, rising; None for all.
     """
 
     ledger: Path
     offsets: Offsets
     first_item: int
     newest_call: int
+    chosen: Sequence[int] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, ledger: Ledger, *, offsets: Offsets, first_item: int) -> OfOne:
-        return cls(ledger.path, offsets, first_item, ledger.max_id("calls"), ledger.facts())
+    def read(cls, ledger: Ledger, *, offsets: Offsets, first_item: int, chosen: Sequence[int] | None = None) -> OfOne:
+        return cls(ledger.path, offsets, first_item, ledger.max_id("calls"), chosen, ledger.facts())
 
     def noted(self, name: str) -> Any:
         """A fact that is JSON; None if it is not there."""
         return orjson.loads(self.facts.get(name) or "null")
+
+    def items_noted(self, name: str) -> Iterator[int]:
+        """The items that a fact lists, by their new ids, without those that were not taken."""
+        for item in self.noted(name) or ():
+            if self.chosen is None:
+                yield self.first_item + item
+            elif (place := bisect_left(self.chosen, item)) < len(self.chosen) and self.chosen[place] == item:
+                yield self.first_item + place + 1
 
 
 def noted_together(found: Sequence[OfOne], target: Path, *, of_parts: bool = False) -> dict[str, Any]:
@@ -84,7 +95,7 @@ def noted_together(found: Sequence[OfOne], target: Path, *, of_parts: bool = Fal
             told[name] = values.pop()
     told |= {name: str(sum(int(one.facts.get(name) or 0) for one in found) or "") for name in _ADDED_UP}
     told |= {name: _json(dict.fromkeys(each for one in found for each in one.noted(name) or ())) for name in _JOINED}
-    told |= {name: _json(one.first_item + item for one in found for item in one.noted(name) or ()) for name in _ITEMS}
+    told |= {name: _json(item for one in found for item in one.items_noted(name)) for name in _ITEMS}
     told[NEVER_SENT] = (
         ""
         if of_parts

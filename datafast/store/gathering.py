@@ -81,6 +81,7 @@ class Gathering:
         self._keeps_replies = keeps_replies
         self.sources: list[Source] = []
         self.requests = 0
+        self._refused: OutputError | None = None
         Ledger(path).close()
         self.db = sqlite3.connect(path.absolute().as_uri(), uri=True, isolation_level=None)
         try:
@@ -153,6 +154,8 @@ class Gathering:
         except sqlite3.Error as error:
             with contextlib.suppress(sqlite3.Error):
                 self.db.execute("ROLLBACK")
+            if self._refused is not None:
+                raise self._refused from error
             is_damage = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
             raise unreadable(source.paths.ledger, error) if is_damage else unwritable(self.path, error) from error
         except BaseException:
@@ -208,9 +211,21 @@ class Gathering:
     def _take_items(self, source: Source, new: str, *, is_part: bool) -> None:
         values = {"id": new}
         if (position_of := source.position_of) is not None:
-            self.db.create_function("moved", 1, position_of)
+            self.db.create_function("moved", 1, self._telling(position_of))
             values["position"] = "CASE s.state WHEN 3 THEN s.position ELSE moved(s.position) END"
         self._copy("items", values, is_part=is_part, item="id")
+
+    def _telling(self, position_of: Callable[[int], int]) -> Callable[[int], int]:
+        """The function, whose OutputError is kept: SQLite would tell nothing of it."""
+
+        def told(position: int) -> int:
+            try:
+                return position_of(position)
+            except OutputError as error:
+                self._refused = error
+                raise
+
+        return told
 
     def _take_batches(self, item: str, *, calls: int, requests: int, is_part: bool, takes_rest: bool) -> None:
         """The batches, and their calls that came back with an error or were never answered. A batch that was divided is one again."""

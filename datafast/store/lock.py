@@ -11,7 +11,9 @@ import contextlib
 import errno
 import os
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -25,8 +27,6 @@ from datafast.store.paths import OutputPaths
 __all__ = ["is_held", "is_running", "take_locks", "who_runs", "written_elsewhere"]
 
 _ROWS = "an output file"
-
-
 _LOCK_S = 0.2  # `datafast status` holds a lock for a moment to find out whether a run is active
 _LEASE_S = 120.0  # a file server keeps the locks of a machine that is gone for a while; 90 s is what most are set to
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL})
@@ -96,17 +96,16 @@ def _take(path: Path, paths: OutputPaths, held: contextlib.ExitStack, *, require
     Raises:
         OSError: its file cannot be made (a Timeout is one).
     """
-    if not _has_locks(path):
+    try:
+        give_back = _acquired(path, _LOCK_S)
+    except _NoLocksError:
         _refuse_without_locks(path, paths, required=required)
         return set()
-    lock = FileLock(path, timeout=_LOCK_S, thread_local=False)
-    try:
-        lock.acquire()
     except Timeout:
         if not path.exists():
             raise
-        _wait_for(lock, path, paths)
-    held.callback(lock.release)
+        give_back = _wait_for(path, paths)
+    held.callback(give_back)
     mount = mount_of(path)
     if mount is not None and mount.local_locks:
         _heed_other_machines(path, paths, mount)
@@ -115,8 +114,68 @@ def _take(path: Path, paths: OutputPaths, held: contextlib.ExitStack, *, require
     return {mount} if mount is not None and mount.local_locks else set()
 
 
-def _wait_for(lock: FileLock, path: Path, paths: OutputPaths) -> None:
+class _NoLocksError(Exception):
+    """A file system has no locks."""
+
+
+def _acquired(path: Path, timeout_s: float, *, pause_s: float = 0.05) -> Callable[[], None]:
+    """Takes the lock of a file, which is made if there is none. Returns what gives it back.
+
+    What stands in the file stays there. `FileLock` empties it on Unix, up to its version 3, also where the lock is another's.
+
+    Raises:
+        Timeout: another has it.
+        _NoLocksError: the file system has none.
+        OSError: the file cannot be made.
+    """
+    if sys.platform == "win32":
+        lock = FileLock(path, timeout=timeout_s, thread_local=False)
+        lock.acquire()
+        return lock.release
+    until = time.monotonic() + timeout_s
+    while (descriptor := _flocked(path)) is None:
+        if time.monotonic() >= until:
+            raise Timeout(str(path))
+        time.sleep(pause_s)
+    return partial(_give_back, descriptor)
+
+
+def _flocked(path: Path) -> int | None:
+    """A descriptor that has the lock of a file; None if another has it. Raises what `_acquired` raises."""
+    import fcntl
+
+    with contextlib.ExitStack() as opened:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        opened.callback(os.close, descriptor)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_there = os.path.samestat(os.fstat(descriptor), path.stat())
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            if error.errno in _NO_LOCKS:
+                raise _NoLocksError from error
+            if error.errno not in _HELD:
+                raise
+            return None
+        if not is_there:  # somebody has deleted it, and others make a new one
+            return None
+        opened.pop_all()
+    return descriptor
+
+
+def _give_back(descriptor: int) -> None:
+    """Gives a lock back, also where a child of this process has its descriptor still."""
+    import fcntl
+
+    with contextlib.suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+    os.close(descriptor)
+
+
+def _wait_for(path: Path, paths: OutputPaths) -> Callable[[], None]:
     """Waits for a lock of another machine, which may be gone: its work is then started again elsewhere, before its locks are given back.
+    Returns what gives the lock back.
 
     Raises:
         OutputInUseError: a process of this machine has it, or it was not given back.
@@ -129,7 +188,7 @@ def _wait_for(lock: FileLock, path: Path, paths: OutputPaths) -> None:
         f"if that machine is gone."
     )
     try:
-        lock.acquire(timeout=_LEASE_S, poll_interval=0.25)
+        return _acquired(path, _LEASE_S, pause_s=0.25)
     except Timeout:
         raise _in_use(paths, read_holder(path)) from None
 
@@ -139,25 +198,6 @@ def _in_use(paths: OutputPaths, holder: Holder | None) -> OutputInUseError:
     return OutputInUseError(
         f"Another run is writing to {paths.rows}{who}. Wait for it to end, or choose another output file."
     )
-
-
-def _has_locks(path: Path) -> bool:
-    """Whether the file system of a lock file has locks. Makes the file. Raises OSError if that cannot be."""
-    if sys.platform == "win32":
-        return True
-    import fcntl
-
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in _NO_LOCKS:
-            return False
-        if error.errno not in _HELD:
-            raise
-    finally:
-        os.close(descriptor)
-    return True
 
 
 def _refuse_without_locks(path: Path, paths: OutputPaths, *, required: bool) -> None:

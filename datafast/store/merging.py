@@ -11,13 +11,13 @@ Cost: see `gathering` and `gathered_rows`.
 from __future__ import annotations
 
 import contextlib
-import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
 
+from datafast._util.atomic_write import force
 from datafast.errors import OutputError, OutputWriteError
 from datafast.store.compaction import finish_rewrite
 from datafast.store.gathered_notes import OfOne, noted_together
@@ -26,8 +26,7 @@ from datafast.store.gathering import Gathering, Source
 from datafast.store.ledger import Ledger
 from datafast.store.paths import OutputPaths
 from datafast.store.reader import LedgerReader
-from datafast.store.review_file import ReviewFile
-from datafast.store.review_records import ReviewRecord
+from datafast.store.review_file import ReviewFile, records_of
 from datafast.store.rows import size_of
 
 __all__ = [
@@ -56,7 +55,7 @@ _COUNTED = ("items", "calls", "appends", "filtered", "contexts", "charges")
 class Part(NamedTuple):
     """What is taken of a source: the ids of items, rising, and whether also what belongs to no item."""
 
-    chosen: Iterable[int]
+    chosen: Sequence[int]
     takes_rest: bool
 
 
@@ -171,11 +170,12 @@ def merge_outputs(
                 notes={**notes, **put_in_place},
                 keeps_replies=keeps_replies,
             )
-            _force(ledger)
+            force(ledger)
             # Before there is an output: the next run on it must hear them.
             join_reviews([source.paths.reviews for source in sources], target.reviews)
+            force(rows.parent)  # a ledger that appears after a power cut says that they are there
             ledger.replace(target.ledger)
-            _force_folder(target.ledger.parent)
+            force(target.ledger.parent)
             finish(target)
     except BaseException:
         if not size_of(target.ledger):
@@ -226,7 +226,7 @@ def gathered(
             chosen, takes_rest = (None, True) if parts is None else parts[number]
             offsets = gathering.take(source, chosen=chosen, takes_rest=takes_rest)
             with LedgerReader(source.paths.ledger) as reader:
-                found.append(OfOne.read(reader, offsets=offsets, first_item=first_item))
+                found.append(OfOne.read(reader, offsets=offsets, first_item=first_item, chosen=chosen))
                 marks[source.paths.rows.name] = mark_of(reader)
         _refuse_twice(gathering)
         written = write_rows(gathering, made.rows, order)
@@ -275,32 +275,11 @@ def without_room(place: Path) -> Iterator[None]:
         ) from error
 
 
-def _force(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
-
-
-def _force_folder(path: Path) -> None:
-    if os.name == "nt":
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def join_reviews(files: Sequence[Path], target: Path) -> int:
     """Adds the decisions about the rows of several outputs to the file of another one, oldest first. Says how many are new there.
 
     Raises:
         OutputError: a file cannot be read or written.
     """
-    records: list[ReviewRecord] = []
-    for path in files:
-        file = ReviewFile(path)
-        file.refresh()
-        records += file.records
-    if not records:
-        return 0
-    return len(ReviewFile(target).merge(sorted(records, key=lambda record: record.at)))
+    records = records_of(files)
+    return len(ReviewFile(target).merge(records)) if records else 0

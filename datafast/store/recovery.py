@@ -39,6 +39,7 @@ from datafast.store.locating import Located
 from datafast.store.lock import take_locks
 from datafast.store.matching import Matched, match
 from datafast.store.paths import OutputPaths
+from datafast.store.reader import LedgerReader
 from datafast.store.records import ItemState
 from datafast.store.reply_forms import ReplyForm
 from datafast.store.reservations import never_sent, note_never_sent
@@ -175,7 +176,7 @@ def open_batch_book(paths: OutputPaths, pricing: Pricing) -> Iterator[BatchBook]
     Raises:
         OutputError: or one of its subclasses: it is in use, or cannot be written.
     """
-    with take_locks(paths), contextlib.ExitStack() as stack:
+    with take_locks(paths, required=needs_lock(paths.ledger)), contextlib.ExitStack() as stack:
         for spool in paths.spools:
             spool.unlink(missing_ok=True)
         ledger = Ledger(paths.ledger)
@@ -235,17 +236,14 @@ def _refusal(error: Exception, paths: OutputPaths, ledger: Ledger, set_aside: li
 
 
 @contextlib.contextmanager
-def repaired(paths: OutputPaths, pricing: Pricing, *, needs_lock: bool = True) -> Iterator[list[Path]]:
+def repaired(paths: OutputPaths, pricing: Pricing) -> Iterator[list[Path]]:
     """Makes journal, ledger and JSONL of an output agree, as a run that begins does it, without its plan; and holds its lock until the
     context ends. Gives the files in which something was set aside.
-
-    Args:
-        needs_lock: refuse a file system that has no locks.
 
     Raises:
         OutputError: or one of its subclasses; no row is lost. The message names what was set aside.
     """
-    with take_locks(paths, required=needs_lock):
+    with take_locks(paths, required=needs_lock(paths.ledger)):
         _require_both_or_none(paths)
         _require_nothing_saved(paths)
         set_aside: list[Path] = []
@@ -262,6 +260,16 @@ def repaired(paths: OutputPaths, pricing: Pricing, *, needs_lock: bool = True) -
         finally:
             ledger.close()
         yield set_aside
+
+
+def needs_lock(ledger: Path) -> bool:
+    """Whether a file system without locks is refused: by the config of the last run that the ledger notes (`run.lock`)."""
+    if not size_of(ledger):
+        return True
+    with LedgerReader(ledger) as reader:
+        config = reader.noted("config")
+    run = config.get("run") if isinstance(config, dict) else None
+    return not isinstance(run, dict) or run.get("lock") != "none"
 
 
 def move_aside(paths: OutputPaths) -> list[Path]:

@@ -16,11 +16,12 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from datafast._util.atomic_write import force
 from datafast.errors import OutputError, OutputInUseError, OutputWriteError
 from datafast.store.append_file import AppendFile
 from datafast.store.review_records import ReviewRecord, read_record
 
-__all__ = ["ReviewFile", "lock_of"]
+__all__ = ["ReviewFile", "lock_of", "records_of"]
 
 _WAIT_S = 5.0
 
@@ -130,7 +131,8 @@ class ReviewFile:
             file.append(b"".join(record.line() for record in records))
             file.sync()
             if is_new:
-                _sync_folder(self.path.parent)
+                with contextlib.suppress(OSError):  # where the system can
+                    force(self.path.parent)
         self.refresh()
         return records
 
@@ -173,13 +175,11 @@ class ReviewFile:
         self.refresh()
 
 
-def _sync_folder(folder: Path) -> None:
-    """Makes the name of a new file durable, where the system can."""
-    if os.name == "nt":
-        return
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def records_of(files: Iterable[Path]) -> list[ReviewRecord]:
+    """What several such files say, oldest first. Raises OutputError if one cannot be read."""
+    found: list[ReviewRecord] = []
+    for path in files:
+        file = ReviewFile(path)
+        file.refresh()
+        found += file.records
+    return sorted(found, key=lambda record: record.at)

@@ -11,8 +11,8 @@ never sealed and have no sums.
     sealed_filtered   one row a stage and reason: the dropped rows that count
 
 Guarantee: sums are always exact, whoever writes: triggers change them, in the transaction, where something sealed is changed or comes late.
-Items that are not done are in no sum; an index leads to them. Cost: a look at one row for each item and call that is written, and
-each of them is read once more when it is sealed.
+Items that are not done are in no sum; an index leads to them. Cost: each item and call is read once more when it is sealed, and once
+something is, a look at one row for each of them that is written.
 """
 
 from __future__ import annotations
@@ -54,50 +54,54 @@ SEALED: tuple[str, ...] = (
     "CREATE INDEX sealed_calls_last ON sealed_calls(last)",
     """CREATE TABLE sealed_filtered(
         stage TEXT NOT NULL, reason TEXT NOT NULL, rows INTEGER NOT NULL, PRIMARY KEY(stage, reason)) WITHOUT ROWID""",
+)
+"""The tables, as a step of the format."""
+
+_TRIGGERS: tuple[str, ...] = (
     # Items that come late: their first reply took longer than the whole of many others.
-    f"""CREATE TRIGGER sealed_item_added AFTER INSERT ON items WHEN NEW.id {_IS_SEALED} BEGIN
+    f"""sealed_item_added AFTER INSERT ON items WHEN NEW.id {_IS_SEALED} BEGIN
         UPDATE sealed SET items = items + 1, num_rows = num_rows + (NEW.state = 1) * NEW.num_rows,
             rows_written = rows_written + (NEW.state = 1) * NEW.rows_written;
         INSERT INTO sealed_moves(position, is_done) SELECT NEW.position, 1 WHERE NEW.state = 1 AND NEW.id {_IS_PLACED};
     END""",  # noqa: S608 - our own text
-    f"""CREATE TRIGGER sealed_item_changed AFTER UPDATE OF state, num_rows, rows_written ON items
+    f"""sealed_item_changed AFTER UPDATE OF state, num_rows, rows_written ON items
         WHEN (OLD.state = 1 OR NEW.state = 1) AND OLD.id {_IS_SEALED} BEGIN
         UPDATE sealed SET
             num_rows = num_rows + (NEW.state = 1) * NEW.num_rows - (OLD.state = 1) * OLD.num_rows,
             rows_written = rows_written + (NEW.state = 1) * NEW.rows_written - (OLD.state = 1) * OLD.rows_written;
     END""",  # noqa: S608 - our own text
-    f"""CREATE TRIGGER sealed_item_moved AFTER UPDATE OF state, position ON items
+    f"""sealed_item_moved AFTER UPDATE OF state, position ON items
         WHEN (OLD.state = 1 OR NEW.state = 1) AND (OLD.state != NEW.state OR OLD.position != NEW.position)
             AND OLD.id {_IS_PLACED} BEGIN
         INSERT INTO sealed_moves(position, is_done) SELECT OLD.position, 0 WHERE OLD.state = 1;
         INSERT INTO sealed_moves(position, is_done) SELECT NEW.position, 1 WHERE NEW.state = 1;
     END""",
-    f"""CREATE TRIGGER sealed_item_removed AFTER DELETE ON items WHEN OLD.id {_IS_SEALED} BEGIN
+    f"""sealed_item_removed AFTER DELETE ON items WHEN OLD.id {_IS_SEALED} BEGIN
         UPDATE sealed SET items = items - 1, num_rows = num_rows - (OLD.state = 1) * OLD.num_rows,
             rows_written = rows_written - (OLD.state = 1) * OLD.rows_written;
         INSERT INTO sealed_moves(position, is_done) SELECT OLD.position, 0 WHERE OLD.state = 1 AND OLD.id {_IS_PLACED};
     END""",  # noqa: S608 - our own text
     # The parts of the calls from there on are summed up anew.
-    f"""CREATE TRIGGER sealed_call_added AFTER INSERT ON calls WHEN NEW.id <= (SELECT call FROM sealed)
+    f"""sealed_call_added AFTER INSERT ON calls WHEN NEW.id <= (SELECT call FROM sealed)
         {_UNSEAL_CALLS.format(which="NEW")}""",  # noqa: S608 - our own text
-    f"""CREATE TRIGGER sealed_call_changed AFTER UPDATE OF id, provider, role, sent_at, attempts, input_tokens, output_tokens, cost_usd
+    f"""sealed_call_changed AFTER UPDATE OF id, provider, role, sent_at, attempts, input_tokens, output_tokens, cost_usd
         ON calls WHEN OLD.id <= (SELECT call FROM sealed)
         {_UNSEAL_CALLS.format(which="OLD")}""",  # noqa: S608 - our own text
-    f"""CREATE TRIGGER sealed_call_removed AFTER DELETE ON calls WHEN OLD.id <= (SELECT call FROM sealed)
+    f"""sealed_call_removed AFTER DELETE ON calls WHEN OLD.id <= (SELECT call FROM sealed)
         {_UNSEAL_CALLS.format(which="OLD")}""",  # noqa: S608 - our own text
-    """CREATE TRIGGER sealed_drop_added AFTER INSERT ON filtered WHEN NOT NEW.hidden AND NEW.id <= (SELECT dropped FROM sealed) BEGIN
+    """sealed_drop_added AFTER INSERT ON filtered WHEN NOT NEW.hidden AND NEW.id <= (SELECT dropped FROM sealed) BEGIN
         INSERT INTO sealed_filtered VALUES(NEW.stage, NEW.reason, 1) ON CONFLICT(stage, reason) DO UPDATE SET rows = rows + 1;
     END""",
-    """CREATE TRIGGER sealed_drop_changed AFTER UPDATE OF stage, reason, hidden ON filtered WHEN OLD.id <= (SELECT dropped FROM sealed) BEGIN
+    """sealed_drop_changed AFTER UPDATE OF stage, reason, hidden ON filtered WHEN OLD.id <= (SELECT dropped FROM sealed) BEGIN
         UPDATE sealed_filtered SET rows = rows - 1 WHERE NOT OLD.hidden AND stage = OLD.stage AND reason = OLD.reason;
         INSERT INTO sealed_filtered SELECT NEW.stage, NEW.reason, 1 WHERE NOT NEW.hidden
             ON CONFLICT(stage, reason) DO UPDATE SET rows = rows + 1;
-    END""",  # noqa: E501
-    """CREATE TRIGGER sealed_drop_removed AFTER DELETE ON filtered WHEN NOT OLD.hidden AND OLD.id <= (SELECT dropped FROM sealed) BEGIN
+    END""",
+    """sealed_drop_removed AFTER DELETE ON filtered WHEN NOT OLD.hidden AND OLD.id <= (SELECT dropped FROM sealed) BEGIN
         UPDATE sealed_filtered SET rows = rows - 1 WHERE stage = OLD.stage AND reason = OLD.reason;
     END""",
 )
-"""The tables and their triggers, as a step of the format."""
+"""What keeps the sums exact. They come with the first sums, because they cost something at each row that is written."""
 
 NOT_SEALED: tuple[str, ...] = (
     """CREATE TEMP VIEW sealed AS SELECT 1 AS id, 0 AS item, 0 AS placed, 0 AS call, 0 AS dropped, 0 AS items, 0 AS num_rows,
@@ -179,21 +183,24 @@ class Sealed:
             for table, sealed in (("items", marks.item), ("calls", marks.call), ("filtered", marks.dropped))
         )
 
-    def seal(self, *, boundaries: tuple[int, ...] = (), all_places: bool = False) -> bool:
-        """Seals some of what is not sealed. False if there was nothing.
+    def seal(self, *, boundaries: tuple[int, ...] = ()) -> None:
+        """Seals some of what is not sealed.
 
         Args:
             boundaries: ids of calls with which a part begins whose sums are asked for.
-            all_places: also the positions of fewer items than are worth it during a run.
         """
+        for trigger in _TRIGGERS:
+            self._db.execute(f"CREATE TRIGGER IF NOT EXISTS {trigger}")
         marks = self._marks
-        done = [self._seal_items(marks.item), self._seal_calls(marks.call, boundaries), self._seal_drops(marks.dropped)]
-        return self._seal_places(marks.placed, at_least=1 if all_places else PLACE_AFTER) or any(done)
+        self._seal_items(marks.item)
+        self._seal_calls(marks.call, boundaries)
+        self._seal_drops(marks.dropped)
+        self._seal_places(marks.placed)
 
-    def _seal_items(self, after: int) -> bool:
+    def _seal_items(self, after: int) -> None:
         last = min(self._newest("items"), after + _STEP)
         if last <= after:
-            return False
+            return
         sums = self._db.execute(
             "SELECT count(*), coalesce(sum((state = 1) * num_rows), 0), coalesce(sum((state = 1) * rows_written), 0) FROM items "
             "WHERE id > ? AND id <= ?",
@@ -203,14 +210,13 @@ class Sealed:
             "UPDATE sealed SET item = ?, items = items + ?, num_rows = num_rows + ?, rows_written = rows_written + ?",
             (last, *sums),
         )
-        return True
 
-    def _seal_places(self, after: int, *, at_least: int) -> bool:
+    def _seal_places(self, after: int) -> None:
         sealed = self._marks.item
         last = min(sealed, after + _STEP)
         moves = self._db.execute("SELECT position, is_done FROM sealed_moves ORDER BY id").fetchall()
-        if max(sealed - after, len(moves)) < at_least:
-            return False
+        if max(sealed - after, len(moves)) < PLACE_AFTER:
+            return
         query = "SELECT position FROM items WHERE id > ? AND id <= ? AND state = 1"
         newer = PositionSet(chain.from_iterable(self._db.execute(query, (after, last))))
         touched = {number for number, _ in newer.pieces()} | {PositionSet.piece_of(position) for position, _ in moves}
@@ -226,12 +232,11 @@ class Sealed:
         )
         self._db.execute("DELETE FROM sealed_moves")
         self._db.execute("UPDATE sealed SET placed = ?", (last,))
-        return True
 
-    def _seal_calls(self, after: int, boundaries: tuple[int, ...]) -> bool:
+    def _seal_calls(self, after: int, boundaries: tuple[int, ...]) -> None:
         last = min(self._newest("calls"), after + _STEP)
         if last <= after:
-            return False
+            return
         last = min([last, *(first - 1 for first in boundaries if first - 1 > after)])
         self._db.execute(
             f"INSERT INTO sealed_calls SELECT NULL, :after, :last, * FROM (SELECT {_SUMS} "  # noqa: S608 - our own text
@@ -239,19 +244,17 @@ class Sealed:
             {"after": after, "last": last},
         )
         self._db.execute("UPDATE sealed SET call = ?", (last,))
-        return True
 
-    def _seal_drops(self, after: int) -> bool:
+    def _seal_drops(self, after: int) -> None:
         last = min(self._newest("filtered"), after + _STEP)
         if last <= after:
-            return False
+            return
         self._db.execute(
             "INSERT INTO sealed_filtered SELECT stage, reason, count(*) FROM filtered WHERE id > ? AND id <= ? AND NOT hidden "
             "GROUP BY stage, reason ON CONFLICT(stage, reason) DO UPDATE SET rows = rows + excluded.rows",
             (after, last),
         )
         self._db.execute("UPDATE sealed SET dropped = ?", (last,))
-        return True
 
     def forget_places(self) -> None:
         """Forgets all positions, because all of them are about to change. What was sealed otherwise stays so."""

@@ -2,14 +2,13 @@
 
 The new files are made in a hidden folder, under the names that they will have. Then a note says what is to be done: first the old files
 move into a folder of their own, then the new ones come into their place. The note is written as a whole before anything moves, and again
-between the two. Whoever opens the folder does the rest of an exchange that was cut short; without the note, the hidden folder is nothing
-but a try.
+between the two. Whoever opens the folder does the rest of an exchange that was cut short, from whatever directory, and also if the folder
+was moved; without the note, the hidden folder is nothing but a try.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 import orjson
 from filelock import FileLock, Timeout
 
-from datafast._util.atomic_write import write_whole
+from datafast._util.atomic_write import force, write_whole
 from datafast.errors import OutputError, OutputInUseError, OutputWriteError
 
 __all__ = ["exchange", "finish_exchange", "making_place", "place_in"]
@@ -45,7 +44,8 @@ def making_place(folders: Sequence[Path]) -> Iterator[None]:
     with _locked(folders[0]):
         _remove_places(folders)
         for folder in folders:
-            place_in(folder).mkdir()
+            with _writing_in(folder):
+                place_in(folder).mkdir()
         try:
             yield
         finally:
@@ -63,13 +63,23 @@ def exchange(folders: Sequence[Path], old: Sequence[Path], aside: str) -> list[P
     Returns:
         Those folders.
     """
-    for folder in folders:
-        for path in place_in(folder).iterdir():
-            _force(path)
-    moves = [[str(path), str(path.parent / aside / path.name)] for path in old if path.exists()]
-    new = [[str(path), str(folder / path.name)] for folder in folders for path in sorted(place_in(folder).iterdir())]
-    told = {"folders": [str(folder) for folder in folders], "out": moves, "in": new}
-    _write_note(folders[0], told)
+    moves = [(path, path.parent / aside / path.name) for path in old if path.exists()]
+    new = [(path, folder / path.name) for folder in folders for path in sorted(place_in(folder).iterdir())]
+
+    def from_there(*paths: Path) -> list[str]:
+        return [
+            str(path.relative_to(folders[0]) if path.is_relative_to(folders[0]) else path.absolute()) for path in paths
+        ]
+
+    told = {
+        "folders": from_there(*folders[1:]),
+        "out": [from_there(*move) for move in moves],
+        "in": [from_there(*move) for move in new],
+    }
+    with _writing_in(folders[0]):
+        for path, _ in new:
+            force(path)
+        _write_note(folders[0], told)
     _carry_out(folders[0])
     return [folder / aside for folder in folders if (folder / aside).exists()]
 
@@ -79,7 +89,7 @@ def finish_exchange(folder: Path) -> None:
 
     Raises:
         OutputInUseError: another process is at it.
-        OutputError: the note of it is damaged.
+        OutputError: the note of it is damaged, or a new file is gone.
     """
     if not _note_of(folder).exists():
         return
@@ -91,13 +101,13 @@ def finish_exchange(folder: Path) -> None:
 def _carry_out(folder: Path) -> None:
     told = _read_note(folder)
     try:
-        _move(told["out"])
+        _move(told["out"], folder)
         if told["out"]:  # what comes in may have the name of what went out
             told["out"] = []
             _write_note(folder, told)
-        _move(told["in"])
-        folders = [Path(one) for one in told["folders"]]
-        _remove_places(folders[1:])
+        _require_new(told["in"], folder)
+        _move(told["in"], folder)
+        _remove_places([folder / one for one in told["folders"]])
         _note_of(folder).unlink()
         _remove_places([folder])
     except OSError as error:
@@ -107,13 +117,28 @@ def _carry_out(folder: Path) -> None:
         ) from error
 
 
-def _move(moves: Sequence[Sequence[str]]) -> None:
-    for source, target in moves:
-        if Path(source).exists():
-            Path(target).parent.mkdir(exist_ok=True)
-            Path(source).replace(target)
-    for place in {Path(path).parent for move in moves for path in move}:
-        _force(place)
+def _move(moves: Sequence[Sequence[str]], folder: Path) -> None:
+    """Moves files that are not moved yet. `moves`: from where to where, as seen from the folder."""
+    for source, target in ([folder / path for path in move] for move in moves):
+        if source.exists():
+            target.parent.mkdir(exist_ok=True)
+            source.replace(target)
+    for place in {(folder / path).parent for move in moves for path in move}:
+        force(place)
+
+
+def _require_new(moves: Sequence[Sequence[str]], folder: Path) -> None:
+    """Sees to it that each new file is in its place or on its way there, before what is left of the exchange is removed.
+
+    Raises:
+        OutputError: names one that is not.
+    """
+    for source, target in ([folder / path for path in move] for move in moves):
+        if not source.exists() and not target.exists():
+            raise OutputError(
+                f"{source} is not there, so the shards of {folder} cannot be exchanged. Put it back; the next command that opens the "
+                f"folder goes on."
+            )
 
 
 def _note_of(folder: Path) -> Path:
@@ -122,7 +147,7 @@ def _note_of(folder: Path) -> Path:
 
 def _write_note(folder: Path, told: object) -> None:
     write_whole(_note_of(folder), orjson.dumps(told))
-    _force(place_in(folder))
+    force(place_in(folder))
 
 
 def _read_note(folder: Path) -> dict[str, Any]:
@@ -139,30 +164,29 @@ def _read_note(folder: Path) -> dict[str, Any]:
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     lock = FileLock(folder / _LOCK, timeout=_WAIT_S, thread_local=False)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise OutputInUseError(
-            f"The shards of {folder} are being divided anew. Wait until that has ended, then try again."
-        ) from None
-    except OSError as error:
-        raise OutputWriteError(f"Cannot write in {folder}: {error.strerror}. Check its permissions.") from error
+    with _writing_in(folder):
+        try:
+            lock.acquire()
+        except Timeout:
+            raise OutputInUseError(
+                f"The shards of {folder} are being divided anew. Wait until that has ended, then try again."
+            ) from None
     try:
         yield
     finally:
         lock.release()
 
 
+@contextlib.contextmanager
+def _writing_in(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputWriteError(
+            f"Cannot write in {folder}: {error.strerror}. Check the space on its disk and its permissions."
+        ) from error
+
+
 def _remove_places(folders: Sequence[Path]) -> None:
     for folder in folders:
         shutil.rmtree(place_in(folder), ignore_errors=True)
-
-
-def _force(path: Path) -> None:
-    if os.name == "nt" and path.is_dir():
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

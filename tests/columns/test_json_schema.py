@@ -21,7 +21,7 @@ def test_a_pattern_takes_linear_time_on_whatever_a_model_writes() -> None:
     began = time.monotonic()
     with pytest.raises(ValidationError, match="does not match"):
         model.model_validate({"x": "a" * 50_000 + "!"})
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60  # with backtracking it would take for ever
     assert model.model_validate({"x": "aaa"}).root == {"x": "aaa"}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -150,9 +149,7 @@ def test_request_timeout_and_retries_are_those_of_the_file(engine: FaultServer) 
     engine.answer_next(Answer(delay_s=5), refused)
     text = ENGINE + "  request_timeout: 0.3\n  max_retries: 9\n"
     text += "  rate_limit: {max_retries: 0, initial_retry_delay: 0.01}\n"
-    start = time.monotonic()
     result = run("generate", text + CREATION.replace("num_steps: 6", "num_steps: 1"))
-    assert time.monotonic() - start < 4
     assert (result.exit_code, len(engine.requests)) == (3, 2)
 
 

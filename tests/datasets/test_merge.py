@@ -745,3 +745,51 @@ def any_of_few(log: Path) -> list[CountingProvider]:
         )
 
     return [CountingProvider(name, log=log, reply=reply) for name in "ab"]
+
+
+@pytest.mark.parametrize("name", ["cut", "other_reasoning"])
+def test_what_is_noted_of_items_goes_with_them_into_the_new_shards(two_shards: Path, name: str) -> None:
+    noted: set[bytes] = set()
+    for number in (1, 2):
+        path = shard_paths(two_shards, number, 2).ledger
+        with LedgerReader(path) as reader:
+            of_shard = {item_id: key for item_id, key, *_ in reader.identities()}
+        with closing(Ledger(path)) as ledger, ledger.transaction():
+            last = max(of_shard)
+            ledger.set_meta(name, json.dumps([last]))
+            noted.add(of_shard[last])
+    reshard(two_shards, 3)
+    found: list[bytes] = []
+    for number in (1, 2, 3):
+        with LedgerReader(shard_paths(two_shards, number, 3).ledger) as reader:
+            of_shard = {item_id: key for item_id, key, *_ in reader.identities()}
+            found += [of_shard[item_id] for item_id in reader.noted(name) or ()]
+    assert len(found) == 2
+    assert set(found) == noted
+
+
+def test_shards_are_not_divided_for_a_config_with_targets_that_they_were_made_without(tmp_path: Path) -> None:
+    shards, log = tmp_path / "rows", tmp_path / "log"
+    for number in (1, 2):
+        with_targets(tmp_path, output_file=shards, target_rows=None, quality=[]).generate(
+            drawing(log), shard=(number, 2)
+        )
+    before = snapshot(shards)
+    routes = [Route.single(provider) for provider in drawing(log)]
+    with pytest.raises(OutputError, match="target_rows"):
+        reshard(shards, 3, dataset=with_targets(tmp_path, output_file=shards), routes=routes)
+    assert snapshot(shards) == before
+    for number in (1, 2):
+        with_targets(tmp_path, output_file=shards).generate(drawing(log), shard=(number, 2), on_change=lambda _: True)
+    assert reshard(shards, 3).after == 3
+
+
+def test_an_item_where_the_draws_of_its_shard_have_none_is_told(tmp_path: Path) -> None:
+    shards, log = tmp_path / "rows", tmp_path / "log"
+    for number in (1, 2):
+        with_targets(tmp_path, output_file=shards).generate(drawing(log), shard=(number, 2))
+    with closing(Ledger(shard_paths(shards, 2, 2).ledger)) as ledger, ledger.transaction():
+        (item,) = ledger.items_at([1])
+        ledger.put_items([replace(item, position=10**6)])
+    with pytest.raises(OutputError, match=r"Shard 2/2: Its ledger has an item at position 1000000"):
+        merge(shards, tmp_path / "all.jsonl")

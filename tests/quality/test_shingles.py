@@ -6,6 +6,7 @@ import subprocess
 import sys
 import unicodedata
 from collections.abc import Sequence
+from functools import cache
 
 import pytest
 from hypothesis import example, given, settings
@@ -23,21 +24,26 @@ def name_of(letter: str) -> str:
     return "TANGUT" if ord(letter) in TANGUT else unicodedata.name(letter, "")
 
 
+@cache
+def sort_of(letter: str) -> str:
+    """W of a word, P a part of one, L of others, M beside another, or a space."""
+    sort, name = unicodedata.category(letter)[0], name_of(letter)
+    if sort in "LN":
+        return "W" if name.startswith(WORDS) else "P" if name.startswith(PARTS) else "L"
+    return "M" if sort == "M" else " "
+
+
 def words(text: str) -> list[str]:
     found = [""]
     before = " "
     for letter in unicodedata.normalize("NFKC", text).casefold():
-        sort = unicodedata.category(letter)[0]
-        name = name_of(letter)
-        sort = sort if sort in "LNM" else " "
-        if sort in "LN":
-            sort = "W" if name.startswith(WORDS) else "P" if name.startswith(PARTS) else "L"
+        sort = sort_of(letter)
         if sort in "WP" or before == " " or (sort == "L" and before in "WP"):
             found.append("")
         found[-1] += letter if sort != " " else ""
         before = sort
     listed = [word for word in found if word]
-    are_parts = [name_of(word[0]).startswith(PARTS) and unicodedata.category(word[0])[0] != "M" for word in listed]
+    are_parts = [sort_of(word[0]) == "P" for word in listed]
     return [
         "+".join(listed[place : place + 3]) if is_part else listed[place] for place, is_part in enumerate(are_parts)
     ]

@@ -109,6 +109,22 @@ def test_without_locks_a_run_goes_on_where_the_user_takes_charge_of_it(tmp_path:
     assert json.loads(subprocess.check_output(compact, cwd=tmp_path, env=environment))["outputs"][0]["converted"] == 0
 
 
+@on_linux
+def test_without_locks_shards_are_merged_where_the_user_takes_charge_of_it(tmp_path: Path) -> None:
+    file = config(tmp_path, run="lock: none")
+    file.write_text(file.read_text(encoding="utf-8").replace("rows.jsonl", "rows"), encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    for command in (
+        ["generate", "config.yaml", "--shard", "1/2"],
+        ["generate", "config.yaml", "--shard", "2/2"],
+        ["merge", "rows", "-o", "all.jsonl"],
+    ):
+        whole = [sys.executable, "-m", "tests.without_locks", str(errno.ENOLCK), *command]
+        made = subprocess.run(whole, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert made.returncode == 0, made.stderr
+    assert (tmp_path / "all.jsonl").read_bytes().count(b"\n") == 4
+
+
 def test_without_locks_to_have_none_still_keeps_a_second_run_out(tmp_path: Path) -> None:
     """`run.lock: none` is for file systems that have none."""
     paths = OutputPaths.of(tmp_path / "rows.jsonl")
@@ -275,6 +291,22 @@ def test_where_the_lock_can_be_had_whoever_signed_it_is_gone(
         assert holder.pid == os.getpid()
         assert is_held(paths.locks[0])
     assert read_holder(paths.locks[0]) is None
+
+
+def test_who_has_a_lock_is_known_to_everybody_who_asks_for_it(tmp_path: Path) -> None:
+    paths = OutputPaths.of(tmp_path / "rows.jsonl")
+    with take_locks(paths):
+        for _ in range(2):
+            with pytest.raises(OutputInUseError, match=rf"writing to .*: process {os.getpid()} on "):
+                take_locks(paths)
+
+
+def test_a_lock_file_that_was_deleted_is_no_lock(tmp_path: Path) -> None:
+    paths = OutputPaths.of(tmp_path / "rows.jsonl")
+    with take_locks(paths):
+        paths.locks[0].unlink()
+        with take_locks(paths), pytest.raises(OutputInUseError):
+            take_locks(paths)
 
 
 def test_a_lock_of_another_machine_is_waited_for_because_the_machine_may_be_gone(tmp_path: Path) -> None:

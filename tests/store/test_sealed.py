@@ -187,12 +187,15 @@ class _Random:
 
 
 @settings(max_examples=60)
-@given(st.integers(0, 10**9), st.integers(3, 40))
-def test_sums_are_exact_after_any_changes_in_any_order(seed: int, steps: int) -> None:
+@given(st.integers(0, 10**9), st.integers(3, 40), st.booleans())
+def test_sums_are_exact_after_any_changes_in_any_order(seed: int, steps: int, is_watched: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "out.jsonl.ledger"
         ledger = Ledger(path)
         try:
+            if is_watched:  # its triggers are there before there is anything to sum up
+                with ledger.transaction():
+                    ledger.sealed.seal()
             doing = _Random(ledger, seed)
             for _ in range(steps):
                 with ledger.transaction():
@@ -227,6 +230,46 @@ def test_what_is_undone_leaves_the_sums_as_they_were(tmp_path: Path) -> None:
             break_off()
         ledger.checkpoint()
         assert_exact(path)
+
+
+def triggers(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as db:
+        return int(db.execute("SELECT count(*) FROM sqlite_master WHERE type = 'trigger'").fetchone()[0])
+
+
+def test_triggers_come_with_the_first_sums_in_one_transaction(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl.ledger"
+    with closing(Ledger(path)) as ledger:
+        doing = _Random(ledger, 1)
+        with ledger.transaction():
+            ledger.put_items([doing.item(number) for number in range(1, 20)])
+
+        def break_off() -> None:
+            with ledger.transaction():
+                ledger.sealed.seal()
+                raise RuntimeError
+
+        with pytest.raises(RuntimeError):
+            break_off()
+        with ledger.transaction():
+            doing.set_state()
+        ledger.checkpoint()
+        assert triggers(path) == 0
+        assert_exact(path)
+
+        ledger.seal()
+        ledger.checkpoint()
+        assert triggers(path) > 0
+        ledger.shrink()
+        ledger.save_in(tmp_path / "copy.ledger")
+    assert triggers(path) == triggers(tmp_path / "copy.ledger") > 0
+    with closing(Ledger(tmp_path / "copy.ledger")) as copy:
+        changed = _Random(copy, 2)
+        for change in (changed.set_state, changed.lose, changed.move):
+            with copy.transaction():
+                change()
+        copy.checkpoint()
+        assert_exact(tmp_path / "copy.ledger")
 
 
 def test_a_part_that_was_bought_for_another_output_has_sums_of_its_own(tmp_path: Path) -> None:

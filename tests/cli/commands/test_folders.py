@@ -15,7 +15,10 @@ from click.testing import CliRunner, Result
 
 from datafast import load
 from datafast.cli.main import cli
+from datafast.datasets import RawDataset
 from datafast.errors import ConfigError
+from datafast.llms import SimulatedProvider
+from datafast.schema.config import RawDatasetConfig, RunConfig
 from datafast.statistics import compare
 from datafast.store.lock import take_locks
 from datafast.store.shards import ShardFolder
@@ -185,6 +188,22 @@ def test_a_folder_without_shards_is_no_output(run: Run, command: str) -> None:
     refused = run(command, FOLDER, *(["abcd"] if command == "explain" else []))
     assert refused.exit_code == 2
     assert "notes.jsonl is a folder. Give the output file in it, or a folder that has shards." in refused.stderr
+
+
+def test_a_folder_with_an_output_in_parts_is_told_by_its_url(run: Run) -> None:
+    place = Path(FOLDER).absolute()
+    config = RawDatasetConfig(
+        topics=["tides"],
+        document_types=["note"],
+        num_samples_per_prompt=1,
+        output_file=f"file://{place}",
+        run=RunConfig(spool=Path("spool")),
+    )
+    RawDataset(config).generate([SimulatedProvider()])
+    refused = run("status", FOLDER)
+    assert refused.exit_code == 2
+    assert f"notes.jsonl is an output in parts. Give it as file://{place}." in refused.stderr
+    assert run("status", f"file://{place}").exit_code == 0
 
 
 def test_other_files_in_the_folder_do_no_harm(run: Run, whole: Path) -> None:

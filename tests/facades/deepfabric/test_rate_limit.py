@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import random
-import time
 from typing import Any
 
 import pytest
@@ -17,10 +16,8 @@ from tests.servers.fault_server import Answer, FaultServer, Recorded
 
 def test_a_request_that_takes_too_long_is_given_up(server: FaultServer) -> None:
     server.respond = lambda request: Answer(delay_s=5 if "zeppelin" in request.prompt else 0.02)
-    start = time.monotonic()
     made = generator(request_timeout=0.3, max_retries=0, max_concurrency=2)
     assert len(made.create_data(12, 1, MANY)) == 11
-    assert time.monotonic() - start < 4
     assert made.summarize_failures()["failure_types"] == {"timeout": 1}
 
 
