@@ -178,7 +178,8 @@ class Sealed:
     def is_due(self) -> bool:
         """Whether there is much that is not sealed."""
         marks = self._marks
-        return any(
+        # After a changed plan no position is sealed.
+        return marks.item - marks.placed >= PLACE_AFTER or any(
             self._newest(table) - sealed >= SEAL_AFTER
             for table, sealed in (("items", marks.item), ("calls", marks.call), ("filtered", marks.dropped))
         )

@@ -272,6 +272,23 @@ def test_triggers_come_with_the_first_sums_in_one_transaction(tmp_path: Path) ->
         assert_exact(tmp_path / "copy.ledger")
 
 
+def test_positions_are_sealed_anew_once_a_changed_plan_has_moved_them(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl.ledger"
+    with closing(Ledger(path)) as ledger:
+        doing = _Random(ledger, 1)
+        with ledger.transaction():
+            ledger.put_items([doing.item(number) for number in range(1, 20)])
+        ledger.seal()
+        with ledger.transaction():
+            doing.move()
+        ledger.seal()
+        assert ledger.sealed.is_due() is False
+        ledger.checkpoint()
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT item, placed FROM sealed").fetchone() == (19, 19)
+    assert_exact(path)
+
+
 def test_a_part_that_was_bought_for_another_output_has_sums_of_its_own(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl.ledger"
     with closing(Ledger(path)) as ledger:
