@@ -130,7 +130,8 @@ class Targets:
         return orjson.dumps({"by": list(self.by), "rounds": told, **numbers}).decode()
 
     def draws(self, noted: str | None, shard: ShardName | None = None, *, routes: int = 1) -> DrawNumbers:
-        """Which draws a plan has: as it is noted, as far as that is about these strata; else those of the shard, or all."""
+        """Which draws a plan has: as it is noted, as far as that is about these strata; else those of the shard, or all. What is held for
+        another number of routes is no draw of this plan: its items are found by their keys, like those of any changed plan."""
         note = orjson.loads(noted) if noted else {}
         own = PLAIN if shard is None else DrawNumbers(shard.number - 1, shard.of)
         if note.get("by") != list(self.by) or "draws" not in note:
@@ -139,7 +140,8 @@ class Targets:
         known, nothing = told["held"], Held(((),) * routes)
         names = map(_name_of, self.strata)
         held = [Held.of_plain(known[name]) if name in known else nothing for name in names]
-        return DrawNumbers(told["offset"], told["stride"], held if known else ())
+        are_of_these_routes = all(len(one.turns) == routes for one in held)
+        return DrawNumbers(told["offset"], told["stride"], held if known and are_of_these_routes else ())
 
     def of_shard(self, shard: ShardName) -> Targets:
         """The part of the targets that a shard has. The parts add up; which shards have one more is different from stratum to stratum."""

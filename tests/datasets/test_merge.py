@@ -306,6 +306,29 @@ def test_with_targets_an_item_that_a_changed_config_gives_to_another_shard_is_th
     assert (again.report.calls, again.report.pending) == (0, 0)
 
 
+@pytest.mark.parametrize("names", ["a", "abc"])
+def test_with_targets_shards_that_were_divided_anew_and_merged_go_on_with_more_or_fewer_providers(
+    names: str, tmp_path: Path
+) -> None:
+    shards, file, log = tmp_path / "rows", tmp_path / "all.jsonl", tmp_path / "log"
+    others = [CountingProvider(name, log=log, reply=one_of_many) for name in names]
+
+    def make(output: Path) -> Any:
+        return with_targets(tmp_path, output_file=output, quality=[MOST])
+
+    for number in (1, 2):
+        make(shards).generate(drawing(log), shard=(number, 2))
+    merge(shards, file)
+    reshard(shards, 3)
+    for number in (1, 2, 3):
+        of_shard = make(shards).generate(others, shard=(number, 3), on_change=lambda _: True)
+        assert_balanced(of_shard.report)
+        assert of_shard.report.pending == 0
+    goes_on = make(file).generate(others, on_change=lambda _: True)
+    assert_balanced(goes_on.report)
+    assert [target.accepted for target in goes_on.report.targets] == [20, 31]
+
+
 def test_with_targets_a_row_says_the_same_in_a_shard_in_what_is_merged_and_in_one_process(tmp_path: Path) -> None:
     def make(output: Path) -> MCQDataset:
         return MCQDataset(
