@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from datafast._util.remote import remote_url
 from datafast._util.user_path import user_path
 from datafast.datasets.about import about
 from datafast.datasets.drawn_shards import DrawnShards
@@ -101,6 +102,11 @@ def reshard(
     """
     if not 1 <= shards <= MOST_SHARDS:
         raise ConfigError(f"shards: expected 1 to {MOST_SHARDS:,}, got {shards:,}.", key="shards")
+    if (url := remote_url(folder)) is not None:
+        raise ConfigError(
+            f"{url} is not on this machine, and shards are divided anew where they are. Put them into one output with `datafast merge "
+            f"{url} -o FILE.jsonl`, and go on with that."
+        )
     ledgers = None if ledger_folder is None else user_path(ledger_folder)
     found = Shards.open(user_path(folder), ledgers, dataset)
     with found.repaired() as set_aside:

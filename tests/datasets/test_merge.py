@@ -793,3 +793,10 @@ def test_an_item_where_the_draws_of_its_shard_have_none_is_told(tmp_path: Path) 
         ledger.put_items([replace(item, position=10**6)])
     with pytest.raises(OutputError, match=r"Shard 2/2: Its ledger has an item at position 1000000"):
         merge(shards, tmp_path / "all.jsonl")
+
+
+def test_what_cannot_be_done_with_remote_shards_is_refused_before_anything_is_fetched(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"s3://nowhere/rows is not on this machine"):
+        reshard("s3://nowhere/rows", 3)
+    with pytest.raises(ConfigError, match=r"ledgers of s3://nowhere/rows are at the same place"):
+        merge("s3://nowhere/rows", tmp_path / "all.jsonl", ledger_folder=tmp_path)
