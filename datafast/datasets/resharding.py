@@ -108,13 +108,14 @@ def reshard(
             f"{url} -o FILE.jsonl`, and go on with that."
         )
     ledgers = None if ledger_folder is None else user_path(ledger_folder)
-    found = Shards.open(user_path(folder), ledgers, dataset)
-    with found.repaired() as set_aside:
-        found.require_whole()
-        division = _Division(found, shards, routes)
-        folders = list(dict.fromkeys([found.folder.path, ledgers or found.folder.path]))
-        with making_place(folders):
-            with without_room(place_in(found.folder.path)):
+    place = Shards.open(user_path(folder), ledgers, dataset).folder.path
+    folders = list(dict.fromkeys([place, ledgers or place]))
+    with making_place(folders):
+        found = Shards.open(place, ledgers, dataset)  # a run that has begun since has its lock, and no other begins now
+        with found.repaired() as set_aside:
+            found.require_whole()
+            division = _Division(found, shards, routes)
+            with without_room(place_in(place)):
                 for number in range(1, shards + 1):
                     division.make(number)
             stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")

@@ -82,7 +82,7 @@ def not_begun(job: Job, stop: StopSignal) -> RunReport:
         output_tokens=0,
         cost_usd=0.0,
         elapsed_s=0.0,
-        output_file=str(job.paths.rows),
+        output_file=job.paths.name,
         simulated=job.simulated,
         stop_reason=stop.reason,
         stop_cause=stop.cause,

@@ -16,7 +16,8 @@ import logging
 import os
 import pickle
 import platform
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Coroutine
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import ray
@@ -151,6 +152,34 @@ class RayLink:
             raise WorkerLostError(f"The worker on {self.place} does not answer: {error}") from error
 
 
+class _Connection:
+    """This process's connection to a cluster, which all its runs share. Where one of them has made it, it ends with the last of them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._is_ours = False
+
+    def enter(self, address: str) -> None:
+        """Joins the cluster, if that was not done before."""
+        with self._lock:
+            if not ray.is_initialized():
+                starts = {"include_dashboard": False} if address == "local" else {}
+                ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **starts)
+                self._is_ours = True
+            self._users += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._is_ours and not self._users:
+                self._is_ours = False
+                ray.shutdown()
+
+
+_connection = _Connection()
+
+
 class _Seat(NamedTuple):
     """Where a worker may be: on a node, as its first, second ... worker; or anywhere, where no node is named."""
 
@@ -165,6 +194,8 @@ class RayCrew:
         self.lease_s = _LEASE_S
         self._settings = settings
         self._has_connected = False
+        self._is_closed = False
+        self._leaving = threading.Lock()
         self._seats: dict[_Seat, asyncio.Task[None]] = {}
         self._links: dict[_Seat, RayLink] = {}
         self._coming: list[asyncio.Queue[RayLink | ConfigError]] = []
@@ -179,7 +210,7 @@ class RayCrew:
             queue.put_nowait(link)
         self._coming.append(queue)
         if self._watching is None:
-            self._watching = asyncio.get_running_loop().create_task(self._watch())
+            self._watching = asyncio.get_running_loop().create_task(self._told(self._fill_seats()))
         while True:
             came = await queue.get()
             if isinstance(came, ConfigError):
@@ -196,9 +227,10 @@ class RayCrew:
 
     # -- who is there
 
-    async def _watch(self) -> None:
+    async def _told(self, work: Coroutine[Any, Any, None]) -> None:
+        """Carries something out, and tells whoever waits for workers if it fails."""
         try:
-            await self._fill_seats()
+            await work
         except ConfigError as error:
             self._tell(error)
         except Exception as error:  # noqa: BLE001 - whatever Ray raises; nobody else would hear of it
@@ -215,7 +247,7 @@ class RayCrew:
                 raise self._nowhere()
             for seat in wanted:
                 if seat not in self._seats:
-                    self._seats[seat] = asyncio.get_running_loop().create_task(self._start(seat))
+                    self._seats[seat] = asyncio.get_running_loop().create_task(self._told(self._start(seat)))
             waited_s = asyncio.get_running_loop().time() - began
             if not self._has_had_one and waited_s > _PATIENCE_S:
                 raise self._none_free()
@@ -228,8 +260,6 @@ class RayCrew:
 
     def _connect(self) -> None:
         """Joins the cluster. In a thread of its own, where Ray leaves the handlers of signals alone."""
-        if ray.is_initialized():
-            return
         address = self._settings.address
         if address.startswith("ray://"):
             raise ConfigError(
@@ -238,12 +268,19 @@ class RayCrew:
                 key="address",
             )
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        starts = {"include_dashboard": False} if address == "local" else {}
         try:
-            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **starts)
+            _connection.enter(address)
         except (ConnectionError, RuntimeError, ValueError, OSError, RayError) as error:
             raise ConfigError(self._unreachable(address, error), key="address") from error
         self._has_connected = True
+        if self._is_closed:  # a run that is stopped does not wait for this
+            self._disconnect()
+
+    def _disconnect(self) -> None:
+        with self._leaving:
+            if self._has_connected:
+                self._has_connected = False
+                _connection.leave()
 
     def _unreachable(self, address: str, error: Exception) -> str:
         if address == "auto":
@@ -272,31 +309,15 @@ class RayCrew:
 
     async def _start(self, seat: _Seat) -> None:
         """Starts the worker of a seat. Where that fails, the seat is free again, for another try."""
-        spread = NodeAffinitySchedulingStrategy(seat.node, soft=False) if seat.node else "SPREAD"
-        others = {name: number for name, number in self._needed.items() if name not in {"CPU", "GPU", "memory"}}
-        actor = (
-            ray.remote(_Actor)
-            .options(
-                num_cpus=self._needed["CPU"],
-                num_gpus=self._needed.get("GPU", 0),
-                memory=self._needed.get("memory"),
-                resources=others,
-                scheduling_strategy=spread,
-                max_restarts=0,
-                max_concurrency=_CALLS_AT_ONCE,
-            )
-            .remote()
-        )
         try:
+            actor = self._actor(seat)
             place = await actor.place.remote()
         except RayError as error:
             if "No module named 'datafast'" in str(error):
-                self._tell(
-                    ConfigError(
-                        "run.executor: datafast is not installed on a node of the cluster. Install datafast[ray] "
-                        f"{VERSION} on every node."
-                    )
-                )
+                raise ConfigError(
+                    "run.executor: datafast is not installed on a node of the cluster. Install datafast[ray] "
+                    f"{VERSION} on every node."
+                ) from error
             await asyncio.sleep(_LOOK_S)
             self._seats.pop(seat, None)
             return
@@ -306,6 +327,25 @@ class RayCrew:
         self._has_had_one = True
         link = self._links[seat] = RayLink(actor, place)
         self._tell(link)
+
+    def _actor(self, seat: _Seat) -> Any:
+        spread = NodeAffinitySchedulingStrategy(seat.node, soft=False) if seat.node else "SPREAD"
+        others = {name: number for name, number in self._needed.items() if name not in {"CPU", "GPU", "memory"}}
+        try:
+            options = ray.remote(_Actor).options(
+                num_cpus=self._needed["CPU"],
+                num_gpus=self._needed.get("GPU", 0),
+                memory=self._needed.get("memory"),
+                resources=others,
+                scheduling_strategy=spread,
+                max_restarts=0,
+                max_concurrency=_CALLS_AT_ONCE,
+            )
+            return options.remote()
+        except ValueError as error:  # a part that is too small, or no whole number where it has to be one
+            raise ConfigError(
+                f"run.ray.resources: Ray cannot reserve {_shown(self._needed)}: {error}", key="resources"
+            ) from error
 
     def _tell(self, came: RayLink | ConfigError) -> None:
         for queue in self._coming:
@@ -325,7 +365,8 @@ class RayCrew:
         )
 
     async def close(self) -> None:
-        """Ends all actors, and the connection if it was made here."""
+        """Ends all actors, and the connection if it was made here and nobody else uses it."""
+        self._is_closed = True
         tasks = [task for task in (self._watching, *self._seats.values()) if task is not None]
         for task in tasks:
             task.cancel()
@@ -334,7 +375,7 @@ class RayCrew:
             _kill(link.actor)
         self._links.clear()
         if self._has_connected:
-            await asyncio.to_thread(ray.shutdown)
+            await asyncio.to_thread(self._disconnect)
 
 
 @contextlib.asynccontextmanager

@@ -44,6 +44,7 @@ from datafast.store.records import ItemState
 from datafast.store.reply_forms import ReplyForm
 from datafast.store.reservations import never_sent, note_never_sent
 from datafast.store.rows import set_aside_name, size_of, split_off_tail
+from datafast.store.shards import refuse_divided_anew
 from datafast.store.unrecorded import Pricing, read_unrecorded
 from datafast.store.verdicts import Abandoned, Decides, Reversed
 from datafast.store.writer import Store
@@ -146,6 +147,7 @@ def open_output(paths: OutputPaths, plan: Plan, how: Opening) -> Iterator[OpenOu
         OutputError: or one of its subclasses; nothing was sent, and no row is lost. The message names what was set aside.
     """
     with take_locks(paths, required=how.needs_lock):
+        refuse_divided_anew(paths)
         if how.fresh:
             refuse_open_batches(paths)
         for spool in paths.spools:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,15 @@ from filelock import FileLock, Timeout
 
 from datafast._util.atomic_write import force, write_whole
 from datafast.errors import OutputError, OutputInUseError, OutputWriteError
+from datafast.store.lock import is_held
 
-__all__ = ["exchange", "finish_exchange", "making_place", "place_in"]
+__all__ = ["exchange", "finish_exchange", "making_place", "place_in", "refuse_under_way"]
 
 _HIDDEN = ".resharding"
 _NOTE = "exchange.json"
 _LOCK = ".resharding-lock"
 _WAIT_S = 0.2
+_LOOKS, _PAUSE_S = 20, 0.02
 
 
 def place_in(folder: Path) -> Path:
@@ -98,6 +101,21 @@ def finish_exchange(folder: Path) -> None:
             _carry_out(folder)
 
 
+def refuse_under_way(folder: Path) -> None:
+    """Raises OutputInUseError if the shards of a folder are being divided anew."""
+    for _ in range(_LOOKS):  # others who look hold it for a moment
+        if not is_held(folder / _LOCK):
+            return
+        time.sleep(_PAUSE_S)
+    raise _in_use(folder)
+
+
+def _in_use(folder: Path) -> OutputInUseError:
+    return OutputInUseError(
+        f"The shards of {folder} are being divided anew. Wait until that has ended, then try again."
+    )
+
+
 def _carry_out(folder: Path) -> None:
     told = _read_note(folder)
     try:
@@ -168,9 +186,7 @@ def _locked(folder: Path) -> Iterator[None]:
         try:
             lock.acquire()
         except Timeout:
-            raise OutputInUseError(
-                f"The shards of {folder} are being divided anew. Wait until that has ended, then try again."
-            ) from None
+            raise _in_use(folder) from None
     try:
         yield
     finally:

@@ -20,7 +20,7 @@ import orjson
 from datafast.errors import ConfigError, OutputError
 from datafast.plan.members import Members
 from datafast.store.paths import OutputPaths
-from datafast.store.shard_exchange import finish_exchange
+from datafast.store.shard_exchange import finish_exchange, refuse_under_way
 
 if TYPE_CHECKING:
     from datafast.store.ledger import Ledger
@@ -34,6 +34,7 @@ __all__ = [
     "ShardNote",
     "is_shard_folder",
     "noted_members",
+    "refuse_divided_anew",
     "require_same_division",
     "shard_paths",
     "shards_in",
@@ -199,6 +200,21 @@ class ShardFolder:
     def outputs(self) -> list[OutputPaths]:
         """The files of each shard that is there, in order."""
         return list(map(self.paths, self.numbers))
+
+
+def refuse_divided_anew(paths: OutputPaths) -> None:
+    """Sees to it that a shard is one of the division that its folder has; called with its lock. The folder may have been divided anew
+    while the run was looking for its items, and what it bought would then be bought twice.
+
+    Raises:
+        OutputInUseError: it is being divided anew.
+        OutputError: it has another division.
+    """
+    name = ShardName.of_file(paths.rows.name)
+    if name is not None:
+        folder = paths.rows.parent
+        refuse_under_way(folder)
+        require_same_division(folder, [name, *shards_in(folder, paths.ledger.parent)])
 
 
 def require_same_division(folder: Path, names: Sequence[ShardName]) -> None:

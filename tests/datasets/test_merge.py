@@ -34,6 +34,7 @@ from datafast.store.lock import take_locks
 from datafast.store.reader import LedgerReader
 from datafast.store.reservations import note_never_sent
 from datafast.store.rows import verify
+from datafast.store.shard_exchange import making_place
 from datafast.store.shards import ShardName, shard_paths
 from tests.support import (
     CountingProvider,
@@ -800,3 +801,31 @@ def test_what_cannot_be_done_with_remote_shards_is_refused_before_anything_is_fe
         reshard("s3://nowhere/rows", 3)
     with pytest.raises(ConfigError, match=r"ledgers of s3://nowhere/rows are at the same place"):
         merge("s3://nowhere/rows", tmp_path / "all.jsonl", ledger_folder=tmp_path)
+
+
+def test_a_folder_that_is_divided_anew_while_a_run_looks_for_its_items_is_not_written_to(
+    two_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "log"
+
+    def run(change: Callable[[], object]) -> None:
+        def changing(paths: Any, *given: Any, **named: Any) -> Any:
+            change()
+            return take_locks(paths, *given, **named)
+
+        late = raw(tmp_path, topics=8, output_file=two_shards)
+        with monkeypatch.context() as patched:
+            patched.setattr("datafast.store.recovery.take_locks", changing)
+            late.generate([CountingProvider("m", log=log)], shard=(2, 2))
+
+    with making_place([two_shards]), pytest.raises(OutputInUseError, match="being divided anew"):
+        run(lambda: None)
+
+    def divide() -> None:
+        monkeypatch.setattr("datafast.store.recovery.take_locks", take_locks)
+        reshard(two_shards, 3)
+
+    with pytest.raises(OutputError, match="no parts of one output"):
+        run(divide)
+    assert not log.exists()
+    assert merge(two_shards, tmp_path / "all.jsonl").lacks == []

@@ -27,9 +27,14 @@ pytest.importorskip("ray", reason="it has no wheel here")
 import ray
 from ray.cluster_utils import Cluster
 
+from datafast._util import background
+from datafast.engine.settings import RayConfig
 from datafast.errors import ConfigError
-from datafast.llms import OpenAIProvider, SimulatedProvider
+from datafast.executors.ray import RayCrew
+from datafast.llms import LlamaCppProvider, OpenAIProvider, SimulatedProvider
+from datafast.store.reader import LedgerReader
 from datafast.types import StopCause
+from tests.engine.remote.crews import RemoteExecutor, made_of_example
 from tests.running import Running
 from tests.servers.fault_server import Answer, FaultServer
 from tests.support import ROOT, assert_balanced, raw, rows_of
@@ -195,17 +200,74 @@ def test_a_dead_node_and_a_dead_driver_cost_what_was_in_flight(
     assert server.max_in_flight <= 8
 
 
-def test_a_budget_holds_with_a_node_that_dies(nodes: Nodes, server: FaultServer, tmp_path: Path) -> None:
-    server.respond = lambda request: Answer(delay_s=0.2)
+def test_budgets_of_two_runs_at_once_hold_with_a_node_that_dies(
+    nodes: Nodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each run has a worker on each node, and the one that ends first leaves the cluster to the other. A reply costs 0.000081 USD, so both
+    budgets are 60 replies; what a dead worker had booked counts at its bound, which is some replies in USD."""
+    monkeypatch.setattr("datafast.executors.ray._LEASE_S", 5.0)
     nodes.fill()
-    dataset = raw(tmp_path, topics=120, run=on(nodes, max_concurrency=8, max_calls=60))
-    run = Running(dataset, [served(server)])
-    wait_for(lambda: len(server.requests) > 15)
-    nodes.kill()
-    run._thread.join(_WAIT_S)
-    report = run.ended()
-    assert report.stop_cause is StopCause.BUDGET
-    assert 40 <= report.written <= len(server.requests) <= 60
+    price = {"input_usd_per_million": 1.0, "output_usd_per_million": 10.0}
+    budgets: list[tuple[dict[str, Any], int]] = [({"max_calls": 60}, 40), ({"budget_usd": 0.00486}, 15)]
+    with FaultServer() as one, FaultServer() as other:
+        runs = []
+        for server, (budget, _) in zip((one, other), budgets, strict=True):
+            server.respond = lambda request: Answer(delay_s=0.5)
+            folder = tmp_path / next(iter(budget))
+            folder.mkdir()
+            settings = on(nodes, max_concurrency=8, **budget)
+            settings["ray"]["resources"] = {"CPU": 0.5}
+            provider = served(server, price=price, max_completion_tokens=10)
+            runs.append(Running(raw(folder, topics=120, run=settings), [provider]))
+        wait_for(lambda: len(one.requests) > 10 and len(other.requests) > 10)
+        nodes.kill()
+        for run, server, (budget, least) in zip(runs, (one, other), budgets, strict=True):
+            run._thread.join(_WAIT_S)
+            report = run.ended()
+            assert report.stop_cause is StopCause.BUDGET
+            assert least <= report.written <= len(server.requests) <= 60
+            output = tmp_path / next(iter(budget)) / "out.jsonl"
+            with LedgerReader(output.with_name("out.jsonl.ledger")) as reader:
+                spent = reader.calls.spent(output)
+            assert spent.calls <= 60 if "max_calls" in budget else spent.usd <= 0.00486
+    assert not ray.is_initialized()
+
+
+@pytest.mark.filterwarnings("ignore::datafast.errors.DatafastWarning")
+def test_workers_make_the_rows_of_every_kind(nodes: Nodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An example of each, one after the other on the same workers, which know of each what they are sent alone."""
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    monkeypatch.chdir(tmp_path / "examples")
+    crew = RayCrew(RayConfig(address=nodes.address, num_workers=2))
+    kinds = set[type[Any]]()
+    try:
+        for path in sorted((tmp_path / "examples").glob("*.yaml")):
+            here, there = tmp_path / f"{path.stem} here.jsonl", tmp_path / f"{path.stem} there.jsonl"
+            kind = type(made_of_example(path, here))
+            if kind in kinds:
+                continue
+            kinds.add(kind)
+            made_of_example(path, there, RemoteExecutor(crew))
+            assert sorted(there.read_bytes().splitlines()) == sorted(here.read_bytes().splitlines()), path.name
+    finally:
+        background.run(crew.close())
+    assert len(kinds) >= 9
+
+
+def test_workers_have_a_local_model_of_their_own(nodes: Nodes, tiny_gguf: Path, tmp_path: Path) -> None:
+    settings = on(nodes, max_parse_retries=9)
+    settings["ray"] |= {"num_workers": 2}
+    dataset = raw(tmp_path, topics=20, run=settings)
+    dataset.generate([LlamaCppProvider(model_path=tiny_gguf, threads=1)])
+    assert dataset.report.calls >= assert_balanced(dataset.report).written == 20
+    assert {row["model_id"] for row in rows_of(tmp_path / "out.jsonl")} == {"tiny"}
+
+
+def test_what_ray_cannot_reserve_is_told(nodes: Nodes, tmp_path: Path) -> None:
+    settings = on(nodes)
+    settings["ray"]["resources"] = {"CPU": 0.00001}
+    with pytest.raises(ConfigError, match=r"run\.ray\.resources: Ray cannot reserve 1e-05 CPU: .*precision"):
+        raw(tmp_path, topics=3, run=settings).generate([SimulatedProvider("m")])
 
 
 def test_a_cluster_without_what_workers_need_is_refused_in_words(nodes: Nodes, tmp_path: Path) -> None:

@@ -105,14 +105,6 @@ class Broker:
         """By provider, what paces all workers together. `in_flight` is as they told."""
         return {label: turns.gate for label, turns in self._turns.items()}
 
-    @property
-    def workers(self) -> list[Hashable]:
-        return list(self._workers)
-
-    def waiting(self, label: str) -> int:
-        """Requests that wait at a provider, over all workers."""
-        return self._slots.waiting(label)
-
     def most_in_flight(self, label: str) -> int:
         """The most requests that may be in flight at a provider now, by what workers were given."""
         return self._slots.bound(label)

@@ -53,7 +53,7 @@ _END_S = 5.0  # for which workers are waited for at the end
 class _Member:
     """A worker of this opening: the way to it, what it has, and how many of its entries are safe.
 
-    `exchange` is the task that speaks with it.
+    `exchange` is the task that speaks with it. `is_lost`: it does not answer any more, and its lease has not lapsed yet.
     """
 
     number: int
@@ -61,6 +61,7 @@ class _Member:
     hand: Hand
     kept: int = 0
     exchange: asyncio.Task[None] | None = None
+    is_lost: bool = False
 
 
 class Fleet:
@@ -198,7 +199,7 @@ class Fleet:
                 if is_last:
                     return
         except WorkerLostError:
-            pass  # whatever it had booked and in flight counts until its lease has lapsed
+            member.is_lost = True  # whatever it had booked and in flight counts until its lease has lapsed
         except Exception as error:  # noqa: BLE001 - the run stops and raises it
             self._break_off(error)
         self._crew.lose(member.link)
@@ -319,21 +320,21 @@ class Fleet:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        # A second closing finds nobody any more.
+        members, self._members = list(self._members.values()), {}
+        was_at_work, self._is_recruiting = self._is_recruiting, False
         try:
-            for number in self._members:
-                self._broker.leave(number)
+            for member in members:
+                self._broker.leave(member.number)
             self._broker.close()
         except OutputWriteError as error:  # the next start charges what is booked
             self._break_off(error)
-        ending = [asyncio.ensure_future(member.link.end()) for member in self._members.values()]
+        ending, late = [asyncio.ensure_future(member.link.end()) for member in members], set[asyncio.Task[None]]()
         if ending:
             _, late = await asyncio.wait(ending, timeout=_END_S)
-            for task in late:
-                task.cancel()
-            if late:
-                return
-        self._members.clear()
-        if self._is_recruiting:
+        for task in late:
+            task.cancel()
+        if was_at_work and not late and not any(member.is_lost for member in members):
             self._store.learn(WORKERS, "")
 
     def _add(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

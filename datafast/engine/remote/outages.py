@@ -30,10 +30,6 @@ class Outages:
         self._paused: dict[Hashable, float] = {}  # since when
         self._since: float | None = None
 
-    @property
-    def is_down(self) -> bool:
-        return self._since is not None
-
     def join(self, worker: Hashable) -> None:
         self._workers.add(worker)
 

@@ -69,10 +69,6 @@ class SlotBook:
         """Requests in flight at a provider, as workers have told."""
         return self._in_flight[label]
 
-    def waiting(self, label: str) -> int:
-        """Requests that wait for it."""
-        return self._needs[label] - self._in_flight[label]
-
     def bound(self, label: str) -> int:
         """The most that may be in flight at a provider now."""
         return self._bounds[label]

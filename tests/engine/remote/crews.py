@@ -5,19 +5,24 @@ from __future__ import annotations
 import asyncio
 import pickle
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
+from datafast.config_files.loader import load_project
+from datafast.datasets.dataset import Dataset
 from datafast.engine.job import Job
-from datafast.engine.remote.crew import WorkerLostError
+from datafast.engine.remote.crew import Crew, WorkerLostError
 from datafast.engine.remote.messages import Orders, Report, Setup
 from datafast.engine.remote.worker import Worker
 from datafast.engine.run import run_job
 from datafast.engine.stop import StopSignal
+from datafast.executors.base import Executor
 from datafast.executors.local import LocalExecutor
 from datafast.executors.ray import packed
 from datafast.types import RunReport
+from tests.support import assert_balanced
 
-__all__ = ["LocalCrew", "LocalLink", "RemoteExecutor"]
+__all__ = ["LocalCrew", "LocalLink", "RemoteExecutor", "made_of_example"]
 
 
 def sent(message: Any) -> Any:
@@ -105,9 +110,18 @@ class LocalCrew:
 class RemoteExecutor(LocalExecutor):
     """Carries out jobs with a crew."""
 
-    def __init__(self, crew: LocalCrew) -> None:
+    def __init__(self, crew: Crew) -> None:
         super().__init__()
         self.crew = crew
 
     async def _carry_out(self, job: Job, stop: StopSignal) -> RunReport:
         return await run_job(job, stop, self.crew)
+
+
+def made_of_example(path: Path, output: Path, executor: Executor | None = None) -> Dataset[Any, Any]:
+    """A dataset of some rows of a config, by simulated models."""
+    project = load_project(path, output=output).simulated()
+    dataset = project.dataset(executor)
+    project.generate(dataset, {"progress": False, "limit": 6})
+    assert assert_balanced(dataset.report).written > 0
+    return dataset

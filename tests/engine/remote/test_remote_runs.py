@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,11 @@ import pytest
 
 from datafast._util import background
 from datafast.engine.events import CallFinished, ItemDone, ProviderStopped, RunEnded, RunPaused, RunStarted
+from datafast.engine.remote.driver import AT_WORK, WORKERS
 from datafast.engine.remote.messages import Orders, Replied, Report
 from datafast.errors import OutputWriteError
 from datafast.llms import OpenAIProvider, SimulatedProvider
+from datafast.store.ledger import Ledger
 from datafast.store.reader import LedgerReader
 from datafast.store.writer import Store
 from datafast.types import StopCause
@@ -138,6 +142,42 @@ def test_what_reached_the_driver_is_not_asked_again(kind: str, tmp_path: Path) -
     assert dataset.report.calls == calls
     assert dataset.report.pending == 0
     assert not any(event.replayed for event in events if isinstance(event, ItemDone))
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_the_next_start_knows_of_workers_that_may_send_for_a_while_yet(is_lost: bool, tmp_path: Path) -> None:
+    with FaultServer() as server:
+        answers_after(server, 0.1)
+        crew = LocalCrew(2, lease_s=60.0, replaces=False)
+        run = Running(
+            remote(raw(tmp_path, topics=300, run={"max_concurrency": 4, "grace_s": 0.5}), crew), [served(server)]
+        )
+        wait_for(lambda: len(server.requests) > 10)
+        if is_lost:
+            crew.links[0].is_dead = True
+            wait_for(lambda: crew.lost)
+        run.control.stop()
+        assert run.ended().pending > 0
+    with closing(Ledger(tmp_path / "out.jsonl.ledger")) as ledger:
+        assert ledger.learned.get(WORKERS) == (AT_WORK if is_lost else "")
+
+
+class NeverEnds(LocalLink):
+    """Whoever waits for its end waits for ever."""
+
+    async def end(self) -> None:
+        await asyncio.get_running_loop().create_future()
+
+
+def test_a_worker_whose_end_does_not_come_holds_up_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datafast.engine.remote.driver._END_S", 0.1)
+    crew = LocalCrew(2)
+    crew.links[0] = NeverEnds("worker 0")
+    dataset = remote(raw(tmp_path, topics=12), crew)
+    dataset.generate([SimulatedProvider("m")])
+    assert assert_balanced(dataset.report).written == 12
+    with closing(Ledger(tmp_path / "out.jsonl.ledger")) as ledger:
+        assert ledger.learned[WORKERS] == AT_WORK
 
 
 def test_a_worker_that_cannot_be_reached_stops_before_its_items_are_given_to_others(tmp_path: Path) -> None:
