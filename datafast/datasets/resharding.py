@@ -97,15 +97,15 @@ def reshard(
         routes: who answers from now on, if its config has changed.
 
     Raises:
-        ConfigError: there is no such folder.
+        ConfigError: there is no such folder on this machine.
         OutputError: shards do not belong together, are being written to or were changed; nothing has changed.
     """
     if not 1 <= shards <= MOST_SHARDS:
         raise ConfigError(f"shards: expected 1 to {MOST_SHARDS:,}, got {shards:,}.", key="shards")
     if (url := remote_url(folder)) is not None:
         raise ConfigError(
-            f"{url} is not on this machine, and shards are divided anew where they are. Put them into one output with `datafast merge "
-            f"{url} -o FILE.jsonl`, and go on with that."
+            f"{url} is not on this machine, and shards are divided anew where they lie. `datafast merge {url} -o FILE.jsonl` makes one "
+            f"output of them here, with which a run goes on."
         )
     ledgers = None if ledger_folder is None else user_path(ledger_folder)
     place = Shards.open(user_path(folder), ledgers, dataset).folder.path

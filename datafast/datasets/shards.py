@@ -130,10 +130,7 @@ def merge(
     """
     if (url := remote_url(folder)) is not None:
         if ledger_folder is not None:
-            raise ConfigError(
-                f"--ledgers (ledger_folder): The ledgers of {url} are at the same place. Leave it out.",
-                key="ledger_folder",
-            )
+            raise ConfigError(f"--ledgers (ledger_folder): The ledgers of {url} are at the same place. Leave it out.")
         with copied_shards(url) as copy:
             how: Any = {"ledger": ledger, "order": order, "partial": partial, "fresh": fresh}
             return merge(copy, output, allow_commands=allow_commands, dataset=dataset, **how)

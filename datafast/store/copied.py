@@ -28,10 +28,8 @@ from datafast.store.holder import Holder
 
 __all__ = ["connect_to_copy"]
 
-_READ_LOCKS = (
-    123,
-    127,
-)  # bytes of the -shm file: WAL_READ_LOCK(0), and the last one, so that the run finds others for itself
+_READ_LOCKS = (123, 127)
+"""Bytes of the -shm file: WAL_READ_LOCK(0), and the last one, so that the run finds others for itself."""
 _WAIT_S = 20.0  # the run has them for itself while it moves the log into the file
 _PAUSE_S = 0.02
 _one_at_a_time = threading.Lock()  # closing a file gives back all locks that the process has on it

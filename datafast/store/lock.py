@@ -243,15 +243,13 @@ def _locked(path: Path) -> Iterator[None]:
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise
-        except (
-            OSError
-        ):  # the file system has no such locks; the lock beside the file is held all the same, or was not required
-            pass
+        except OSError as error:
+            if isinstance(error, BlockingIOError):
+                raise
+            # The file system has no such locks. The lock beside the file is held all the same, or was not required.
         yield
     finally:
-        os.close(descriptor)
+        _give_back(descriptor)
 
 
 def is_running(paths: OutputPaths) -> bool:

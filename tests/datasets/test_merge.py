@@ -580,6 +580,15 @@ def test_a_shard_with_batches_under_way_is_refused(two_shards: Path, tmp_path: P
         assert len(rows_of(view.rows)) == 8
 
 
+def test_shards_elsewhere_are_not_divided_anew_and_have_their_ledgers_with_them(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"^s3://bucket/rows is not on this machine.*`datafast merge s3://bucket/rows"
+    ):
+        reshard("s3://bucket/rows", 3)
+    with pytest.raises(ConfigError, match=r"^--ledgers .*The ledgers of s3://bucket/rows are at the same place"):
+        merge("s3://bucket/rows", tmp_path / "all.jsonl", ledger_folder=tmp_path)
+
+
 def test_a_copy_under_another_name_is_refused(two_shards: Path, tmp_path: Path) -> None:
     one, other = (shard_paths(two_shards, number, 2) for number in (1, 2))
     for source, target in ((one.rows, other.rows), (one.ledger, other.ledger)):
@@ -794,13 +803,6 @@ def test_an_item_where_the_draws_of_its_shard_have_none_is_told(tmp_path: Path) 
         ledger.put_items([replace(item, position=10**6)])
     with pytest.raises(OutputError, match=r"Shard 2/2: Its ledger has an item at position 1000000"):
         merge(shards, tmp_path / "all.jsonl")
-
-
-def test_what_cannot_be_done_with_remote_shards_is_refused_before_anything_is_fetched(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"s3://nowhere/rows is not on this machine"):
-        reshard("s3://nowhere/rows", 3)
-    with pytest.raises(ConfigError, match=r"ledgers of s3://nowhere/rows are at the same place"):
-        merge("s3://nowhere/rows", tmp_path / "all.jsonl", ledger_folder=tmp_path)
 
 
 def test_a_folder_that_is_divided_anew_while_a_run_looks_for_its_items_is_not_written_to(
