@@ -19,7 +19,7 @@ from datafast.store.row_values import call_values
 from datafast.store.sealed import CALLS
 from datafast.types import ProviderUsage
 
-__all__ = ["DROPS", "NEVER_SENT", "CallTables"]
+__all__ = ["DROPS", "NEVER_SENT", "CallTables", "name_of"]
 
 DROPS = "drops"
 """What is noted, by name, in a ledger that has, or had, replies that are not to be kept."""
@@ -198,7 +198,7 @@ class CallTables:
     def begin_for(self, buyer: Path) -> None:
         """Notes for which output what follows is bought, by its ledger; an empty path for none."""
         parts = self._parts()
-        name = _name_of(buyer, self._path)
+        name = name_of(buyer, self._path)
         if not parts or parts[-1][2] != name:
             (last,) = self._db.execute("SELECT coalesce(max(id), 0) FROM calls").fetchone()
             parts.append([last + 1, int(self._meta.get("requests") or 0) + 1, name])
@@ -212,7 +212,7 @@ class CallTables:
         parts = [[0, 0, None], *self._parts(), [_END, _END, None]]
         spent = Spent(0.0, 0, 0)
         for (call, request, name), (next_call, next_request, _) in pairwise(parts):
-            if name in {None, _name_of(buyer, self._path)}:
+            if name in {None, name_of(buyer, self._path)}:
                 spent = spent.plus(self._spent_in((call, next_call), (request, next_request)))
         return spent
 
@@ -267,7 +267,7 @@ class CallTables:
         return list(orjson.loads(self._meta.get("made_for") or "[]"))
 
 
-def _name_of(buyer: Path, ledger: Path) -> str:
+def name_of(buyer: Path, ledger: Path) -> str:
     """A ledger as seen from another one, so that both may be moved together; empty for none."""
     if buyer == Path():
         return ""

@@ -6,7 +6,6 @@ this module does not know are taken if all ledgers have them alike.
 
 from __future__ import annotations
 
-import os
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from datafast.store.calls import NEVER_SENT
+from datafast.store.calls import NEVER_SENT, name_of
 from datafast.store.gathering import Offsets
 from datafast.store.ledger import Ledger
 from datafast.store.shards import MEMBERS, SHARD
@@ -145,8 +144,6 @@ def _made_for(found: Sequence[OfOne], target: Path) -> str:
         own = one.noted("made_for") or []
         starts = [[1, 1, None], *own] if not own or own[0][:2] != [1, 1] else own
         for call, request, name in starts:
-            elsewhere = (
-                name and Path(os.path.relpath(one.ledger.absolute().parent / name, target.absolute().parent)).as_posix()
-            )
+            elsewhere = name and name_of(one.ledger.parent / name, target)
             parts.append([one.offsets.calls + call, one.offsets.requests + request, elsewhere])
     return orjson.dumps(parts).decode() if any(part[2] is not None for part in parts) else ""
