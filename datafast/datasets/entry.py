@@ -37,6 +37,7 @@ from datafast.plan.items import Plan
 from datafast.plan.stratified import StratifiedPlan
 from datafast.quality.base import allow_commands
 from datafast.storage.local import LocalRun, OutputContext
+from datafast.store.held_replies import HeldReplies
 from datafast.store.paths import UsedFile, refuse_shared
 from datafast.store.reader import LedgerReader
 from datafast.store.shards import ShardName
@@ -274,6 +275,7 @@ class Generation:
         self._routes = with_further(routes, dataset.config.further_roles())
         self._options = options
         self._before: list[RunReport] = []
+        self._held: HeldReplies | None = None
         self.fills_nothing = False
 
     def choose_shard(self) -> None:
@@ -324,8 +326,9 @@ class Generation:
 
         control = self._options.get("control") or RunControl()
         self._options = {**self._options, "control": control}
+        self._held = HeldReplies()
         fresh = self._options.get("fresh", False)
-        return RemoteRun(url, config.run, fresh=fresh, columns=self._columns, stop=control.stop)
+        return RemoteRun(url, config.run, fresh=fresh, columns=self._columns, stop=control.stop, held=self._held)
 
     def refresh(self) -> None:
         """Has what a remote output holds on this machine, where a plan is compared with it."""
@@ -484,6 +487,7 @@ class Generation:
             },
             about=partial(_about, dataset, routes),
             also_spent=dataset.other_ledgers(),
+            held=self._held,
             on_report=self._note,
         )
 

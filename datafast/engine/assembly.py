@@ -115,6 +115,7 @@ async def assembled(job: Job, stop: StopSignal, emit: Emitter, crew: Crew | None
         needed=frozenset(role for stage in job.row_stages for role in getattr(stage, "roles", ())),
         remakes=bool(job.regenerate),
         buy_again=job.settings.kept.buy_again,
+        held=job.held,
         lacking=None if job.targets is None else functools.partial(job.targets.lacking, job.plan),
     )
     with contextlib.ExitStack() as opened:

@@ -29,6 +29,7 @@ from datafast.types import RunReport
 
 if TYPE_CHECKING:
     from datafast.llms.provider import LLMProvider
+    from datafast.store.held_replies import HeldReplies
     from datafast.store.locating import Located
 
 __all__ = ["Job", "Produce", "asking"]
@@ -72,6 +73,7 @@ class Job:
         waits_for_turn: whether it waits where another process writes to its output. Else it is refused.
         made_for: of a run in front of others' runs: the ledger of the output that it is made for (an empty path if for none), whose budget
             its costs count for. None for a run that is made for its own output.
+        held: how far replies may be dropped, of an output that is kept elsewhere too.
     """
 
     plan: Plan
@@ -105,6 +107,7 @@ class Job:
     also_spent: Sequence[Path] = ()
     waits_for_turn: bool = False
     made_for: Path | None = None
+    held: HeldReplies | None = None
     located: Located | None = None
     on_report: Callable[[RunReport], None] | None = None
 

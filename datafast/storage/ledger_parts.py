@@ -25,8 +25,9 @@ __all__ = [
     "NewReplies",
     "chunks_of",
     "entry_of",
-    "is_grown_by_replies",
+    "is_large",
     "is_made",
+    "lacks_replies",
     "moment_of",
     "new_replies",
     "taken",
@@ -88,15 +89,15 @@ def moment_of(ledger: Path) -> Moment:
         return Moment(rows, reader.max_id("calls"))
 
 
-def is_grown_by_replies(ledger: Path) -> bool:
-    """Whether only new replies are uploaded of a ledger while a run goes on: where it is large, and has them all.
+def is_large(ledger: Path) -> bool:
+    """Whether a ledger is too large to be uploaded again and again while a run goes on."""
+    return ledger.stat().st_size > _SMALL_LEDGER
 
-    Where replies are dropped, what has become of them is known from the ledger alone.
-    """
-    if ledger.stat().st_size <= _SMALL_LEDGER:
-        return False
+
+def lacks_replies(ledger: Path) -> bool:
+    """Whether replies were dropped from a ledger, or are to be."""
     with LedgerReader(ledger) as reader:
-        return not reader.meta(DROPS)
+        return bool(reader.meta(DROPS))
 
 
 def chunks_of(file: Path, folder: str) -> Iterator[tuple[Chunk, bytes]]:

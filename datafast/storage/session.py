@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from datafast._util.remote import RemoteUrl
     from datafast.engine.settings import RunConfig
     from datafast.storage.manifest import Manifest
+    from datafast.store.held_replies import HeldReplies
 
 __all__ = ["RemoteRun", "refreshed"]
 
@@ -46,6 +47,7 @@ class RemoteRun:
         fresh: the output is started over.
         columns: gives the names and types of the columns of its rows, for parts in Parquet.
         stop: ends the run as Ctrl-C does; called when somebody else has taken the output over.
+        held: the run drops no reply before this allows it.
 
     Raises, when it is entered:
         ConfigError: there is no such bucket, no way in, or no lock can be held there.
@@ -61,12 +63,14 @@ class RemoteRun:
         fresh: bool,
         columns: Callable[[], Sequence[Mapping[str, Any]]],
         stop: Callable[[], None],
+        held: HeldReplies,
     ) -> None:
         self._url = url
         self._settings = settings
         self._fresh = fresh
         self._columns = columns
         self._stop = stop
+        self._held = held
         self._store = objects_of(url)
         self._objects = Patient(self._store, LONG)
         self._spool = Spool(url, spool_of(url, settings.spool))
@@ -90,6 +94,7 @@ class RemoteRun:
                 current,
                 lock,
                 ahead=ahead,
+                held=self._held,
                 is_given_up=ends,
             )
             every_s = max(self._settings.upload_every_s, self._objects.least_upload_s)

@@ -23,8 +23,9 @@ from datafast.storage.ledger_parts import (
     Moment,
     chunks_of,
     entry_of,
-    is_grown_by_replies,
+    is_large,
     is_made,
+    lacks_replies,
     moment_of,
     new_replies,
     taken,
@@ -44,6 +45,7 @@ from datafast.storage.manifest import (
 from datafast.storage.objects import Conflict, Missing, Objects, StoreError
 from datafast.storage.row_parts import Codec, put_together, sealed, still_true
 from datafast.storage.spool import Spool
+from datafast.store.held_replies import HeldReplies
 
 __all__ = ["SpoolDeleted", "Uploads"]
 
@@ -64,6 +66,7 @@ class Uploads:
         current: the manifest that is there, with the mark of its version; None for none.
         lock: None where there is none.
         ahead: how far the clock of the store is ahead of ours.
+        held: is told which replies may be dropped, where they are.
         is_given_up: set from outside: the manifest is not touched any more.
     """
 
@@ -73,11 +76,13 @@ class Uploads:
     current: tuple[Manifest, str] | None
     lock: RemoteLock | None
     ahead: timedelta = timedelta()
+    held: HeldReplies = field(default_factory=HeldReplies)
     is_given_up: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self._inode: tuple[int, int] | None = None
         self._took_s = 0.0
+        self._own: LedgerEntry | None = None
         self._tried: list[str] = []
         self._taken_at = float("-inf")
         self._seen: dict[str, tuple[tuple[int, int] | None, FileEntry | None]] = {}
@@ -150,20 +155,29 @@ class Uploads:
             if known is not None and not self.spool.state.keeps:
                 raise SpoolDeleted(f"{path} was deleted while the run worked with it.")
             return Moment(0, 0), None, ()
-        waits = time.monotonic() - self._taken_at < _MOST_OFTEN * self._took_s
-        if known is not None and before is not None and not ended and (waits or is_grown_by_replies(path)):
+        if known is not None and before is not None and not ended and self._is_grown_by_replies(path, known):
             moment = moment_of(path)
             if self._goes_on(before, known.rows_bytes, rows, moment.rows_bytes or 0):
                 replies = [*before.replies, *self._replies(path, before.last_call)]
                 return moment, known, replies
-        began = time.monotonic()
+        began, is_counted = time.monotonic(), self.held.are_counted
         with taken(path) as copy:
             moment = moment_of(copy)
             there = set() if known is None else {chunk.name for chunk in known.chunks}
             chunks = [] if moment.rows_bytes is None else list(self._chunks(copy, "ledger", there))
         self._taken_at = time.monotonic()
         self._took_s = self._taken_at - began
-        return moment, None if moment.rows_bytes is None else entry_of(moment, chunks), ()
+        entry = None if moment.rows_bytes is None else entry_of(moment, chunks)
+        self._own = entry if is_counted else None
+        return moment, entry, ()
+
+    def _is_grown_by_replies(self, ledger: Path, known: LedgerEntry) -> bool:
+        """Whether the replies since are uploaded, and not the ledger. Of one that lacks replies all since are there only if the run has held
+        them, which it does from the first ledger on that is uploaded for it."""
+        waits = time.monotonic() - self._taken_at < _MOST_OFTEN * self._took_s
+        if lacks_replies(ledger):
+            return waits and known == self._own
+        return waits or is_large(ledger)
 
     def _goes_on(self, before: Manifest, size: int, rows: BinaryIO | None, end: int) -> bool:
         """Whether the first bytes of the file of rows are those that the ledger of a manifest speaks of, and no row was moved since."""
@@ -255,6 +269,8 @@ class Uploads:
             raise StoreError(f"An earlier upload to {self.spool.url} was carried out after all.") from None
         self.current = manifest, version
         self._tried.clear()
+        if manifest.ledger is not None and manifest.ledger == self._own:
+            self.held.safe = manifest.ledger.last_call
         self.spool.note(tokens=(manifest.token,), last_call=manifest.last_call, keeps=False)
 
     def _written(self, manifest: Manifest) -> str:

@@ -98,11 +98,12 @@ class CallTables:
         query = "INSERT OR IGNORE INTO replies SELECT id, ? FROM calls WHERE id = ? AND stored = 2"
         self._db.execute(query, (raw, call_id))
 
-    def drop_settled(self) -> None:
-        """Drops the replies that stand apart of all items that are done."""
+    def drop_settled(self, last: int = _END) -> None:
+        """Drops the replies that stand apart of all items that are done, up to that with this id."""
         self._db.execute(
             "DELETE FROM replies WHERE id IN (SELECT r.id FROM replies r CROSS JOIN calls c ON c.id = r.id "
-            "CROSS JOIN items i ON i.id = c.item WHERE i.state = 1)"
+            "CROSS JOIN items i ON i.id = c.item WHERE r.id <= ? AND i.state = 1)",
+            (last,),
         )
 
     @property

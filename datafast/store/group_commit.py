@@ -17,6 +17,7 @@ from datafast.store import sealed
 from datafast.store.append_file import AppendFile
 from datafast.store.changed import ChangedRow
 from datafast.store.contexts import ContextRow
+from datafast.store.held_replies import HeldReplies
 from datafast.store.in_place import displaced, replaced
 from datafast.store.journal import Journal
 from datafast.store.ledger import Ledger
@@ -55,6 +56,7 @@ class GroupCommit:
 
     Args:
         drops: whether replies of items are dropped once their rows are written.
+        held: how far they may be dropped before the run ends; None where nothing holds them.
 
     Attributes:
         pending: add to it, then call `schedule`.
@@ -71,6 +73,7 @@ class GroupCommit:
         *,
         durability: str = "normal",
         drops: bool = False,
+        held: HeldReplies | None = None,
     ) -> None:
         self.pending = Pending()
         self.broken: OutputWriteError | None = None
@@ -86,8 +89,10 @@ class GroupCommit:
         self._last_sync = time.monotonic()
         self._is_settled = ledger.is_settled
         self._written = 0
-        self._drops = drops
+        self._drops = drops and held is None
         self._to_drop: list[int] = []
+        self._held = held if drops else None
+        self._dropped_to = 0
 
     def append(self, record: ItemRecord, lines: Mapping[int, bytes]) -> int:
         """Adds rows of an item by row number. Returns the id of the append, which is the place of rows of the item that were dropped; it
@@ -190,6 +195,10 @@ class GroupCommit:
             with self._ledger.transaction():
                 self._ledger.calls.drop_replies(self._to_drop)
             self._to_drop = []
+        if self._held is not None and (safe := self._held.safe) > self._dropped_to:
+            with self._ledger.transaction():
+                self._ledger.calls.drop_settled(safe)
+            self._dropped_to = safe
         self._ledger.checkpoint()
         self._journal.clear()
         self._reservations.record_again()

@@ -32,6 +32,7 @@ from datafast.store.compaction import finish_rewrite, move_rows_to_remake, move_
 from datafast.store.deciding import decide_where_changed
 from datafast.store.dropped_replies import refuse_dropped, refuse_unasked
 from datafast.store.generations import arrange
+from datafast.store.held_replies import HeldReplies
 from datafast.store.in_place import saved_ledgers
 from datafast.store.journal import Journal, read_journal
 from datafast.store.ledger import Ledger
@@ -109,6 +110,7 @@ class Opening:
         buy_again: whether replies that were dropped, and are needed, are bought once more.
         lacking: given the ledger, rows that are to come beyond those of the plan, which count as requested.
         needs_lock: refuse a file system that has no locks.
+        held: of an output that is kept elsewhere too, how far replies may be dropped before the run ends.
     """
 
     simulated: bool
@@ -132,6 +134,7 @@ class Opening:
     buy_again: bool = False
     lacking: Callable[[Ledger], int] | None = None
     needs_lock: bool = True
+    held: HeldReplies | None = None
 
     @property
     def stages(self) -> str:
@@ -374,6 +377,7 @@ def _open(paths: OutputPaths, ledger: Ledger, plan: Plan, how: Opening, set_asid
             redecided=decided,
             deep_check=deep,
             drops=None if how.replies != "drop" else "at the end" if how.remakes else "at once",
+            held=how.held,
         )
     except BaseException:  # the files must not stay open after any error
         journal.close()

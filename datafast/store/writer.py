@@ -27,6 +27,7 @@ from datafast.store.checking import DeepCheck, note_left
 from datafast.store.compaction import order_rows
 from datafast.store.contexts import ContextRow
 from datafast.store.group_commit import GroupCommit
+from datafast.store.held_replies import HeldReplies
 from datafast.store.in_place import SAVED
 from datafast.store.journal import Journal
 from datafast.store.journal_records import journal_header
@@ -66,6 +67,7 @@ class Store:
         ordered: whether `close` puts the rows in plan order.
         deep_check: compares rows that were there before with what was committed.
         drops: when replies are dropped: once the rows of their items are written, or once no row is to be made again.
+        held: how far they may be dropped before the run ends; None where nothing holds them.
 
     Attributes:
         batches: the batches of the output.
@@ -94,6 +96,7 @@ class Store:
         redecided: Reversed | None = None,
         deep_check: DeepCheck | None = None,
         drops: Literal["at once", "at the end"] | None = None,
+        held: HeldReplies | None = None,
     ) -> None:
         self.counts = counts
         self.failures = ledger.failure_counts()
@@ -116,9 +119,12 @@ class Store:
         self.settled: Reversed | None = None
         self._deep_check = deep_check
         self._drops = drops
+        self._held = held
+        if held is not None:
+            held.are_counted = True
         self._reservations = Reservations(ledger, journal)
         self._commit = GroupCommit(
-            rows, ledger, journal, self._reservations, durability=durability, drops=drops == "at once"
+            rows, ledger, journal, self._reservations, durability=durability, drops=drops == "at once", held=held
         )
         self._next_item = ledger.max_id("items") + 1
         self._next_call = ledger.max_id("calls") + 1
@@ -381,7 +387,8 @@ class Store:
             self._rows.require_unaltered()
             if settle is not None:
                 await self._settle(settle)
-            if self._drops == "at the end" and not (self.counts.pending or self._ledger.is_waiting):
+            is_whole = not (self.counts.pending or self._ledger.is_waiting)
+            if (self._drops == "at once" and self._held is not None) or (self._drops == "at the end" and is_whole):
                 with self._ledger.transaction():
                     self._ledger.calls.drop_settled()
             if self._ordered:

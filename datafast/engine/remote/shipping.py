@@ -58,4 +58,5 @@ def shipped(job: Job) -> Job:
         about=None,
         located=None,
         also_spent=(),
+        held=None,
     )
