@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 
 from datafast._util.remote import remote_url
-from datafast.storage import uploads
+from datafast.errors import RunStopped
+from datafast.storage import patient, uploader, uploads
+from datafast.storage.buckets import Buckets
 from datafast.storage.manifest import Manifest, read_manifest
 from datafast.storage.opening import objects_of
 from datafast.store import group_commit
 from datafast.store.reader import LedgerReader
-from tests.storage.remote import bought, dataset, provider, rows_there
+from tests.servers.s3_server import Asked, S3Proxy
+from tests.storage.remote import bought, dataset, provider, rows_there, url_of
 from tests.support import raw, rows_of, same_rows
 
 TOPICS = 30
@@ -94,3 +97,41 @@ def test_replies_are_dropped_once_an_uploaded_ledger_has_their_rows(
     with LedgerReader(other.paths.ledger) as reader:
         assert reader.calls.newer(0, 1) == []
         assert reader.max_id("calls") == bought(tmp_path) == TOPICS
+
+
+@pytest.mark.usefixtures("_clears_often")
+@pytest.mark.filterwarnings("ignore::datafast.errors.DatafastWarning")
+def test_what_an_earlier_run_has_dropped_is_uploaded_with_the_ledger_that_knows_it(
+    store: S3Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the first upload of the later run fails when its ledger is there, and only its manifest is not."""
+    monkeypatch.setattr(uploads, "_MOST_OFTEN", 1e12)
+    monkeypatch.setattr(patient, "_FIRST_WAIT_S", 0.0)
+    monkeypatch.setattr(uploader, "_FIRST_WAIT_S", 0.02)
+    monkeypatch.setattr(Buckets, "lease_s", -1.0)
+    url, run = url_of(store), {**DROPS, "max_stall_s": 0.2}
+    dataset(url, tmp_path / "here", topics=4, run=run).generate([provider(tmp_path)])
+    store.plan = lambda asked: "500" if asked.method == "PUT" and "/rows/" in asked.key else None
+    with pytest.raises(RunStopped):
+        dataset(url, tmp_path / "here", topics=8, run=run).generate([provider(tmp_path)])
+    manifests: list[str] = []
+    fails = patient.SHORT
+
+    def plan(asked: Asked) -> Any:
+        if asked.method != "PUT" or "probe" in asked.key or "lock" in asked.key:
+            return None
+        if not asked.key.endswith("/manifest.json"):
+            return "500" if len(manifests) > fails else None
+        manifests.append(asked.key)
+        return None if len(manifests) == fails + 1 else "500"
+
+    store.plan = plan
+    with pytest.raises(RunStopped):
+        dataset(url, tmp_path / "here", topics=TOPICS, run=run).generate([provider(tmp_path, latency_s=0.03)])
+    store.plan = lambda asked: None
+    assert bought(tmp_path) == TOPICS
+    uploaded = _manifest(url).last_call
+    assert 8 < len(rows_there(url).splitlines()) <= uploaded < TOPICS
+    (tmp_path / "other").mkdir()
+    dataset(url, tmp_path / "there", topics=TOPICS, run=DROPS).generate([provider(tmp_path / "other")])
+    assert bought(tmp_path / "other") == TOPICS - uploaded

@@ -18,6 +18,7 @@ from tests.storage.remote import bought, dataset, provider, rows_there
 from tests.support import ForkServer, raw, rows_of, same_rows
 
 TOPICS, IN_FLIGHT = 10, 2
+DROPPED = {"drop_after": "written"}
 
 
 @pytest.fixture
@@ -27,25 +28,35 @@ def patient_lock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["kill", "kill-after"])
+@pytest.mark.parametrize(
+    ("how", "replies", "at"),
+    [("kill", DROPPED, 0), ("kill-after", DROPPED, 3), ("kill", "keep", 3), ("kill-after", "keep", 0)],
+)
 def test_a_process_that_is_killed_at_any_request_loses_nothing(
-    store: S3Proxy, tmp_path: Path, children: ForkServer, how: Any, monkeypatch: pytest.MonkeyPatch
+    store: S3Proxy,
+    tmp_path: Path,
+    children: ForkServer,
+    how: Any,
+    replies: Any,
+    at: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     local = rows_of(raw(tmp_path, topics=TOPICS).generate([provider(tmp_path)]).paths.rows)
-    at, is_alive = 0, False
-    tried = 0
+    tried, is_alive = 0, False
     while not is_alive:
-        at += 1 + at // 8
+        at += 1 + at // 3
         tried += 1
         folder = tmp_path / f"{how}-{at}"
         folder.mkdir()
         url = f"s3://{store.bucket}/{how}/{at}/rows.jsonl"
-        is_alive = _killed(store, children, url, folder, at, how) == 0
+        is_alive = _killed(store, children, url, folder, at, how, replies) == 0
         _check(url, folder, local, monkeypatch)
-    assert tried > 8
+    assert tried > 5
 
 
-def _killed(store: S3Proxy, children: ForkServer, url: str, folder: Path, at: int, how: Any) -> int:
+def _killed(
+    store: S3Proxy, children: ForkServer, url: str, folder: Path, at: int, how: Any, replies: Any = "keep"
+) -> int:
     begin = len(store.asked)
 
     def plan(asked: Asked) -> Any:
@@ -63,6 +74,7 @@ def _killed(store: S3Proxy, children: ForkServer, url: str, folder: Path, at: in
             folder=str(folder),
             environment=store.environment,
             topics=TOPICS,
+            replies=replies,
         )
     finally:
         store.plan = lambda asked: None
