@@ -127,7 +127,7 @@ class Buckets:
         except (errors.PermissionDeniedError, errors.UnauthenticatedError, PermissionError) as error:
             raise Refused(
                 f"{self._url}: The store lets nobody in with these credentials ({_short(error)}). Set those of the store in the "
-                f"environment."
+                f"environment. They must allow to list, read, write and delete."
             ) from None
         except errors.NotSupportedError:
             raise NotImplementedError from None

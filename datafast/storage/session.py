@@ -29,6 +29,7 @@ from datafast.storage.taking_along import take_along
 from datafast.storage.uploader import Uploader
 from datafast.storage.uploads import SpoolDeleted, Uploads
 from datafast.store.paths import OutputPaths
+from datafast.store.reader import LedgerReader
 from datafast.types import RunReport, StopCause
 
 if TYPE_CHECKING:
@@ -231,9 +232,8 @@ def brought(objects: Objects, spool: Spool, *, fresh: bool) -> tuple[Manifest, s
 
 def _exchange(spool: Spool, new: Path) -> None:
     """Puts a new folder in the place of that of a spool."""
-    taken = 0
+    taken, after = 0, spool.state.last_call if spool.state.tokens else 0
     if spool.is_used:
-        after = spool.state.last_call if spool.state.tokens else 0
         taken = take_along(spool.paths, after, OutputPaths.of(new / spool.url.name))
     reviews = new / spool.paths.reviews.name
     if spool.paths.reviews.exists() and not _is_same(spool.paths.reviews, reviews):
@@ -248,10 +248,21 @@ def _exchange(spool: Spool, new: Path) -> None:
             f"{spool.url} was gone on with elsewhere, and {_replies(taken)} that were bought here had not "
             f"been uploaded. They are taken along. The files as they were are in {place}."
         )
+    elif spool.has_ledger and _has_dropped(spool.paths.ledger, after):
+        place = spool.set_aside()
+        warn_user(
+            f"{spool.url} was gone on with elsewhere, and rows that were made here may not have been uploaded. Their replies were dropped "
+            f"(run.ledger.replies), so what is lacking there is bought again. The files as they were are in {place}."
+        )
     else:
         shutil.rmtree(spool.folder, ignore_errors=True)
     new.rename(spool.folder)
     spool.forget()
+
+
+def _has_dropped(ledger: Path, after: int) -> bool:
+    with LedgerReader(ledger) as reader:
+        return reader.calls.dropped_after(after)
 
 
 def _is_same(one: Path, other: Path) -> bool:

@@ -1,9 +1,9 @@
-"""Replies of a spool that somebody else has overtaken: those that were never uploaded go into the journal of the new one, so that they are
-found when the same is asked again, as after a crash."""
+"""Replies of a spool that somebody else has overtaken: those that are not in the new one go into its journal, so that they are found when
+the same is asked again, as after a crash."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any
 
@@ -15,6 +15,8 @@ from datafast.store.reader import LedgerReader
 __all__ = ["take_along", "unsent"]
 
 _AT_ONCE = 200
+_Identity = tuple[str, str, int, float]
+"""Of an item and a call the keys, the generation, and when it was sent: what no two calls share."""
 
 
 def unsent(paths: OutputPaths, after: int) -> Iterator[tuple[dict[str, Any], bytes]]:
@@ -34,18 +36,23 @@ def unsent(paths: OutputPaths, after: int) -> Iterator[tuple[dict[str, Any], byt
 
 
 def take_along(old: OutputPaths, after: int, new: OutputPaths) -> int:
-    """Appends them to the journal of an output that nobody works on. Returns how many there were.
+    """Appends them to the journal of an output that nobody works on. Returns how many it did not have.
 
     Calls and items get numbers behind those of the new output; an item that it knows by its key keeps that number.
+
+    Args:
+        after: replies up to this one were uploaded; what came later may have been, too.
     """
     wanted = {header["item_key"] for header, _ in unsent(old, after)}
     if not wanted:
         return 0
-    numbers, last_item, last_call = _known(new, wanted)
+    numbers, asked, last_item, last_call = _known(new, wanted)
     count = 0
     with new.journal.open("ab") as journal:
         for header, raw in unsent(old, after):
             key = header["item_key"]
+            if _identity(header) in asked:
+                continue
             if key not in numbers:
                 last_item += 1
                 numbers[key] = last_item
@@ -55,18 +62,28 @@ def take_along(old: OutputPaths, after: int, new: OutputPaths) -> int:
     return count
 
 
-def _known(paths: OutputPaths, wanted: set[str]) -> tuple[dict[str, int], int, int]:
-    """The numbers of these items in an output, and the highest numbers of its items and calls."""
+def _identity(header: Mapping[str, Any]) -> _Identity:
+    return header["item_key"], header["key"], header["generation"], header["sent_at"]
+
+
+def _known(paths: OutputPaths, wanted: set[str]) -> tuple[dict[str, int], set[_Identity], int, int]:
+    """The numbers of these items in an output, what was asked for them, and the highest numbers of its items and calls."""
     numbers: dict[str, int] = {}
+    asked: set[_Identity] = set()
     last_item = last_call = 0
     with ExitStack() as stack:
         if paths.ledger.exists():
             reader = stack.enter_context(LedgerReader(paths.ledger))
             last_item, last_call = reader.max_id("items"), reader.max_id("calls")
             numbers = {key: item.id for item in reader.items() if (key := item.key.hex()) in wanted}
+            keys = {number: key for key, number in numbers.items()}
+            for item, call, generation, sent_at in reader.calls.asked():
+                if item in keys:
+                    asked.add((keys[item], call.hex(), generation, sent_at))
     for header, _ in read_journal(paths.journal):
         if "item_key" in header:
             last_item, last_call = max(last_item, header["item"]), max(last_call, header["id"])
             if header["item_key"] in wanted:
                 numbers.setdefault(header["item_key"], header["item"])
-    return numbers, last_item, last_call
+                asked.add(_identity(header))
+    return numbers, asked, last_item, last_call

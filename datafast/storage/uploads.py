@@ -172,8 +172,8 @@ class Uploads:
         return moment, entry, ()
 
     def _is_grown_by_replies(self, ledger: Path, known: LedgerEntry) -> bool:
-        """Whether the replies since are uploaded, and not the ledger. Of one that lacks replies all since are there only if the run has held
-        them, which it does from the first ledger on that is uploaded for it."""
+        """Whether the replies since are uploaded, and not the ledger. Of one that lacks replies, all since are there only if the run has
+        held them, which it does from the first ledger on that is uploaded for it."""
         waits = time.monotonic() - self._taken_at < _MOST_OFTEN * self._took_s
         if lacks_replies(ledger):
             return waits and known == self._own

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Collection, Container, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -109,8 +109,7 @@ class CallTables:
     @property
     def has_dropped(self) -> bool:
         """Whether a reply was dropped."""
-        query = "SELECT EXISTS(SELECT 1 FROM calls WHERE stored = 2 AND NOT EXISTS(SELECT 1 FROM replies WHERE id = calls.id))"
-        return bool(self._meta.get(DROPS) and self._db.execute(query).fetchone()[0])
+        return self.dropped_after(0)
 
     def dropped_of(self, item_ids: Iterable[int]) -> int:
         """How many of these items have replies that were dropped."""
@@ -154,6 +153,15 @@ class CallTables:
             row.insert(10, self.unpacker.reply(stored, raw))
             found.append(CallRow(*row))
         return found
+
+    def asked(self) -> Iterator[tuple[int, bytes, int, float]]:
+        """Of each call its item, its key, its generation, and when it was sent, which together no other call has. Reads all of them."""
+        yield from self._db.execute("SELECT item, key, generation, sent_at FROM calls")
+
+    def dropped_after(self, after: int) -> bool:
+        """Whether a reply was dropped that is newer than that with this id."""
+        query = "SELECT EXISTS(SELECT 1 FROM calls WHERE id > ? AND stored = 2 AND NOT EXISTS(SELECT 1 FROM replies WHERE id = calls.id))"
+        return bool(self._meta.get(DROPS) and self._db.execute(query, (after,)).fetchone()[0])
 
     def charges(self) -> list[Charge]:
         """All requests that may have been charged without a reply that says how much."""

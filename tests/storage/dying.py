@@ -17,8 +17,8 @@ __all__ = ["run", "take_over"]
 
 
 def run(url: str, spool: str, folder: str, environment: dict[str, str], topics: int, replies: Any) -> None:
-    """`replies`: what becomes of them (`run.ledger.replies`). Where they are dropped, this is done as often as may be, and the ledger is uploaded
-    once before the end."""
+    """`replies`: what becomes of them (`run.ledger.replies`). Where they are dropped, this is done as often as may be, and the ledger is
+    uploaded once before the end."""
     os.environ.update(environment)
     if replies != "keep":
         uploads._MOST_OFTEN, group_commit._JOURNAL_LIMIT = 1e12, 0  # type: ignore[assignment]

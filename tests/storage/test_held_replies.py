@@ -135,3 +135,23 @@ def test_what_an_earlier_run_has_dropped_is_uploaded_with_the_ledger_that_knows_
     (tmp_path / "other").mkdir()
     dataset(url, tmp_path / "there", topics=TOPICS, run=DROPS).generate([provider(tmp_path / "other")])
     assert bought(tmp_path / "other") == TOPICS - uploaded
+
+
+def test_rows_without_replies_that_were_never_uploaded_are_kept_aside(
+    store: S3Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patient, "_FIRST_WAIT_S", 0.0)
+    monkeypatch.setattr(Buckets, "lease_s", -1.0)
+    url = url_of(store)
+    dataset(url, tmp_path / "here", topics=2, run=DROPS).generate([provider(tmp_path)])
+    store.plan = lambda asked: "500" if asked.method == "PUT" and "/rows/" in asked.key else None
+    with pytest.warns(match="upload"), pytest.raises(RunStopped):
+        dataset(url, tmp_path / "here", topics=6, run={**DROPS, "max_stall_s": 0.2}).generate(
+            [provider(tmp_path, latency_s=0.1)]
+        )
+    store.plan = lambda asked: None
+    dataset(url, tmp_path / "there", topics=3, run=DROPS).generate([provider(tmp_path)])
+    with pytest.warns(match="bought again"):
+        dataset(url, tmp_path / "here", topics=3, run=DROPS).generate([provider(tmp_path)])
+    (aside,) = (tmp_path / "here").glob("*.aside-*")
+    assert len(rows_of(aside / "rows.jsonl")) == 6

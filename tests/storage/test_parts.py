@@ -22,6 +22,7 @@ from datafast.storage.folders import Folder
 from datafast.storage.manifest import Manifest, read_manifest
 from datafast.storage.parquet import ParquetCodec
 from datafast.storage.row_parts import JSONL, put_together, sealed, still_true
+from datafast.store.reader import LedgerReader
 from datafast.types import StopCause
 from tests.servers.s3_server import Asked, S3Proxy
 from tests.storage.remote import bought, dataset, provider, rows_there, url_of
@@ -214,6 +215,19 @@ def test_replies_that_were_not_uploaded_are_taken_along(
     assert bought(tmp_path) == 6
     assert len(rows_of(made.paths.rows)) == 6
     assert rows_there(url) == made.paths.rows.read_bytes()
+
+
+@pytest.mark.filterwarnings("ignore::datafast.errors.DatafastWarning")
+def test_replies_of_a_spool_that_knows_nothing_any_more_are_there_once(tmp_path: Path) -> None:
+    url = f"file://{tmp_path}/share/rows.jsonl"
+    run = {"upload_every_s": 0.05}
+    made = dataset(url, tmp_path / "here", topics=5, run=run).generate([provider(tmp_path)])
+    (made.paths.rows.parent / ".datafast-spool.json").unlink()
+    again = dataset(url, tmp_path / "here", topics=6, run=run).generate([provider(tmp_path)])
+    assert bought(tmp_path) == 6
+    with LedgerReader(again.paths.ledger) as reader:
+        assert reader.calls.totals().calls == 6
+    assert not list((tmp_path / "here").glob("*.aside-*"))
 
 
 def test_an_interruption_uploads_what_is_there(store: S3Proxy, tmp_path: Path) -> None:
