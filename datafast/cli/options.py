@@ -25,6 +25,7 @@ __all__ = [
     "env_file",
     "ledger",
     "local",
+    "new_file",
     "no_wait",
     "offline",
     "output",
@@ -32,6 +33,8 @@ __all__ = [
     "print_json",
     "rows_file",
     "shard",
+    "shard_ledgers",
+    "shards_folder",
     "splits",
     "verbose",
     "yes",
@@ -75,6 +78,13 @@ ledger = click.option(
     metavar="FILE",
     type=UserFile(path_type=Path),
     help="The ledger, if `run: {ledger: ...}` put it somewhere else.",
+)
+shards_folder = click.argument("folder", metavar="FOLDER", type=UserFile(path_type=Path))
+shard_ledgers = click.option(
+    "--ledgers",
+    metavar="FOLDER",
+    type=UserFile(path_type=Path),
+    help="The folder with the ledgers of the shards, if `run: {ledger: ...}` put them somewhere else.",
 )
 allow_commands = click.option(
     "--allow-commands",
@@ -171,6 +181,20 @@ _SPLITS = (
     ),
     click.option("--stable", is_flag=True, help="Rows that come later move none. Sizes are approximate."),
 )
+
+
+def new_file(metavar: str, text: str, *, required: bool = False, default: str | None = None) -> Callable[[FC], FC]:
+    """`--output`: a file that the command makes on this machine. `text` is the help."""
+    return click.option(
+        "-o",
+        "--output",
+        metavar=metavar,
+        required=required,
+        default=default,
+        show_default=default is not None,
+        type=LocalFile(path_type=Path, dir_okay=False),
+        help=text,
+    )
 
 
 def splits(command: FC) -> FC:

@@ -14,14 +14,8 @@ __all__ = ["command"]
 
 @click.command("card", short_help="Write the dataset card of a file, with its pictures.")
 @options.rows_file
-@click.option(
-    "-o",
-    "--output",
-    metavar="README.md",
-    default="README.md",
-    show_default=True,
-    type=options.LocalFile(path_type=Path, dir_okay=False),
-    help="The card. Its pictures are written into a folder `figures` beside it.",
+@options.new_file(
+    "README.md", "The card. Its pictures are written into a folder `figures` beside it.", default="README.md"
 )
 @click.option(
     "--pictures-as",

@@ -27,14 +27,7 @@ __all__ = ["command"]
     type=options.UserFile(path_type=Path),
     help="A file with `quality:`, a list of stages; a config of a dataset is one.",
 )
-@click.option(
-    "-o",
-    "--output",
-    metavar="FILE.jsonl",
-    required=True,
-    type=options.LocalFile(path_type=Path, dir_okay=False),
-    help="The file for the rows that are kept.",
-)
+@options.new_file("FILE.jsonl", "The file for the rows that are kept.", required=True)
 @click.option(
     "--dropped",
     metavar="FILE.jsonl",

@@ -18,15 +18,8 @@ _LACKS = 4
 
 
 @click.command("merge", short_help="Put the shards of an output into one file with one ledger.")
-@click.argument("folder", metavar="FOLDER", type=options.UserFile(path_type=Path))
-@click.option(
-    "-o",
-    "--output",
-    metavar="FILE.jsonl",
-    required=True,
-    type=options.LocalFile(path_type=Path, dir_okay=False),
-    help="The new file.",
-)
+@options.shards_folder
+@options.new_file("FILE.jsonl", "The new file.", required=True)
 @click.option(
     "--order",
     type=click.Choice(["plan", "completion"]),
@@ -35,12 +28,7 @@ _LACKS = 4
 )
 @click.option("--partial", is_flag=True, help="Merge what there is, also if shards are missing or not finished.")
 @click.option("--fresh", is_flag=True, help="Start over. Existing files are moved aside (.bak).")
-@click.option(
-    "--ledgers",
-    metavar="FOLDER",
-    type=options.UserFile(path_type=Path),
-    help="The folder with the ledgers of the shards, if `run: {ledger: ...}` put them somewhere else.",
-)
+@options.shard_ledgers
 @click.option(
     "--ledger",
     metavar="FILE",

@@ -18,13 +18,7 @@ __all__ = ["command"]
 
 @click.command("pack", short_help="Put rows, ledger and manifest into one archive.")
 @options.output_file
-@click.option(
-    "-o",
-    "--output",
-    metavar="FILE.zip",
-    type=options.LocalFile(path_type=Path, dir_okay=False),
-    help="The archive. By default FILE.zip beside the rows.",
-)
+@options.new_file("FILE.zip", "The archive. By default FILE.zip beside the rows.")
 @click.option("--force", is_flag=True, help="Replace the archive if it is there already.")
 @click.option(
     "--env-file",

@@ -13,13 +13,7 @@ __all__ = ["command"]
 
 @click.command("replay", short_help="Rebuild the rows of a manifest from recorded replies, without any call.")
 @click.argument("manifest", metavar="FILE.jsonl.manifest.json", type=options.UserFile(path_type=Path))
-@click.option(
-    "-o",
-    "--output",
-    metavar="FILE.jsonl",
-    type=options.LocalFile(path_type=Path, dir_okay=False),
-    help="The file for the rows. By default FILE.replayed.jsonl beside the rows.",
-)
+@options.new_file("FILE.jsonl", "The file for the rows. By default FILE.replayed.jsonl beside the rows.")
 @click.option("--force", is_flag=True, help="Replace the file if it is there already.")
 @options.ledger
 @options.allow_commands

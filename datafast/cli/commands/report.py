@@ -25,13 +25,7 @@ _NOT_IN_NAMES = re.compile(r"[^a-z0-9]+")
 
 @click.command("report", short_help="Write a page about a file: charts, duplicates, scores, cost, rows.")
 @options.rows_file
-@click.option(
-    "-o",
-    "--output",
-    metavar="PAGE",
-    type=options.LocalFile(path_type=Path, dir_okay=False),
-    help="The file to write. By default NAME.report.html beside FILE; other formats go to stdout.",
-)
+@options.new_file("PAGE", "The file to write. By default NAME.report.html beside FILE; other formats go to stdout.")
 @click.option(
     "--format",
     "form",

@@ -16,7 +16,7 @@ __all__ = ["command"]
 
 
 @click.command("reshard", short_help="Divide the shards of an output into more or fewer of them.")
-@click.argument("folder", metavar="FOLDER", type=options.UserFile(path_type=Path))
+@options.shards_folder
 @click.option("--shards", metavar="N", required=True, type=click.IntRange(min=1), help="How many there are to be.")
 @click.option(
     "--config",
@@ -24,12 +24,7 @@ __all__ = ["command"]
     type=options.UserFile(path_type=Path),
     help="The config, if it has changed since the shards were made.",
 )
-@click.option(
-    "--ledgers",
-    metavar="FOLDER",
-    type=options.UserFile(path_type=Path),
-    help="The folder with the ledgers of the shards, if `run: {ledger: ...}` put them somewhere else.",
-)
+@options.shard_ledgers
 @options.as_json
 def command(folder: Path, shards: int, config: Path | None, ledgers: Path | None, as_json: bool) -> None:
     """Divide the shards of an output into more or fewer of them, with all rows and replies. Nothing is sent or bought.
