@@ -291,7 +291,9 @@ def _cancel(
             if name:
                 click.echo(f"shard {name}")
             _show_given_up(given_up, outputs[name])
-    return 130 if stop.reason is not None and is_open else 4 if is_open else 0
+    if stop.reason is not None and (is_open or len(done) < len(outputs)):
+        return 130
+    return 4 if is_open else 0
 
 
 def _carried_out(

@@ -16,12 +16,15 @@ from click.testing import CliRunner, Result
 from datafast import load
 from datafast.cli.main import cli
 from datafast.datasets import RawDataset
+from datafast.engine.batches import settling
+from datafast.engine.stop import StopSignal
 from datafast.errors import ConfigError
 from datafast.llms import SimulatedProvider
 from datafast.schema.config import RawDatasetConfig, RunConfig
 from datafast.statistics import compare
 from datafast.store.lock import take_locks
 from datafast.store.shards import ShardFolder
+from datafast.types import StopCause
 from tests.support import rows_of
 
 Run = Callable[..., Result]
@@ -249,6 +252,18 @@ def test_a_folder_without_batches_says_so(run: Run, whole: Path) -> None:
     assert run("batches", FOLDER).stdout.startswith("notes.jsonl has no batches.")
     assert told(run, "batches", FOLDER)["batches"] == []
     assert run("batches", FOLDER, "--cancel").stdout.count("No batch is under way for notes.jsonl/shard-") == 3
+
+
+def test_an_interruption_between_shards_is_told_though_no_batch_of_the_first_is_left(
+    run: Run, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def give_up(paths: Any, providers: Any, *, stop: StopSignal, **options: Any) -> list[Any]:
+        stop.now(StopCause.INTERRUPTED, "interrupted")
+        return []
+
+    monkeypatch.setattr(settling, "give_up", give_up)
+    done = run("batches", FOLDER, "--cancel")
+    assert (done.exit_code, done.stdout.count("No batch is under way")) == (130, 1)
 
 
 # -- like the merged file
