@@ -29,7 +29,7 @@ __all__ = ["Folder"]
 T = TypeVar("T")
 
 _KEPT_S = 3600.0
-_NO_LINKS = frozenset({errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+_NO_LINKS = frozenset({errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EPERM})
 
 
 class Folder:
@@ -43,14 +43,14 @@ class Folder:
         self._folder = Path(url.key)
 
     def get(self, name: str) -> tuple[bytes, str]:
-        data = self._asked(name, self._newest(name).read_bytes)
+        data = self._asked(name, lambda: self._newest(name).read_bytes())
         return data, _version(data)
 
     def put(self, name: str, data: bytes) -> None:
         self.overwrite(name, data)
 
     def create(self, name: str, data: bytes) -> str:
-        self._asked(name, lambda: self._write(name, data, lambda new: os.link(new, self._path(name))))
+        self._asked(name, lambda: self._write(name, data, lambda new: _link(new, self._path(name))))
         return _version(data)
 
     def replace(self, name: str, data: bytes, version: str) -> str:
@@ -59,11 +59,12 @@ class Folder:
         claim = self._claim(name, version)
 
         def place(new: Path) -> None:
-            os.link(new, claim)
+            _link(new, claim)
             new.replace(self._path(name))
 
         self._asked(name, lambda: self._write(name, data, place))
-        self._forget_old(name)
+        with suppress(OSError):  # it is written all the same
+            self._forget_old(name)
         return _version(data)
 
     def overwrite(self, name: str, data: bytes) -> str:
@@ -80,14 +81,13 @@ class Folder:
                     yield ObjectInfo(path.relative_to(self._folder).as_posix(), modified, found.st_size)
 
     def modified(self, name: str) -> datetime:
-        found = self._asked(name, self._newest(name).stat)
+        found = self._asked(name, lambda: self._newest(name).stat())
         return datetime.fromtimestamp(found.st_mtime, UTC)
 
     def remove(self, names: Sequence[str]) -> None:
         for name in names:
-            self._asked(name, lambda name=name: self._path(name).unlink(missing_ok=True))  # type: ignore[misc]
-            for claim in self._claims(name):
-                claim.unlink(missing_ok=True)
+            for path in (self._path(name), *self._claims(name)):
+                self._asked(name, lambda path=path: path.unlink(missing_ok=True))  # type: ignore[misc]
 
     def _path(self, name: str) -> Path:
         return self._folder / name
@@ -144,9 +144,17 @@ class Folder:
         except PermissionError as error:
             raise Refused(f"{self._url}: {error.strerror}. Give a folder that you may write to.") from None
         except OSError as error:
-            if error.errno in _NO_LINKS:
-                raise NotImplementedError from error
             raise StoreError(f"{self._url}: {error.strerror}.") from None
+
+
+def _link(new: Path, name: Path) -> None:
+    """Gives a file another name, which must not be there. Raises NotImplementedError: this file system has no links."""
+    try:
+        os.link(new, name)
+    except OSError as error:
+        if error.errno in _NO_LINKS:
+            raise NotImplementedError from error
+        raise
 
 
 def _version(data: bytes) -> str:

@@ -52,7 +52,8 @@ class HubObjects:
         self._is_made = False
 
     def get(self, name: str) -> tuple[bytes, str]:
-        version = self._version(name, self._head())
+        head = self._head()
+        version = self._version(name, head)
         if version is None:
             raise Missing(f"{self._url} has no object {name}.")
         with tempfile.TemporaryDirectory(prefix="datafast-hub-") as folder:
@@ -61,6 +62,7 @@ class HubObjects:
                 self._url.container,
                 self._path(name),
                 repo_type="dataset",
+                revision=head,
                 local_dir=folder,
             )
             return Path(path).read_bytes(), version
@@ -139,7 +141,8 @@ class HubObjects:
             head = self._head()
             if not is_wanted(self._version(name, head)):
                 break
-            adds = [*self._waiting.values(), CommitOperationAdd(path_in_repo=self._path(name), path_or_fileobj=data)]
+            waiting = dict(self._waiting)
+            adds = [*waiting.values(), CommitOperationAdd(path_in_repo=self._path(name), path_or_fileobj=data)]
             try:
                 made = self._ask(
                     self._hub.api.create_commit,
@@ -151,7 +154,9 @@ class HubObjects:
                 )
             except Conflict:
                 continue
-            self._waiting.clear()
+            for sent, adds_it in waiting.items():  # another thread may have put further ones meanwhile
+                if self._waiting.get(sent) is adds_it:
+                    del self._waiting[sent]
             version = self._version(name, made.oid)
             if version is None:
                 raise StoreError(f"{self._url}: The Hub does not have {name} that was just written.")

@@ -42,7 +42,8 @@ class ParquetCodec:
             values = [value if self._fits(value, text) else {} for value, text in zip(values, texts, strict=True)]
             table = pa.Table.from_pylist(values, schema=self._schema)
         back = [_line(row, self._json) for row in table.to_pylist()]
-        if (other := [None if same == text else text for same, text in zip(back, texts, strict=True)]) and any(other):
+        other = [None if same == text else text for same, text in zip(back, texts, strict=True)]
+        if any(other):
             table = table.append_column(_LINE, pa.array(other, pa.binary()))
         written = io.BytesIO()
         pq.write_table(table, written, compression="zstd")

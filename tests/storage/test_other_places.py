@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
+import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from datafast.errors import DatafastWarning, OutputInUseError
 from datafast.storage.folders import Folder
 from datafast.storage.hub import HubObjects
 from datafast.storage.lock import proven
-from datafast.storage.objects import Conflict, Missing, Objects
+from datafast.storage.objects import Conflict, Missing, Objects, StoreError
 from tests.servers.hub_server import Fault, HubServer
 from tests.storage.remote import bought, dataset, provider, rows_there
 from tests.support import rows_of
@@ -173,3 +175,70 @@ def test_a_hub_that_fails_now_and_then_gets_everything(hub: HubServer, tmp_path:
         made = dataset(url, tmp_path / "here").generate([provider(tmp_path)])
     assert rows_there(url) == made.paths.rows.read_bytes()
     assert bought(tmp_path) == 6
+
+
+def test_an_object_that_is_put_during_a_commit_is_in_the_next_one(
+    hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lock is renewed by another thread than the one that uploads."""
+    objects = objects_at("hf://datasets/someone/rows/data/rows.jsonl")
+    assert isinstance(objects, HubObjects)
+    objects.put("rows/1", b"one")
+    commit = objects._hub.api.create_commit
+
+    def slow(*arguments: Any, **options: Any) -> Any:
+        made = commit(*arguments, **options)
+        objects.put("rows/2", b"two")
+        return made
+
+    with monkeypatch.context() as slowed:
+        slowed.setattr(objects._hub.api, "create_commit", slow)
+        objects.overwrite("lock.json", b"a lock")
+    objects.overwrite("manifest.json", b"a manifest")
+    assert (objects.get("rows/1")[0], objects.get("rows/2")[0]) == (b"one", b"two")
+
+
+def test_an_object_and_its_version_are_of_one_commit(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    objects = objects_at("hf://datasets/someone/rows/data/rows.jsonl")
+    assert isinstance(objects, HubObjects)
+    first = objects.overwrite("a.json", b"1")
+    download = objects._hub.api.hf_hub_download
+
+    def late(*arguments: Any, **options: Any) -> Any:
+        objects_at("hf://datasets/someone/rows/data/rows.jsonl").overwrite("a.json", b"2")
+        return download(*arguments, **options)
+
+    with monkeypatch.context() as delayed:
+        delayed.setattr(objects._hub.api, "hf_hub_download", late)
+        assert objects.get("a.json") == (b"1", first)
+
+
+def test_a_file_server_that_is_away_for_a_moment_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    objects = objects_at(f"file://{tmp_path}/rows.jsonl")
+    first = objects.create("a.json", b"1")
+
+    def stale(path: Path) -> bytes:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    with monkeypatch.context() as away:
+        away.setattr(Path, "read_bytes", stale)
+        for ask in (lambda: objects.get("a.json"), lambda: objects.modified("a.json")):
+            with pytest.raises(StoreError, match="Stale"):
+                ask()
+    second = objects.replace("a.json", b"2", first)
+    with monkeypatch.context() as away:
+        away.setattr(Path, "glob", lambda *_: stale(tmp_path))
+        third = objects.replace("a.json", b"3", second)
+    assert objects.get("a.json") == (b"3", third)
+
+
+def test_a_folder_in_which_no_file_can_be_linked_holds_no_conditions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+    assert proven(objects_at(f"file://{tmp_path}/rows.jsonl")) is None
