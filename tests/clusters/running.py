@@ -6,12 +6,13 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from tests.support import ROOT
+from click.testing import CliRunner
+
+from datafast.cli.main import cli
 
 __all__ = ["SHARDED", "kill_all", "one_process", "rows_in", "until_rows", "write_config"]
 
@@ -40,10 +41,10 @@ def write_config(folder: Path, *, latency_s: float = 0.0, run: str = "ordered: t
 
 def one_process(folder: Path) -> bytes:
     """The rows of the config as one process makes them, which are those of the shards too."""
-    write_config(folder)
-    command = [sys.executable, "-m", "datafast", "generate", "config.yaml", "--output", "whole.jsonl"]
-    subprocess.run(command, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, check=True)
-    return (folder / "whole.jsonl").read_bytes()
+    whole = folder / "whole.jsonl"
+    done = CliRunner().invoke(cli, ["generate", str(write_config(folder)), "--output", str(whole)])
+    assert done.exit_code == 0, done.output
+    return whole.read_bytes()
 
 
 def rows_in(file: Path) -> list[dict[str, Any]]:

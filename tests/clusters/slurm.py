@@ -17,10 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.support import ROOT
-
 __all__ = ["Job", "Slurm", "array_of", "directives"]
 
+ROOT = Path(__file__).parents[2]  # by itself, so that the stand-ins start as fast as they can
 _VALUES = {
     "array": r"\d+(-\d+(:\d+)?)?(,\d+(-\d+(:\d+)?)?)*(%\d+)?",
     "cpus-per-task": r"\d+",
