@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from datafast.storage import patient, uploader
 from tests.servers.s3_server import S3Proxy, s3_server
 
 
@@ -12,6 +13,13 @@ def s3() -> Iterator[str]:
     """The address of a server that speaks S3."""
     with s3_server() as address:
         yield address
+
+
+@pytest.fixture(autouse=True)
+def _asks_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What failed is sent again as often as ever, and sooner."""
+    monkeypatch.setattr(patient, "_FIRST_WAIT_S", 0.02)
+    monkeypatch.setattr(uploader, "_FIRST_WAIT_S", 0.1)
 
 
 @pytest.fixture
