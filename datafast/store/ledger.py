@@ -342,7 +342,7 @@ class Ledger:
         beyond = {item.id: (item.slots >> item.num_rows).bit_count() for item in self._items_to_cut()}
         query = "SELECT id, position, state, num_rows, rows_written FROM items WHERE state != 3"
         for item_id, position, state, num_rows, in_file in self._db.execute(query):
-            written = in_file - beyond.get(item_id, 0)
+            written = min(in_file - beyond.get(item_id, 0), num_rows)
             yield position, written if state == ItemState.OPEN else num_rows, written
 
     def items_at(self, item_ids: Collection[int]) -> Iterator[ItemRecord]:
