@@ -339,10 +339,11 @@ class Ledger:
 
     def rows_by_position(self) -> Generator[tuple[int, int, int], None, None]:
         """The rows of each item of the plan: its position, how many of them have come to an end, and how many are in the file."""
-        written = "min(rows_written, num_rows)"
-        yield from self._db.execute(
-            f"SELECT position, CASE state WHEN 0 THEN {written} ELSE num_rows END, {written} FROM items WHERE state != 3"  # noqa: S608 - our own text
-        )
+        beyond = {item.id: (item.slots >> item.num_rows).bit_count() for item in self._items_to_cut()}
+        query = "SELECT id, position, state, num_rows, rows_written FROM items WHERE state != 3"
+        for item_id, position, state, num_rows, in_file in self._db.execute(query):
+            written = min(in_file - beyond.get(item_id, 0), num_rows)
+            yield position, written if state == ItemState.OPEN else num_rows, written
 
     def items_at(self, item_ids: Collection[int]) -> Iterator[ItemRecord]:
         """These items in the order of their ids; there may be very many."""

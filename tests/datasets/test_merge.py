@@ -306,6 +306,31 @@ def test_with_targets_an_item_that_a_changed_config_gives_to_another_shard_is_th
     assert (again.report.calls, again.report.pending) == (0, 0)
 
 
+@pytest.mark.parametrize("shards", [1, 3])
+def test_with_targets_rows_that_stay_in_the_file_count_for_no_target(shards: int, tmp_path: Path) -> None:
+    folder, file, log = tmp_path / "rows", tmp_path / "all.jsonl", tmp_path / "log"
+
+    def make(output: Path) -> Any:
+        return with_targets(tmp_path, output_file=output, quality=[MOST], run={**ORDERED, "removed": "keep"})
+
+    for models in (drawing(log)[:1], drawing(log)):  # then some items ask for fewer rows than are in the file
+        for number in range(1, shards + 1):
+            if shards == 1:
+                make(file).generate(models)
+            else:
+                make(folder).generate(models, shard=(number, shards))
+    if shards > 1:
+        merge(folder, file)
+    report = make(file).generate(drawing(log)).report
+    assert report.requested == report.written + report.filtered + report.failed
+    assert [target.accepted for target in report.targets] == [20, 31]
+    assert report.written == 51
+    with LedgerReader(make(file).paths.ledger) as reader:
+        counts = reader.counts()
+    assert counts.removed > 0
+    assert len(rows_of(file)) == 51 + counts.removed
+
+
 @pytest.mark.parametrize("names", ["a", "abc"])
 def test_with_targets_shards_that_were_divided_anew_and_merged_go_on_with_more_or_fewer_providers(
     names: str, tmp_path: Path

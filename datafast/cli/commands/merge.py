@@ -58,8 +58,8 @@ def command(
     \b
     Exit codes:
       0    all rows are there, were filtered or have failed
-      2    the shards do not belong together, one of them is running, or the
-           file is there already; nothing was written
+      2    the shards do not belong together, one of them is running, or
+           another file is there already; nothing was written
       4    something lacks: shards or rows of them (then nothing is written
            without --partial), rows of a target, or rows to be made again
     """
