@@ -24,7 +24,7 @@ def test_50_chats_of_a_real_server_are_all_valid(llama_server: LlamaServer, tmp_
         max_turns=3,
         output_file=tmp_path / "out.jsonl",
         # The model picks words at random: now and then a text holds nothing but spaces.
-        run=RunConfig(max_concurrency=4, max_parse_retries=9),
+        run=RunConfig(max_concurrency=4, max_parse_retries=9, top_up=True),
     )
     provider = OpenAICompatibleProvider(
         "tiny", api_base=llama_server.url, api_key=llama_server.key, max_completion_tokens=200
