@@ -25,6 +25,7 @@ __all__ = [
     "NewReplies",
     "chunks_of",
     "entry_of",
+    "has_dropped",
     "is_large",
     "is_made",
     "lacks_replies",
@@ -98,6 +99,12 @@ def lacks_replies(ledger: Path) -> bool:
     """Whether replies were dropped from a ledger, or are to be."""
     with LedgerReader(ledger) as reader:
         return bool(reader.meta(DROPS))
+
+
+def has_dropped(ledger: Path, after: int) -> bool:
+    """Whether a reply was dropped from a ledger that is newer than that with this id."""
+    with LedgerReader(ledger) as reader:
+        return reader.calls.dropped_after(after)
 
 
 def chunks_of(file: Path, folder: str) -> Iterator[tuple[Chunk, bytes]]:

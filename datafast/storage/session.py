@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from datafast._util.notify import warn_user
+from datafast.storage.ledger_parts import has_dropped
 from datafast.storage.lock import RemoteLock, proven, refusal, written
 from datafast.storage.objects import Conflict, Objects
 from datafast.storage.opening import objects_of
@@ -29,7 +30,6 @@ from datafast.storage.taking_along import take_along
 from datafast.storage.uploader import Uploader
 from datafast.storage.uploads import SpoolDeleted, Uploads
 from datafast.store.paths import OutputPaths
-from datafast.store.reader import LedgerReader
 from datafast.types import RunReport, StopCause
 
 if TYPE_CHECKING:
@@ -248,7 +248,7 @@ def _exchange(spool: Spool, new: Path) -> None:
             f"{spool.url} was gone on with elsewhere, and {_replies(taken)} that were bought here had not "
             f"been uploaded. They are taken along. The files as they were are in {place}."
         )
-    elif spool.has_ledger and _has_dropped(spool.paths.ledger, after):
+    elif spool.has_ledger and has_dropped(spool.paths.ledger, after):
         place = spool.set_aside()
         warn_user(
             f"{spool.url} was gone on with elsewhere, and rows that were made here may not have been uploaded. Their replies were dropped "
@@ -258,11 +258,6 @@ def _exchange(spool: Spool, new: Path) -> None:
         shutil.rmtree(spool.folder, ignore_errors=True)
     new.rename(spool.folder)
     spool.forget()
-
-
-def _has_dropped(ledger: Path, after: int) -> bool:
-    with LedgerReader(ledger) as reader:
-        return reader.calls.dropped_after(after)
 
 
 def _is_same(one: Path, other: Path) -> bool:

@@ -23,6 +23,7 @@ from datafast.storage.ledger_parts import (
     Moment,
     chunks_of,
     entry_of,
+    has_dropped,
     is_large,
     is_made,
     lacks_replies,
@@ -159,7 +160,9 @@ class Uploads:
             moment = moment_of(path)
             if self._goes_on(before, known.rows_bytes, rows, moment.rows_bytes or 0):
                 replies = [*before.replies, *self._replies(path, before.last_call)]
-                return moment, known, replies
+                # Looked at last: a run drops what it has held when it ends, which may be between any two lines here.
+                if not has_dropped(path, before.last_call):
+                    return moment, known, replies
         began, is_counted = time.monotonic(), self.held.are_counted
         with taken(path) as copy:
             moment = moment_of(copy)
@@ -172,8 +175,8 @@ class Uploads:
         return moment, entry, ()
 
     def _is_grown_by_replies(self, ledger: Path, known: LedgerEntry) -> bool:
-        """Whether the replies since are uploaded, and not the ledger. Of one that lacks replies, all since are there only if the run has
-        held them, which it does from the first ledger on that is uploaded for it."""
+        """Whether the replies since are uploaded, and not the ledger, as far as they are there. Of one that lacks replies, they are if the
+        run has held them, which it does from the first ledger on that is uploaded for it until it ends."""
         waits = time.monotonic() - self._taken_at < _MOST_OFTEN * self._took_s
         if lacks_replies(ledger):
             return waits and known == self._own

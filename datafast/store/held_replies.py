@@ -10,7 +10,7 @@ __all__ = ["HeldReplies"]
 
 @dataclass
 class HeldReplies:
-    """How far replies of one run may be dropped. Used by the thread of the run and by the one that uploads.
+    """How far replies of one run may be dropped before it ends. Used by the thread of the run and by the one that uploads.
 
     Attributes:
         are_counted: whether the output is open, so that what is uploaded from now on is of this run. Set by the run.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,36 @@ def test_what_is_newer_than_the_uploaded_ledger_is_found_elsewhere(
         rows_of(made.paths.rows), rows_of(raw(tmp_path, topics=TOPICS).generate([provider(tmp_path)]).paths.rows)
     )
     assert rows_there(url) == made.paths.rows.read_bytes()
+
+
+@pytest.mark.usefixtures("_clears_often")
+def test_an_upload_after_the_end_of_the_run_has_the_rows_whose_replies_were_just_dropped(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is one of those beside the run, which had slept over its end; the last one never comes."""
+    monkeypatch.setattr(uploads, "_MOST_OFTEN", 1e12)
+    made = dataset(url, tmp_path / "here", topics=TOPICS, run=DROPS)
+    share, seen = tmp_path / "share", tmp_path / "seen"
+    finish = uploader.Uploader.finish
+
+    def finish_late(self: uploader.Uploader, *args: Any, **options: Any) -> bool:
+        size = made.paths.rows.stat().st_size
+        until = time.monotonic() + 30
+        while _manifest(url).rows_bytes < size and time.monotonic() < until:
+            time.sleep(0.01)
+        shutil.copytree(share, seen, ignore=shutil.ignore_patterns(".*", "lock.json"))
+        return finish(self, *args, **options)
+
+    monkeypatch.setattr(uploader.Uploader, "finish", finish_late)
+    made.generate([provider(tmp_path, latency_s=0.03)])
+    shutil.rmtree(share)
+    seen.rename(share)
+    assert not _manifest(url).ended
+    assert len(rows_there(url).splitlines()) == _manifest(url).last_call == TOPICS
+    (tmp_path / "other").mkdir()
+    monkeypatch.setattr(uploader.Uploader, "finish", finish)
+    dataset(url, tmp_path / "there", topics=TOPICS, run=DROPS).generate([provider(tmp_path / "other")])
+    assert bought(tmp_path / "other") == 0
 
 
 @pytest.mark.usefixtures("_clears_often")
