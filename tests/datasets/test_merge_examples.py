@@ -2,41 +2,30 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
-from datafast.config_files.loader import load_project
 from datafast.datasets.resharding import reshard
 from datafast.datasets.shards import merge
-from tests.support import ROOT, assert_balanced
+from tests.examples import CONFIGS, copied_examples, lines_in_order, made_of_example
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "examples").glob("*.yaml")))
+@pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.filterwarnings("ignore::datafast.errors.DatafastWarning")
 def test_shards_of_an_example_are_put_together_to_the_rows_of_one_process(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.copytree(ROOT / "examples", tmp_path / "examples")
-    monkeypatch.chdir(tmp_path / "examples")
-
-    def generate(output: Path, **options: object) -> None:
-        project = load_project(Path(name), output=output).simulated()
-        dataset = project.dataset()
-        project.generate(dataset, {"progress": False, **options})
-        assert_balanced(dataset.report)
-
-    generate(tmp_path / "one.jsonl")
+    monkeypatch.chdir(copied_examples(tmp_path))
+    path, one, shards, merged = Path(name), tmp_path / "one.jsonl", tmp_path / "rows", tmp_path / "all.jsonl"
+    made_of_example(path, one)
     for number in (1, 2):
-        generate(tmp_path / "rows", shard=(number, 3))
-    reshard(tmp_path / "rows", 2)
+        made_of_example(path, shards, shard=(number, 3))
+    reshard(shards, 2)
     for number in (1, 2):
-        generate(tmp_path / "rows", shard=(number, 2))
-    made = merge(tmp_path / "rows", tmp_path / "all.jsonl")
-    if made.lacks:
-        generate(tmp_path / "all.jsonl")
-    rows, others = (sorted((tmp_path / f"{file}.jsonl").read_bytes().splitlines()) for file in ("all", "one"))
-    assert len(rows) == len(others) > 0
+        made_of_example(path, shards, shard=(number, 2))
+    if merge(shards, merged).lacks:
+        made_of_example(path, merged)
+    assert len(lines_in_order(merged)) == len(lines_in_order(one))
     if name != "targets.yaml":  # where each shard draws to its share, which may be other draws
-        assert rows == others
+        assert lines_in_order(merged) == lines_in_order(one)

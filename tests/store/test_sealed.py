@@ -211,13 +211,19 @@ def test_sums_are_exact_after_any_changes_in_any_order(seed: int, steps: int, is
             ledger.close()
 
 
+def _sealed(ledger: Ledger) -> _Random:
+    """Puts some items into a ledger, and seals them."""
+    doing = _Random(ledger, 1)
+    with ledger.transaction():
+        ledger.put_items([doing.item(number) for number in range(1, 20)])
+    ledger.seal()
+    return doing
+
+
 def test_what_is_undone_leaves_the_sums_as_they_were(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl.ledger"
     with closing(Ledger(path)) as ledger:
-        doing = _Random(ledger, 1)
-        with ledger.transaction():
-            ledger.put_items([doing.item(number) for number in range(1, 20)])
-        ledger.seal()
+        doing = _sealed(ledger)
 
         def break_off() -> None:
             with ledger.transaction():
@@ -275,10 +281,7 @@ def test_triggers_come_with_the_first_sums_in_one_transaction(tmp_path: Path) ->
 def test_positions_are_sealed_anew_once_a_changed_plan_has_moved_them(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl.ledger"
     with closing(Ledger(path)) as ledger:
-        doing = _Random(ledger, 1)
-        with ledger.transaction():
-            ledger.put_items([doing.item(number) for number in range(1, 20)])
-        ledger.seal()
+        doing = _sealed(ledger)
         with ledger.transaction():
             doing.move()
         ledger.seal()

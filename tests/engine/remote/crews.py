@@ -5,24 +5,19 @@ from __future__ import annotations
 import asyncio
 import pickle
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
-from datafast.config_files.loader import load_project
-from datafast.datasets.dataset import Dataset
 from datafast.engine.job import Job
 from datafast.engine.remote.crew import Crew, WorkerLostError
 from datafast.engine.remote.messages import Orders, Report, Setup
 from datafast.engine.remote.worker import Worker
 from datafast.engine.run import run_job
 from datafast.engine.stop import StopSignal
-from datafast.executors.base import Executor
 from datafast.executors.local import LocalExecutor
 from datafast.executors.ray import packed
 from datafast.types import RunReport
-from tests.support import assert_balanced
 
-__all__ = ["LocalCrew", "LocalLink", "RemoteExecutor", "made_of_example"]
+__all__ = ["LocalCrew", "LocalLink", "RemoteExecutor"]
 
 
 def sent(message: Any) -> Any:
@@ -116,12 +111,3 @@ class RemoteExecutor(LocalExecutor):
 
     async def _carry_out(self, job: Job, stop: StopSignal) -> RunReport:
         return await run_job(job, stop, self.crew)
-
-
-def made_of_example(path: Path, output: Path, executor: Executor | None = None) -> Dataset[Any, Any]:
-    """A dataset of some rows of a config, by simulated models."""
-    project = load_project(path, output=output).simulated()
-    dataset = project.dataset(executor)
-    project.generate(dataset, {"progress": False, "limit": 6})
-    assert assert_balanced(dataset.report).written > 0
-    return dataset
