@@ -214,6 +214,7 @@ class _Cluster:
     def _look(self) -> None:
         for name in self.broker.lapsed():
             self.nodes.pop(int(str(name)), None)
+            self.broker.charge(name)
         self.later(0.1, self._look)
 
     # -- deaths

@@ -96,6 +96,10 @@ class _Actor:
         """See `Worker.exchange`."""
         return await self._worker.exchange(cloudpickle.loads(orders))
 
+    async def last_words(self) -> Report:
+        """See `Worker.last_words`."""
+        return await self._worker.last_words()
+
     async def nudge(self) -> None:
         """See `Worker.nudge`."""
         self._worker.nudge()
@@ -130,6 +134,11 @@ class RayLink:
         """See `Link.exchange`."""
         self._is_nudged = False
         report: Report = await self._answer(self.actor.exchange.remote(packed(orders)))
+        return report
+
+    async def last_words(self) -> Report:
+        """See `Link.last_words`."""
+        report: Report = await self._answer(self.actor.last_words.remote())
         return report
 
     def nudge(self) -> None:

@@ -201,6 +201,22 @@ def test_a_dead_node_and_a_dead_driver_cost_what_was_in_flight(
     assert server.max_in_flight <= 8
 
 
+def test_a_driver_that_stood_still_asks_for_nothing_again(nodes: Nodes, server: FaultServer, tmp_path: Path) -> None:
+    """As on a machine that was suspended: all leases have lapsed, and the workers have replies to tell."""
+    nodes.fill()
+    server.respond = lambda request: Answer(delay_s=0.3)
+    command = [sys.executable, "-m", "tests.executors.ray_driver", str(tmp_path), nodes.address, server.url, "60"]
+    driver = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: len(server.requests) > 20 or driver.poll() is not None)
+    driver.send_signal(signal.SIGSTOP)
+    time.sleep(RayCrew(RayConfig()).lease_s + 1.0)
+    driver.send_signal(signal.SIGCONT)
+    _, told = driver.communicate(timeout=180)
+    assert driver.returncode == 0, told
+    rows = rows_of(tmp_path / "out.jsonl")
+    assert len(rows) == len({row["uuid"] for row in rows}) == len(server.requests) == 60
+
+
 def test_budgets_of_two_runs_at_once_hold_with_a_node_that_dies(
     nodes: Nodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,8 +2,8 @@
 
 Bookings are given ahead, some at a time, so that no request waits for a message. Each is recorded (`Reserves.reserve`) before it is
 given, so what is settled and what is booked never pass the budget, also if this process dies: the next start charges open bookings at
-their bounds. So does the lapse of a worker. Bookings that come back unused are given to others; all come back where one needs the room.
-Those who wait for room take turns, one booking each.
+their bounds. So does the lapse of a worker, but for what it tells yet. Bookings that come back unused are given to others; all come back
+where one needs the room. Those who wait for room take turns, one booking each.
 """
 
 from __future__ import annotations
@@ -79,20 +79,31 @@ class Bookings:
     def join(self, worker: Hashable) -> None:
         self._clients[worker] = _Client()
 
-    def drop(self, worker: Hashable) -> None:
-        """A worker is gone: its requests may have been sent, so its bookings are charged at their bounds. Those that were not even given to
-        it are free."""
-        client = self._clients.pop(worker)
+    def leave(self, worker: Hashable) -> None:
+        """A worker is given nothing more. Its bookings stay until `drop`; those that were not even given to it are free."""
+        client = self._clients[worker]
         self._waiting.pop(worker, None)
+        client.waiting.clear()
+        client.ahead = []
         self._spare.extend(client.ready)
+        client.ready = []
         if self.last_for == worker:
             self.last_for = None
-        for booked in client.open.values():
+        self._serve()
+
+    def drop(self, worker: Hashable) -> None:
+        """A worker is gone: its requests may have been sent, so its bookings are charged at their bounds."""
+        if worker not in self._clients:
+            return
+        self.leave(worker)
+        for booked in self._clients.pop(worker).open.values():
             self._end(Settled(booked.number, None, None, charged=True), booked)
         self._serve()
 
     def close(self) -> None:
-        """Gives back what nobody needs any more."""
+        """Ends the run: those who are not back are gone, and what nobody needs any more is given back."""
+        for worker in list(self._clients):
+            self.drop(worker)
         while self._spare:
             self._give_back(self._spare.popleft())
 
@@ -101,14 +112,7 @@ class Bookings:
         client = self._clients[worker]
         while client.on_way and client.on_way[0][0] <= ask.heard:
             client.on_way.popleft()
-        for settled in ask.settled:
-            booked = client.open.pop(settled.number, None)
-            if booked is not None:
-                self._end(settled, booked)
-        for number in ask.unused:
-            booked = client.open.pop(number, None)
-            if booked is not None:
-                self._spare.append(booked)
+        self._take_back(client, ask)
         if self.last_for == worker and not client.open and not client.ready:
             self.last_for = None
         known = len(client.ready) + sum(count for _, count in client.on_way)
@@ -119,6 +123,22 @@ class Bookings:
         elif worker not in self._waiting:
             self._waiting[worker] = None
         self._serve()
+
+    def settle(self, worker: Hashable, ask: Ask) -> None:
+        """Takes what became of the bookings of a worker that has left. It is as true late as in time."""
+        if worker in self._clients:
+            self._take_back(self._clients[worker], ask)
+            self._serve()
+
+    def _take_back(self, client: _Client, ask: Ask) -> None:
+        for settled in ask.settled:
+            booked = client.open.pop(settled.number, None)
+            if booked is not None:
+                self._end(settled, booked)
+        for number in ask.unused:
+            booked = client.open.pop(number, None)
+            if booked is not None:
+                self._spare.append(booked)
 
     def has_ready(self, worker: Hashable) -> bool:
         """Whether bookings are ready for a worker."""

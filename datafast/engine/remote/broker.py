@@ -9,8 +9,8 @@ Guarantees, whatever workers do, also if they die or cannot be reached:
   what is spent and what may still be spent never the budget (`bookings`).
 * A worker stops sending before its lease lapses (`leases` has the proof). It counts a lease from the moment at which it made the ask
   that the grant answers, and the broker from the moment of the grant, which is later.
-* A worker whose lease has lapsed counts as having sent all that it might have. What it says afterwards changes nothing. One that comes
-  again is a new one.
+* A worker whose lease has lapsed counts as having sent all that it might have. What it says afterwards changes nothing of that, and what
+  its requests have cost counts. One that comes again is a new one.
 * A broker that follows on one that has died gives nothing for the time of a lease (`succeeds`), since workers of the former may still
   send. By then all its turns have lapsed, and the moments of its own turns come after those, as if there had been one broker.
 
@@ -148,19 +148,33 @@ class Broker:
     def leave(self, worker: Hashable) -> None:
         """A worker has ended, with nothing in flight, and its last ask was heard."""
         self._drop(worker)
+        self.charge(worker)
 
     def has_leased(self, worker: Hashable) -> bool:
-        """Whether a worker's lease lives. Nothing counts that one says without."""
+        """Whether a worker's lease lives."""
         found = self._workers.get(worker)
         return found is not None and self._clock() < found.lapses_at
 
     def lapsed(self) -> list[Hashable]:
-        """The workers whose leases have lapsed since this was called last. They are gone: what they were given counts as used."""
+        """The workers whose leases have lapsed since this was called last. They are gone: the slots and turns that they were given count as
+        used, and what they have booked stays reserved until `charge`."""
         now = self._clock()
         gone = [name for name, worker in self._workers.items() if now >= worker.lapses_at]
         for worker in gone:
             self._drop(worker)
+            if self._bookings is not None:
+                self._bookings.leave(worker)
         return gone
+
+    def settle(self, worker: Hashable, ask: Ask) -> None:
+        """Takes what the requests of a worker have cost whose lease has lapsed, after the replies that came with it were recorded."""
+        if self._bookings is not None:
+            self._bookings.settle(worker, ask)
+
+    def charge(self, worker: Hashable) -> None:
+        """Nothing more comes of a worker whose lease has lapsed: what it has booked is charged at its bounds."""
+        if self._bookings is not None:
+            self._bookings.drop(worker)
 
     def hear(self, worker: Hashable, ask: Ask) -> bool:
         """Takes what a worker tells, after the replies that came with it were recorded. False: its lease has lapsed, and nothing of it
@@ -226,7 +240,7 @@ class Broker:
         )
 
     def close(self) -> None:
-        """Ends the run: bookings that nobody has are given back."""
+        """Ends the run: what those have booked whose leases have lapsed is charged, and bookings that nobody has are given back."""
         if self._bookings is not None:
             self._bookings.close()
 
@@ -261,5 +275,3 @@ class Broker:
         for label, turns in self._turns.items():
             turns.drop(worker)
             self._outages[label].drop(worker)
-        if self._bookings is not None:
-            self._bookings.drop(worker)

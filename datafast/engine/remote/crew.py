@@ -43,6 +43,14 @@ class Link(Protocol):
         """
         ...
 
+    async def last_words(self) -> Report:
+        """What it has not told yet, once its lease has lapsed. It ends what it does.
+
+        Raises:
+            WorkerLostError: it does not answer.
+        """
+        ...
+
     def nudge(self) -> None:
         """Lets it report at once. Returns at once."""
         ...

@@ -99,12 +99,15 @@ class Dealer:
         hand.number, self._joined = self._joined, self._joined + 1
         self._hands.append(hand)
 
+    def leave(self, hand: Hand) -> None:
+        """A worker is given nothing more. What it has stays with it until `drop`."""
+        if hand in self._hands:
+            self._hands.remove(hand)
+            hand.number = None
+
     def drop(self, hand: Hand) -> None:
         """A worker is gone: its items wait for others, before those that nobody has had."""
-        if hand not in self._hands:
-            return
-        self._hands.remove(hand)
-        hand.number = None
+        self.leave(hand)
         self.tell_waiting(hand, [0 for _ in self._shares])
         for pending in reversed(hand.pending.values()):
             if pending.begun:

@@ -3,7 +3,8 @@
 The driver has the output, the shares, the events and the limits, as a local run has them; only what becomes of an item is found out
 elsewhere: `Fleet.of` stands in the place of `Outcomes.of`. A worker is lost when nothing was heard of it for as long as its lease lasts. By
 then it has stopped sending; what it had booked is charged at its bound, and its items are given out again. What stood in its reports is
-recorded, so only what was in flight is asked again.
+recorded, so only what was in flight is asked again. Its last words count too, if they come at once: it may have been the driver that stood
+still, and then all workers have replies to tell.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from datafast.engine.remote.broker import Broker
     from datafast.engine.remote.crew import Crew, Link
     from datafast.engine.remote.dealing import Dealer
-    from datafast.engine.remote.messages import Setup
+    from datafast.engine.remote.messages import Report, Setup
     from datafast.engine.remote.receiving import Receiver
     from datafast.engine.shares import Share
     from datafast.engine.stop import StopSignal
@@ -46,6 +47,7 @@ _LOOK_S = 0.1
 _REPORT_S = 0.1  # after so long a worker reports at the latest
 _MOST_REPORTS_PER_S = 2000  # of all workers, if they have nothing to tell
 _LANDED_S = 2.0
+_LAST_WORDS_S = 2.0  # for which a worker is heard whose lease has lapsed, before its items are given to others
 _END_S = 5.0  # for which workers are waited for at the end
 
 
@@ -191,10 +193,10 @@ class Fleet:
             while member.number in self._members:
                 is_last = self._is_closing
                 report = await member.link.exchange(self._orders(member, is_end=is_last))
-                if not self._broker.has_leased(member.number):
-                    break
                 member.kept += self._receiver.take(member.hand, report)
-                self._broker.hear(member.number, report.ask)
+                if not self._broker.hear(member.number, report.ask):  # it is late, and its items are still its own
+                    await self._hear_out(member, report)
+                    break
                 self._note_limits()
                 if is_last:
                     return
@@ -203,6 +205,13 @@ class Fleet:
         except Exception as error:  # noqa: BLE001 - the run stops and raises it
             self._break_off(error)
         self._crew.lose(member.link)
+
+    async def _hear_out(self, member: _Member, report: Report) -> None:
+        """Takes what a worker has to tell yet whose report came late."""
+        self._broker.settle(member.number, report.ask)
+        last = await member.link.last_words()
+        self._receiver.take(member.hand, last)
+        self._broker.settle(member.number, last.ask)
 
     def _orders(self, member: _Member, *, is_end: bool) -> Orders:
         self._share_out()
@@ -256,26 +265,32 @@ class Fleet:
         if self._stop:
             self._wind_up()
         for number in self._broker.lapsed():
-            self._lose(self._members.pop(number, None))
+            if (member := self._members.pop(number, None)) is not None:
+                self._add(self._lose(member))
         self._look_at_limits()
         for number, member in self._members.items():
             if self._broker.has_leased(number) and self._broker.has_news(number):
                 member.link.nudge()
         self._look_alone()
 
-    def _lose(self, member: _Member | None) -> None:
+    async def _lose(self, member: _Member) -> None:
         """A worker's lease has lapsed."""
-        if member is None:
-            return
-        if member.exchange is not None:
-            member.exchange.cancel()
-        self._receiver.lose(member.hand)
-        self._dealer.drop(member.hand)
+        self._dealer.leave(member.hand)
         self._links.pop(member.hand, None)
-        self._crew.lose(member.link)
         self._share_out(anew=True)
         self._nudge_idle()
-        self._note_limits()
+        if member.exchange is not None:
+            await asyncio.wait([member.exchange], timeout=_LAST_WORDS_S)
+            member.exchange.cancel()
+        try:
+            self._broker.charge(member.number)
+        finally:  # the disk may be full, and whoever waits for its items has to hear of the end
+            self._receiver.lose(member.hand)
+            self._dealer.drop(member.hand)
+            self._crew.lose(member.link)
+            self._share_out(anew=True)
+            self._nudge_idle()
+            self._note_limits()
 
     def _look_at_limits(self) -> None:
         """Takes over what was changed while the run goes on. A limit that is to be found is left to the broker."""

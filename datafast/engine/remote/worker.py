@@ -58,6 +58,15 @@ class Worker:
         await engine.outbox.news(orders.wait_s)
         return engine.report()
 
+    async def last_words(self) -> Report:
+        """What is left to tell once its lease has lapsed. Nothing is sent from here on, and what is in flight is not waited for."""
+        engine = self._engine
+        if engine is None:
+            raise WorkerLostError("The worker has begun anew, or has ended.")
+        await engine.abandon()
+        engine.give_back_bookings()
+        return engine.report()
+
     def nudge(self) -> None:
         """Lets the exchange that is going on end at once."""
         if self._engine is not None:

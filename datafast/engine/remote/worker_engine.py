@@ -187,7 +187,11 @@ class WorkerEngine:
             self._begin(queue)
         self._give_back(orders.give_back)
         if orders.is_end:
-            self._leases.give_back_bookings()
+            self.give_back_bookings()
+
+    def give_back_bookings(self) -> None:
+        """Nothing more is to be sent: what is booked and not used is told with the next report."""
+        self._leases.give_back_bookings()
 
     def _hear_of_providers(self, orders: Orders) -> None:
         for label, endpoint in self._endpoints.items():
@@ -298,9 +302,10 @@ class WorkerEngine:
             if left <= 0.0:
                 break
             await asyncio.sleep(left)
-        await self._abandon()
+        await self.abandon()
 
-    async def _abandon(self) -> None:
+    async def abandon(self) -> None:
+        """Ends all work on items, with what is in flight. Replies that have come stay to be told."""
         for queue in self._queues:
             queue.items.clear()
         for task in self._tasks:
@@ -309,7 +314,7 @@ class WorkerEngine:
 
     async def close(self) -> None:
         """Ends all work. What is in flight is not waited for."""
-        await self._abandon()  # first, so that nothing more is sent from here on
+        await self.abandon()  # first, so that nothing more is sent from here on
         if self._lapsing is not None:
             self._lapsing.cancel()
             await asyncio.gather(self._lapsing, return_exceptions=True)

@@ -354,6 +354,7 @@ class Cluster:
             worker.look()
         for name in self.broker.lapsed():
             self.gone.append(int(str(name)))
+            self.broker.charge(name)
         self.later(_LOOK_S, self._look)
 
     # -- messages

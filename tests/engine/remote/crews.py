@@ -54,6 +54,10 @@ class LocalLink:
         if self.is_dead:
             raise WorkerLostError(f"{self.place} is gone.")
 
+    async def last_words(self) -> Report:
+        await self._pass()
+        return sent(await self.worker.last_words())
+
     def nudge(self) -> None:
         self.worker.nudge()
 

@@ -210,6 +210,56 @@ def test_a_worker_that_hears_too_late_of_a_driver_goes_on_with_nothing(tmp_path:
     assert crew.lost
 
 
+class WaitsLong(LocalLink):
+    """A report of it waits at the driver, as all do while that stands still. `waits_s`: so long does the next one."""
+
+    waits_s = 0.0
+
+    async def exchange(self, orders: Orders) -> Report:
+        report = await super().exchange(orders)
+        waits_s, self.waits_s = self.waits_s, 0.0
+        await asyncio.sleep(waits_s)
+        return report
+
+
+def test_what_workers_were_answered_while_the_driver_stood_still_is_not_asked_again(tmp_path: Path) -> None:
+    with FaultServer() as server:
+        answers_after(server, 0.1)
+        crew = LocalCrew(2, lease_s=2.0)
+        crew.links[:] = [WaitsLong("worker 0"), WaitsLong("worker 1")]
+        first = list(crew.links)
+        run = Running(remote(raw(tmp_path, topics=60, run={"max_concurrency": 8}), crew), [served(server)])
+        wait_for(lambda: len(server.requests) > 16)
+        for link in first:
+            link.waits_s = 2.5
+        report = run.ended()
+    assert set(crew.lost) >= set(first)
+    assert report.written == report.calls == len(server.requests) == 60
+    assert len({row["uuid"] for row in rows_of(tmp_path / "out.jsonl")}) == 60
+
+
+def test_a_driver_that_stood_still_charges_what_was_answered_at_its_cost(tmp_path: Path) -> None:
+    """A reply costs less than a hundredth of what is booked for it."""
+    price = {"input_usd_per_million": 1.0, "output_usd_per_million": 10.0}
+    with FaultServer() as server:
+        answers_after(server, 0.1)
+        crew = LocalCrew(2, lease_s=2.0)
+        crew.links[:] = [WaitsLong("worker 0"), WaitsLong("worker 1")]
+        first = list(crew.links)
+        provider = served(server, price=price, max_completion_tokens=1000)
+        settings = {"max_concurrency": 4, "budget_usd": 0.06}
+        run = Running(remote(raw(tmp_path, topics=60, run=settings), crew), [provider])
+        wait_for(lambda: len(server.requests) > 16)
+        for link in first:
+            link.waits_s = 2.5
+        report = run.ended()
+    assert set(crew.lost) >= set(first)
+    assert report.written == len(server.requests) == 60
+    with LedgerReader(tmp_path / "out.jsonl.ledger") as reader:
+        assert not reader.calls.charges()
+        assert reader.calls.spent(tmp_path / "out.jsonl").usd == pytest.approx(report.cost_usd)
+
+
 def test_items_of_a_slow_worker_that_were_not_begun_are_given_to_others(tmp_path: Path) -> None:
     with FaultServer() as server:
         slow: list[str] = []
