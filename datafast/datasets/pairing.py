@@ -36,6 +36,8 @@ Pair: TypeAlias = Literal["all", "random", "cycle"]
 NAMES: Mapping[str, str] = {"personas": "persona", "seed_texts": "seed_text"}
 """The fields, and what one of their values is called: in prompts, in metadata, and as a dimension of plans."""
 
+_GIVEN = tuple(NAMES.values())
+
 SENTENCES: Mapping[str, Sequence[str]] = {
     "persona": ["Write as this person would, in content and tone, without naming or describing them:\n\n{persona}"],
     "seed_text": ["Let this text inspire you in subject and style, and do not repeat what it says:\n\n{seed_text}"],
@@ -67,7 +69,11 @@ def given_names(config: Pairs) -> list[str]:
 
 def given(item: WorkItem) -> dict[str, str]:
     """What an item is paired with, by the names in prompts."""
-    return {name: item.values[name] for name in NAMES.values() if name in item.values}
+    found = {}
+    for name in _GIVEN:
+        if name in item.values:
+            found[name] = item.values[name]
+    return found
 
 
 def way_of(config: Pairs, field: str) -> Pair:

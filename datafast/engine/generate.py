@@ -167,15 +167,14 @@ class Generate:
         key = self._key(endpoint, role, conversation, schema, tag)
         return Call(key, role, conversation, schema, endpoint, self._record, self._waiting, self._elsewhere)
 
-    async def _answer(self, call: Call) -> BaseModel | str:
+    def _answer(self, call: Call) -> Awaitable[BaseModel | str]:
+        if self._of_stages is not None and call.key in self._of_stages:
+            return self._of_stages[call.key]
         answering = self._caller.answer(call, self._recorded_of(call.role).get(call.key, []))
         if self._of_stages is None:
-            return await answering
-        if call.key in self._of_stages:
-            answering.close()
-        else:
-            self._of_stages[call.key] = asyncio.ensure_future(answering)
-        return await self._of_stages[call.key]
+            return answering
+        future = self._of_stages[call.key] = asyncio.ensure_future(answering)
+        return future
 
     def _note(self, call: Call) -> None:
         """Keeps who has answered."""

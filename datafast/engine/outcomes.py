@@ -87,10 +87,10 @@ class Outcomes:
         Raises:
             ItemParked: it waits for a batch.
         """
-        outcome: Outcome | None = Outcome({}, None)
-        every = (1 << item.num_rows) - 1
-        only_replaces = bool(record.dropped) and record.begun & every == every and not record.unasked_of(0)
-        if not only_replaces:
+        outcome: Outcome | None
+        if record.dropped and record.lacks_none_of(item.num_rows) and not record.unasked_of(0):
+            outcome = Outcome({}, None)  # rows of it are only to be replaced
+        else:
             outcome = await self.best(item, record, share)
             if outcome is not None and outcome.lines and (self._decides or record.begun):
                 outcome = await self.decided(item, record, outcome, share)

@@ -30,8 +30,7 @@ def config_shown(config: Any, folder: str | Path) -> Any:
         return {name: config_shown(value, folder) for name, value in config.items()}
     if isinstance(config, list):
         return [config_shown(value, folder) for value in config]
-    is_place = isinstance(config, str) and Path(config).is_absolute() and os.path.lexists(config)
-    return place_shown(config, folder) if is_place else config
+    return place_shown(config, folder) if _is_whole(config) and os.path.lexists(config) else config
 
 
 def found_again(config: Any, folders: Sequence[Path]) -> Any:
@@ -41,11 +40,16 @@ def found_again(config: Any, folders: Sequence[Path]) -> Any:
         return {name: found_again(value, folders) for name, value in config.items()}
     if isinstance(config, list):
         return [found_again(value, folders) for value in config]
-    if not (isinstance(config, str) and Path(config).is_absolute()) or os.path.lexists(config):
+    if not _is_whole(config) or os.path.lexists(config):
         return config
     parts = Path(config).parts
     places = (folder.joinpath(*parts[start:]) for start in range(1, len(parts)) for folder in folders)
     return next((str(place) for place in places if os.path.lexists(place)), config)
+
+
+def _is_whole(value: Any) -> bool:
+    """Whether a value of a config is a whole path, or looks like one. There may be a million texts, so no paths are made of them."""
+    return isinstance(value, str) and os.path.isabs(value)  # noqa: PTH117 - a tenth of the time
 
 
 def _word(word: str, folder: str | Path) -> str:

@@ -295,7 +295,7 @@ class _Run:
         failure = failure_of(record, outcome, outcome.error) if outcome.error else None
         new = self._store.finish_item(record, outcome.lines, outcome.filtered, failure, outcome.changed)
         self._watch.ended(outcome, new, failure, replayed=replayed)
-        filtered = sum(not row.hidden for row in outcome.filtered)
+        filtered = sum(not row.hidden for row in outcome.filtered) if outcome.filtered else 0
         if (new or filtered) and self._emit.listening:
             self._emit(
                 ItemDone(

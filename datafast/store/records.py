@@ -107,7 +107,13 @@ class ItemRecord:
     @property
     def begun(self) -> int:
         """Likewise, and those that they have dropped and that are to be made again."""
-        return sum(1 << number for number in self.dropped or ()) | self.decided
+        decided = self.slots | self.filtered
+        return decided | sum(1 << number for number in self.dropped) if self.dropped else decided
+
+    def lacks_none_of(self, num_rows: int) -> bool:
+        """Whether each of so many rows was made."""
+        every = (1 << num_rows) - 1
+        return self.begun & every == every
 
     @property
     def rows_written(self) -> int:

@@ -339,7 +339,8 @@ class Store:
             new = {number: line for number, line in lines.items() if not record.slots >> number & 1}
         if new or filtered:
             place = self._commit.append(record, new)
-            filtered = [replace(row, place=place) for row in filtered]
+            if filtered:
+                filtered = [replace(row, place=place) for row in filtered]
         record.state = ItemState.FAILED if failure else ItemState.DONE
         record.kept, record.dropped = 0, None
         if self._lent:

@@ -33,6 +33,7 @@ __all__ = ["decode_completion", "encode_completion"]
 
 _EXPECTED = "a chat completion with choices[0].message"
 _PLAIN_USAGE = 3  # prompt_tokens, completion_tokens and their total
+_USAGE_OF_OPENAI = 5  # and the details of both
 
 
 def decode_completion(raw: bytes) -> Completion:
@@ -160,13 +161,29 @@ def _usage(value: object, *, wrote: bool) -> Usage | None:
     if (
         type(given) is int
         and type(written) is int
-        and len(value) == _PLAIN_USAGE
         and total == given + written
         and 0 < given < MOST_TOKENS
         and 0 < written < MOST_TOKENS
     ):
-        return Usage(given, written)  # nearly every server's: no details
+        if len(value) == _PLAIN_USAGE:
+            return Usage(given, written)  # most servers': no details
+        if len(value) == _USAGE_OF_OPENAI and (usage := _usage_of_openai(value, given, written)) is not None:
+            return usage
     return _detailed_usage(value, wrote=wrote)
+
+
+def _usage_of_openai(value: Mapping[str, Any], given: int, written: int) -> Usage | None:
+    """What `_detailed_usage` says of counts with these two details and nothing else, in an eighth of the time; None where it may differ."""
+    of_prompt, of_reply = value.get("prompt_tokens_details"), value.get("completion_tokens_details")
+    if type(of_prompt) is not dict or type(of_reply) is not dict:
+        return None
+    cached, kept = of_prompt.get("cached_tokens", 0), of_prompt.get("cache_write_tokens", 0)
+    thought = of_reply.get("reasoning_tokens", 0)
+    if not type(cached) is type(kept) is type(thought) is int:
+        return None
+    if not (0 <= cached <= given and 0 <= kept <= given - cached and 0 <= thought <= written):
+        return None
+    return Usage(given, written, cached, thought, kept)
 
 
 def _detailed_usage(value: Mapping[str, Any], *, wrote: bool) -> Usage | None:
