@@ -158,10 +158,8 @@ def overruling(path: Path, place: Place, disagreement: Disagreement) -> Overruli
     Raises:
         OutputError: it cannot be read, or a line of it is no decision.
     """
-    file = ReviewFile(path)
-    if not file.refresh():
-        return None
-    return Overruling(file.records, place, disagreement)
+    records = ReviewFile(path).read()
+    return Overruling(records, place, disagreement) if records else None
 
 
 def _told(records: Sequence[ReviewRecord]) -> str:

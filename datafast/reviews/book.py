@@ -301,9 +301,7 @@ class Reviews:
         other = user_path(path)
         if not is_file(other):
             raise ConfigError(f"There is no file {other}. Give the .reviews file of another reviewer.", key="path")
-        file = ReviewFile(other)
-        file.refresh()
-        added = self._file.merge(file.records)
+        added = self._file.merge(ReviewFile(other).read())
         self._take()
         return len(added)
 

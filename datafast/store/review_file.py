@@ -77,6 +77,22 @@ class ReviewFile:
             file.seek(self._read_to)
             return self._take(file)
 
+    def read(self) -> Sequence[ReviewRecord]:
+        """All records, for those who do not write: also that of a last line that is whole but for its newline. Raises as `refresh` does."""
+        self.refresh()
+        last = self._unended()
+        return self.records if last is None else [*self.records, last]
+
+    def _unended(self) -> ReviewRecord | None:
+        """The record of a last line without its newline, as editors leave it; None where there is none, or one that was cut short."""
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), self.path.open("rb") as file:
+            file.seek(self._read_to)
+            tail = file.read()
+            if tail.strip():
+                with contextlib.suppress(OutputError):
+                    return read_record(tail, str(self.path))
+        return None
+
     def _take(self, lines: Iterable[bytes]) -> Sequence[ReviewRecord]:
         first = len(self.records)
         for line in lines:
@@ -159,19 +175,12 @@ class ReviewFile:
             lock.release()
 
     def _mend(self) -> None:
-        """Ends a last line that is whole but for its newline, as editors leave it. What is not whole goes with the next write."""
-        with contextlib.suppress(FileNotFoundError), self.path.open("rb") as file:
-            file.seek(self._read_to)
-            tail = file.read()
-            if not tail.strip():
-                return
-            try:
-                read_record(tail, str(self.path))
-            except OutputError:
-                return
-            with contextlib.closing(AppendFile(self.path, what="decisions")) as end:
-                end.append(b"\n")
-                end.sync()
+        """Ends a last line that is whole but for its newline. What is not whole goes with the next write."""
+        if self._unended() is None:
+            return
+        with contextlib.closing(AppendFile(self.path, what="decisions")) as end:
+            end.append(b"\n")
+            end.sync()
         self.refresh()
 
 
@@ -179,7 +188,5 @@ def records_of(files: Iterable[Path]) -> list[ReviewRecord]:
     """What several such files say, oldest first. Raises OutputError if one cannot be read."""
     found: list[ReviewRecord] = []
     for path in files:
-        file = ReviewFile(path)
-        file.refresh()
-        found += file.records
+        found += ReviewFile(path).read()
     return sorted(found, key=lambda record: record.at)

@@ -220,8 +220,10 @@ def test_decisions_of_another_file_are_added_once(tmp_path: Path) -> None:
     other.write_bytes(one.read_bytes())
     book(one, "ann").accept(ROWS[0])
     book(other, "bob").reject(ROWS[1], "dull")
-    assert book(one).import_from(f"{other}.reviews") == 1
-    assert book(one).import_from(f"{other}.reviews") == 0
+    theirs = tmp_path / "copy.jsonl.reviews"
+    theirs.write_bytes(theirs.read_bytes().rstrip(b"\n"))  # as an editor left it
+    assert book(one).import_from(theirs) == 1
+    assert book(one).import_from(theirs) == 0
     assert [one.state.verdict for one in book(one).rows()] == ["accepted", "rejected", None, None]
 
 
