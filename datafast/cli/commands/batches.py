@@ -267,17 +267,28 @@ def _cancel(
     wait: bool,
     as_json: bool,
 ) -> int:
-    """Cancels what is under way, in one shard after the other. Returns the exit code."""
+    """Cancels what is under way, in one shard after the other. Returns the exit code.
+
+    Raises:
+        OutputInUseError: a run on one of them is going on. The others are done.
+    """
     from rich.console import Console
 
     from datafast.engine.stop import StopSignal
+    from datafast.errors import OutputInUseError
 
     console, stop = Console(stderr=True, highlight=False), StopSignal()
     done: dict[str, list[GivenUp]] = {}
+    in_use: list[str] = []
     for name, paths in outputs.items():
         paths.refuse_copy("--cancel writes into an output, and this is read from a copy.")
         if stop.reason is None:
-            done[name] = _carried_out(paths, providers_of(paths), console, stop, wait=wait)
+            try:
+                done[name] = _carried_out(paths, providers_of(paths), console, stop, wait=wait)
+            except OutputInUseError as error:
+                in_use.append(str(error))
+    if in_use and not done:
+        raise OutputInUseError("\n".join(in_use))
     is_open = [one for given_up in done.values() for one in given_up if one.problem]
     if as_json:
         batches = [
@@ -293,6 +304,8 @@ def _cancel(
             _show_given_up(given_up, outputs[name])
     if stop.reason is not None and (is_open or len(done) < len(outputs)):
         return 130
+    if in_use:
+        raise OutputInUseError("\n".join(in_use))
     return 4 if is_open else 0
 
 

@@ -16,6 +16,8 @@ from click.testing import CliRunner, Result
 
 from datafast.cli.main import cli
 from datafast.engine.batches import lookup, service
+from datafast.store.lock import take_locks
+from datafast.store.paths import OutputPaths
 from tests.servers.batch_server import KEY, BatchServer
 from tests.support import ROOT, rows_of
 
@@ -480,5 +482,12 @@ def test_the_batches_of_all_shards_are_shown_and_cancelled(run: Run, server: Bat
     assert (status["batches"]["open"], status["batches"]["calls"]) == (2, 12)
     assert "2 batches are under way at openai/tiny (12 calls)" in status["batches"]["under_way"]
     server.faults.polls = 5
+    shard = OutputPaths.of(Path("rows.jsonl/shard-00001-of-00002.jsonl"))
+    with take_locks(shard):
+        refused = run("batches", "rows.jsonl", "--cancel", topics=topics)
+    assert refused.exit_code == 2
+    assert "A run on rows.jsonl/shard-00001-of-00002.jsonl is going on" in refused.stderr
+    assert refused.stdout.startswith("shard 2/2\nended ")
+    assert json.loads(run("status", "rows.jsonl", "--json", topics=topics).stdout)["batches"]["open"] == 1
     assert run("batches", "rows.jsonl", "--cancel", topics=topics).exit_code == 0
     assert json.loads(run("status", "rows.jsonl", "--json", topics=topics).stdout)["batches"]["open"] == 0
