@@ -80,7 +80,8 @@ class Bookings:
         self._clients[worker] = _Client()
 
     def leave(self, worker: Hashable) -> None:
-        """A worker is given nothing more. Its bookings stay until `drop`; those that were not even given to it are free."""
+        """A worker is given nothing more. Its bookings stay until `drop`; those that were not even given to it are free. Nothing is
+        recorded, so nothing fails; who waits is served when one is heard next."""
         client = self._clients[worker]
         self._waiting.pop(worker, None)
         client.waiting.clear()
@@ -89,7 +90,6 @@ class Bookings:
         client.ready = []
         if self.last_for == worker:
             self.last_for = None
-        self._serve()
 
     def drop(self, worker: Hashable) -> None:
         """A worker is gone: its requests may have been sent, so its bookings are charged at their bounds."""

@@ -103,6 +103,7 @@ class Fleet:
         self._members: dict[Hashable, _Member] = {}
         self._links: dict[Hand, Link] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._parting: set[asyncio.Task[None]] = set()  # those of them that hear last words
         self._numbers = 0
         self._widths: tuple[object, ...] = ()
         self._has_told_stop = False
@@ -195,23 +196,30 @@ class Fleet:
                 report = await member.link.exchange(self._orders(member, is_end=is_last))
                 member.kept += self._receiver.take(member.hand, report)
                 if not self._broker.hear(member.number, report.ask):  # it is late, and its items are still its own
-                    await self._hear_out(member, report)
+                    self._broker.settle(member.number, report.ask)
+                    await self._hear_out(member)
                     break
                 self._note_limits()
                 if is_last:
                     return
         except WorkerLostError:
             member.is_lost = True  # whatever it had booked and in flight counts until its lease has lapsed
+            await self._hear_out(member)  # by its clock that may have been just now
         except Exception as error:  # noqa: BLE001 - the run stops and raises it
             self._break_off(error)
         self._crew.lose(member.link)
 
-    async def _hear_out(self, member: _Member, report: Report) -> None:
-        """Takes what a worker has to tell yet whose report came late."""
-        self._broker.settle(member.number, report.ask)
-        last = await member.link.last_words()
-        self._receiver.take(member.hand, last)
-        self._broker.settle(member.number, last.ask)
+    async def _hear_out(self, member: _Member) -> None:
+        """Takes what a worker has to tell yet that goes on with nothing."""
+        try:
+            last = await member.link.last_words()
+            self._receiver.take(member.hand, last)
+            self._broker.settle(member.number, last.ask)
+            member.is_lost = False
+        except WorkerLostError:
+            member.is_lost = True
+        except Exception as error:  # noqa: BLE001 - the run stops and raises it
+            self._break_off(error)
 
     def _orders(self, member: _Member, *, is_end: bool) -> Orders:
         self._share_out()
@@ -266,7 +274,9 @@ class Fleet:
             self._wind_up()
         for number in self._broker.lapsed():
             if (member := self._members.pop(number, None)) is not None:
-                self._add(self._lose(member))
+                parting = self._add(self._lose(member))
+                self._parting.add(parting)
+                parting.add_done_callback(self._parting.discard)
         self._look_at_limits()
         for number, member in self._members.items():
             if self._broker.has_leased(number) and self._broker.has_news(number):
@@ -279,12 +289,12 @@ class Fleet:
         self._links.pop(member.hand, None)
         self._share_out(anew=True)
         self._nudge_idle()
-        if member.exchange is not None:
-            await asyncio.wait([member.exchange], timeout=_LAST_WORDS_S)
-            member.exchange.cancel()
         try:
+            if member.exchange is not None:
+                await asyncio.wait([member.exchange], timeout=_LAST_WORDS_S)
+                member.exchange.cancel()
             self._broker.charge(member.number)
-        finally:  # the disk may be full, and whoever waits for its items has to hear of the end
+        finally:  # the disk may be full, or the run closes, and whoever waits for its items has to hear of the end
             self._receiver.lose(member.hand)
             self._dealer.drop(member.hand)
             self._crew.lose(member.link)
@@ -330,7 +340,7 @@ class Fleet:
         for member in self._members.values():
             member.link.nudge()
         speaking = [member.exchange for member in self._members.values() if member.exchange is not None]
-        if speaking:
+        if speaking := [*speaking, *self._parting]:
             await asyncio.wait(speaking, timeout=_LANDED_S)
         for task in self._tasks:
             task.cancel()

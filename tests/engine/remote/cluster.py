@@ -30,6 +30,7 @@ from datafast.types import Usage
 __all__ = ["LONGEST_WAY_S", "Cluster", "Ledger", "Request", "Server", "Worker"]
 
 _LOOK_S = 0.01
+_LAST_WORDS_S = 2.0
 _PAUSE_S = 2.0
 _HOLD_S = 0.05  # how long a worker keeps a message of the driver, if it has no news
 LONGEST_WAY_S = 0.4
@@ -106,6 +107,11 @@ class Ledger:
         bound = self.open.pop(number)
         self.charged += bound.usd if charged else 0.0
 
+    def charge_all(self) -> None:
+        """What the next start does with what is open."""
+        for number in list(self.open):
+            self.release(number, charged=True)
+
 
 class Worker:
     """One worker: it sends what its leases allow, oldest first."""
@@ -113,7 +119,8 @@ class Worker:
     def __init__(self, cluster: Cluster, name: int) -> None:
         rng = cluster.rng
         self.name = name
-        self.alive = True
+        self.alive = True  # whether it works yet
+        self.is_dead = False
         self.reachable = True
         self.cluster = cluster
         offset, speed = rng.uniform(0.0, 1e6), rng.uniform(0.996, 1.004)
@@ -126,6 +133,7 @@ class Worker:
         self.done = 0
         self.faults = dict.fromkeys(cluster.providers, 0)
         self.ended = False
+        self.has_begun = False  # whether it has had a lease
         self.driver = 0  # which one it belongs to
         self._ids = itertools.count()
         self._has_news = False
@@ -146,16 +154,20 @@ class Worker:
 
     def exchange(self, grant: Grant) -> None:
         """A message of the driver has come; it is answered at once where there is news, or else a little later."""
-        if not self.alive:
+        if self.is_dead:
+            return
+        if not self.alive:  # whoever speaks with it is told so, and asks for its last words
+            self.cluster.send(self, lambda: self.cluster.refused(self))
             return
         self.leases.take(grant)
         if self.wallet is not None:
             self.wallet.take(grant)
+        self.has_begun |= self.leases.lasts_for_s > 0.0
         self.pump()
         self.cluster.later(0.0 if self._has_news else _HOLD_S, self._reply)
 
     def _reply(self) -> None:
-        if not self.alive:
+        if self.is_dead:
             return
         self._has_news = False
         ask = self.leases.ask()
@@ -243,6 +255,7 @@ class Worker:
             request.over = request.has_arrived = False
         if self.wallet is not None:
             self.wallet.end(request.booking, Usage(1, 0), request.usd, maybe_paid=False)
+            request.booking = 0
         gate.in_flight -= 1
         self._has_news = True
         self.pump()
@@ -256,11 +269,25 @@ class Worker:
                     request.over = True
                     if request.has_arrived:
                         self.cluster.servers[label].in_flight -= 1
+                    if self.wallet is not None and not self.is_dead:
+                        self.wallet.end(request.booking, None, None, maybe_paid=True)
             keys.clear()
+
+    def last_words(self) -> None:
+        """It is asked for what it has to tell yet, and gives up what it does."""
+        if self.is_dead:
+            return
+        self.cancel()
+        self.alive = False
+        ask = self.leases.ask()
+        if self.wallet is not None:
+            self.wallet.give_all_back()
+            ask = Ask(ask.number, ask.heard, ask.uses, *self.wallet.tell())
+        self.cluster.send(self, lambda: self.cluster.heard(self, ask, is_last=True))
 
     def look(self) -> None:
         """What a worker does from time to time."""
-        if self.alive and self.leases.lasts_for_s <= 0.0 and any(self.flying.values()):
+        if self.alive and self.has_begun and self.leases.lasts_for_s <= 0.0:
             self.cancel()
             self.alive = False
         if self.alive:
@@ -319,6 +346,10 @@ class Cluster:
         self._order = itertools.count()
         self._names = itertools.count(1)
         self._driver = 0
+        self.stands_until = self.now
+        self._parting: dict[int, float] = {}  # workers whose leases have lapsed, and until when they are heard
+        self._settled: set[int] = set()
+        self.late = 0  # workers that were heard after that
         self.broker = self._new_broker(succeeds=False)
         self.later(_LOOK_S, self._look)
 
@@ -352,10 +383,20 @@ class Cluster:
     def _look(self) -> None:
         for worker in self.workers.values():
             worker.look()
-        for name in self.broker.lapsed():
-            self.gone.append(int(str(name)))
-            self.broker.charge(name)
+        if self.now >= self.stands_until:
+            for name in self.broker.lapsed():
+                self.gone.append(int(str(name)))
+                self._parting[int(str(name))] = self.now + _LAST_WORDS_S
+            for number, until in list(self._parting.items()):
+                if self.now >= until:
+                    self._charge(number)
         self.later(_LOOK_S, self._look)
+
+    def _charge(self, number: int) -> None:
+        """Nobody waits any longer for what this worker has to tell."""
+        del self._parting[number]
+        self._settled.add(number)
+        self.broker.charge(number)
 
     # -- messages
 
@@ -368,9 +409,39 @@ class Cluster:
             way_s = self.rng.uniform(0.0, 4.0)
         self.later(way_s, act)
 
-    def heard(self, worker: Worker, ask: Ask) -> None:
-        if worker.driver == self._driver and self.broker.hear(worker.name, ask):
+    def heard(self, worker: Worker, ask: Ask, *, is_last: bool = False) -> None:
+        if self.now < self.stands_until:
+            self.later(self.stands_until - self.now, lambda: self.heard(worker, ask, is_last=is_last))
+        elif worker.driver != self._driver or worker.name in self._settled:
+            pass  # its driver is gone, or has given it up
+        elif is_last:
+            self.late += worker.name in self._parting
+            self.broker.settle(worker.name, ask)
+            if worker.name in self._parting:
+                self._charge(worker.name)
+        elif self.broker.hear(worker.name, ask):
             self._next(worker)
+        else:
+            self.broker.settle(worker.name, ask)
+            self.refused(worker)
+
+    def refused(self, worker: Worker) -> None:
+        """It goes on with nothing. Its driver asks for its last words."""
+        if self.now < self.stands_until:
+            self.later(self.stands_until - self.now, lambda: self.refused(worker))
+        elif worker.driver == self._driver and worker.name not in self._settled:
+            self.send(worker, worker.last_words)
+
+    def stand_still(self, seconds: float) -> None:
+        """The driver's process stands still for so long: it hears nothing, and sees no lease lapse."""
+        self.stands_until = max(self.stands_until, self.now + seconds)
+        self.run(seconds)
+
+    def close(self) -> None:
+        """The run ends."""
+        for number in list(self._parting):
+            self._charge(number)
+        self.broker.close()
 
     def _next(self, worker: Worker) -> None:
         grant = self.broker.grant(worker.name)
@@ -390,12 +461,15 @@ class Cluster:
 
     def kill(self, worker: Worker) -> None:
         """Its process ends, and the kernel closes its connections."""
-        worker.alive = False
+        worker.alive, worker.is_dead = False, True
         worker.cancel()
 
     def kill_driver(self, *, live_on: bool) -> None:
         """The driver dies, and another one begins. `live_on`: its workers do not notice, until their leases end."""
         self._driver += 1
+        self.stands_until = self.now
+        self._parting.clear()
+        self.ledger.charge_all()
         for worker in self.workers.values():
             if not live_on:
                 self.kill(worker)

@@ -267,6 +267,24 @@ def test_what_a_dead_worker_had_is_charged_at_its_bound() -> None:
     assert cluster.servers["a"].spent_usd <= 3.0
 
 
+def test_workers_of_a_driver_that_stood_still_are_charged_what_they_tell_yet() -> None:
+    cluster = Cluster({"a": ProviderTerms(10)}, settings=RunConfig(budget_usd=3.0))
+    busy(cluster, workers=3, requests=1000, bound=Bound(0.01, 10), usd=0.004)
+    cluster.run(5)
+    in_flight = cluster.servers["a"].in_flight
+    cluster.stand_still(6)
+    cluster.run(1)
+
+    assert sorted(cluster.gone) == [1, 2, 3]
+    assert cluster.late == 3
+    assert not cluster.ledger.open
+    assert cluster.budget is not None
+    used = cluster.budget.states["budget_usd"][0]
+    # Only what was in flight when their leases ended may have been charged.
+    assert cluster.ledger.charged <= (in_flight + 10) * 0.01
+    assert used <= cluster.servers["a"].spent_usd + cluster.ledger.charged + 1e-9
+
+
 # -- leases
 
 
@@ -364,6 +382,10 @@ class _AnyCluster(RuleBasedStateMachine):
     def cut_off(self, which: int, reachable: bool) -> None:
         self._pick(which).reachable = reachable
 
+    @rule(seconds=st.sampled_from([1.0, 4.9, 5.0, 6.0, 8.0]))
+    def stand_still(self, seconds: float) -> None:
+        self.cluster.stand_still(seconds)
+
     @rule(live_on=st.booleans())
     def kill_driver(self, live_on: bool) -> None:
         self.cluster.kill_driver(live_on=live_on)
@@ -374,7 +396,10 @@ class _AnyCluster(RuleBasedStateMachine):
         assert servers["a"].most_in(60.0) <= _RPM
         assert all(server.most_in_flight <= _MOST for server in servers.values())
         assert self.cluster.most_total <= _TOTAL
-        assert sum(server.spent_usd for server in servers.values()) <= _BUDGET_USD + 1e-9
+        assert self.cluster.budget is not None
+        used = self.cluster.budget.states["budget_usd"][0]
+        assert sum(server.spent_usd for server in servers.values()) - 1e-9 <= used <= _BUDGET_USD + 1e-9
+        assert self.cluster.budget.num_reserved == len(self.cluster.ledger.open)
 
     def teardown(self) -> None:
         """Nobody starves: a new worker gets on with its work, whatever was before, unless the budget has ended the run."""
@@ -385,6 +410,9 @@ class _AnyCluster(RuleBasedStateMachine):
         self.cluster.run(60.0)
         self.limits_hold()
         assert last.done == 5 or any(worker.ended for worker in self.cluster.workers.values())
+        self.cluster.close()
+        self.limits_hold()
+        assert not self.cluster.ledger.open
 
 
 TestAnyCluster = _AnyCluster.TestCase
