@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from datafast.engine.remote.broker import Broker
     from datafast.engine.remote.crew import Crew, Link
     from datafast.engine.remote.dealing import Dealer
-    from datafast.engine.remote.messages import Report, Setup
+    from datafast.engine.remote.messages import Setup
     from datafast.engine.remote.receiving import Receiver
     from datafast.engine.shares import Share
     from datafast.engine.stop import StopSignal
