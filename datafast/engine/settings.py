@@ -90,7 +90,8 @@ class RunConfig(ConfigModel):
 
     fan_out: FanOut = "all"
     """all: every prompt goes to every provider. split: each prompt to one of them, in proportion to their `weight`. fallback:
-    each prompt to the first provider, and to the next one where it has stopped or fails the item."""
+    each prompt to the first provider, and to the next one while it is paused after errors, or where it has stopped or fails the item.
+    So who answers which prompt follows from when errors come."""
 
     max_retries: int = Field(default=5, ge=0, le=100)
     """How often one request is sent again after a server error, a timeout or a dropped connection while others succeed in between.

@@ -29,7 +29,7 @@ class Share:
     """A share of the plan, and who answers it.
 
     Attributes:
-        routes: the first is asked; the next one if the first fails the item or has stopped.
+        routes: the first is asked; the next one while the first is paused, and if it fails the item or has stopped.
         weight: its weight when items are split.
         width: items in work at once, without those that wait without a slot.
         chosen: the width that somebody has set while the run goes on; None for its part of the run's concurrency.
