@@ -12,9 +12,10 @@ from pathlib import Path
 
 from datafast.errors import ConfigError
 
-__all__ = ["RemoteUrl", "is_remote", "remote_url"]
+__all__ = ["RemoteUrl", "is_remote", "refuse_unknown_scheme", "remote_url"]
 
 _URL = re.compile(r"(s3|gs|az|hf|file):(?:/+(.*))?", re.DOTALL)
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):/+[^/]", re.IGNORECASE)  # a drive of Windows has one letter
 _BUCKETS = frozenset({"s3", "gs", "az"})
 _SECRET = re.compile(r"^[^/]*[@:]|\?[^/]*=")
 _FORMS = {
@@ -89,6 +90,20 @@ def remote_url(given: str | Path) -> RemoteUrl | None:
     if not key:
         raise ConfigError(f"{_text(given)} is not a whole URL. Write it like {_FORMS[scheme]}.")
     return RemoteUrl(scheme, container, key)
+
+
+def refuse_unknown_scheme(given: str | Path) -> None:
+    """Sees to it that a URL that nothing can be written to is not taken for the path of a folder of this machine.
+
+    Raises:
+        ValueError: it is such a URL; names those that can be written to.
+    """
+    found = _SCHEME.match(_text(given))
+    if found is not None and not is_remote(given):
+        raise ValueError(
+            f"No output can be at a URL {found[1]}://... Write it like {', '.join(list(_FORMS.values())[:-1])} or {_FORMS['file']}. A "
+            f"folder of this machine that is called {found[1]}: is given by its whole path."
+        )
 
 
 def _text(given: str | Path) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from datafast._util.counting import added, added_by_group
@@ -17,6 +17,8 @@ from datafast.store.shards import ShardName, ShardNote
 from datafast.types import ProviderUsage, TargetCount
 
 if TYPE_CHECKING:
+    from datafast._util.remote import RemoteUrl
+    from datafast.store.paths import OutputPaths
     from datafast.store.shards import ShardFolder
 
 __all__ = ["command_for", "folder_status", "number_of"]
@@ -24,8 +26,10 @@ __all__ = ["command_for", "folder_status", "number_of"]
 _SUMMED = ("requested", "written", "filtered", "failed", "removed", "pending", "calls", "input_tokens", "output_tokens")
 
 
-def folder_status(folder: ShardFolder) -> dict[str, Any]:
-    """The fields of the status of a file, summed (`agreement` is empty: no row is read), and these:
+def folder_status(folder: ShardFolder, url: RemoteUrl | None = None) -> dict[str, Any]:
+    """What the shards of a folder hold; `url` is where it is, if it is the copy of a remote one.
+
+    The fields of the status of a file, summed (`agreement` is empty: no row is read), and these:
 
     of: how many shards there are.
     missing: the numbers of those that have not begun.
@@ -39,7 +43,7 @@ def folder_status(folder: ShardFolder) -> dict[str, Any]:
     """
     known = {name: folder.paths(name.number) for name in folder.names}
     shards = [
-        {"shard": str(name), **output_status(paths, agreement=False)}
+        {"shard": str(name), **output_status(_at(url, name, paths), agreement=False)}
         for name, paths in known.items()
         if is_file(paths.ledger)
     ]
@@ -48,7 +52,7 @@ def folder_status(folder: ShardFolder) -> dict[str, Any]:
     first = shards[0] if shards else {}
     running = any(shard["running"] for shard in shards)
     return {
-        "output_file": str(folder.path),
+        "output_file": str(url or folder.path),
         "ledger": None if folder.ledger_folder is None else str(folder.ledger_folder),
         "kind": first.get("kind"),
         "simulated": any(shard["simulated"] for shard in shards),
@@ -78,6 +82,10 @@ def folder_status(folder: ShardFolder) -> dict[str, Any]:
         "decided_at_merge": decided,
         "shards": shards,
     }
+
+
+def _at(url: RemoteUrl | None, name: ShardName, paths: OutputPaths) -> OutputPaths:
+    return paths if url is None else replace(paths, url=str(url.below(name.file_name)))
 
 
 def command_for(shards: Sequence[Mapping[str, Any]], number: int) -> str | None:

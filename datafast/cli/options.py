@@ -63,7 +63,7 @@ class LocalFile(UserFile):
 
         if isinstance(value, str | Path) and is_remote(value):
             self.fail(
-                "This file is written on this machine, and a URL is no place of it. Give a path, and copy the file from there.",
+                "This file can only be written on this machine, not to a URL. Give a path, and copy the file from there.",
                 param,
                 ctx,
             )
@@ -185,13 +185,15 @@ _SPLITS = (
 
 def new_file(metavar: str, text: str, *, required: bool = False, default: str | None = None) -> Callable[[FC], FC]:
     """`--output`: a file that the command makes on this machine. `text` is the help."""
+    given: dict[str, Any] = (
+        {} if default is None else {"default": default, "show_default": True}
+    )  # None counts as a value
     return click.option(
         "-o",
         "--output",
         metavar=metavar,
         required=required,
-        default=default,
-        show_default=default is not None,
+        **given,
         type=LocalFile(path_type=Path, dir_okay=False),
         help=text,
     )

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datafast._util.remote import is_remote
+from datafast._util.remote import is_remote, remote_url
 from datafast._util.user_path import is_file, is_folder
 from datafast.errors import ConfigError, OutputError
 
@@ -25,6 +25,7 @@ __all__ = [
     "outputs_of",
     "retry_command",
     "shard_folder",
+    "shards_at",
 ]
 
 
@@ -59,6 +60,25 @@ def shard_folder(file: str, ledger: Path | None) -> ShardFolder | None:
     if not is_folder(Path(file)) or not is_shard_folder(file, ledger):
         return None
     return ShardFolder.open(file, ledger)
+
+
+@contextmanager
+def shards_at(file: str, ledger: Path | None) -> Iterator[ShardFolder | None]:
+    """As `shard_folder`, and of a remote folder a copy of the ledgers, as long as the context lasts.
+
+    Raises:
+        ConfigError, OutputError: as `shard_folder`; a store does not answer.
+    """
+    from datafast.storage.copies import copied_shards, is_folder_of_shards
+    from datafast.store.shards import ShardFolder
+
+    if (url := remote_url(file)) is None:
+        yield shard_folder(file, ledger)
+    elif ledger is not None or not is_folder_of_shards(url):
+        yield None
+    else:
+        with copied_shards(url, rows=False) as folder:
+            yield ShardFolder.open(folder)
 
 
 @contextmanager
@@ -139,4 +159,5 @@ def output_command(name: str, file: str | Path, ledger: Path | None) -> str:
     from datafast.store.paths import OutputPaths
 
     elsewhere = not is_remote(file) and ledger is not None and ledger != OutputPaths.of(file).ledger
-    return shlex.join(["datafast", name, str(file), *(["--ledger", str(ledger)] if elsewhere else [])])
+    option = "--ledgers" if name == "merge" else "--ledger"  # of a merge, --ledger is that of the new file
+    return shlex.join(["datafast", name, str(file), *([option, str(ledger)] if elsewhere else [])])

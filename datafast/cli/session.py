@@ -22,7 +22,7 @@ from datafast._util.fd_limit import raise_limit
 from datafast._util.jsonl import last_line
 from datafast._util.notify import plain_text
 from datafast._util.remote import remote_url
-from datafast._util.user_path import is_file
+from datafast._util.user_path import is_file, is_folder
 from datafast.cli.display.agreement import agreement_lines, told_agreement
 from datafast.cli.display.event_file import EventFile
 from datafast.cli.display.lines import Step
@@ -190,6 +190,10 @@ def _from_merged(project: Project, settings: Settings, merged: Path) -> Project:
             raise ConfigError(
                 f"--from goes on with what was merged, and {option} with something else. Leave one of them out."
             )
+    if is_folder(merged):
+        raise ConfigError(
+            f"--from: {merged} is a folder. `datafast merge {merged} -o FILE.jsonl` makes the file to go on with, of its shards."
+        )
     beside = OutputPaths.of(merged)
     if is_file(beside.ledger):  # `run.ledger` is where the ledgers of the shards are
         project = project.with_ledger(None)
@@ -343,6 +347,9 @@ def _further_steps(report: RunReport, settings: Settings, paths: OutputPaths) ->
         return []
     file, ledger = report.output_file, paths.ledger
     steps = [Step(output_command("status", file, ledger), "rows, calls and cost of all runs")]
+    if settings.shard is not None:
+        folder, ledgers = _folder_of(file, paths)
+        steps = [Step(output_command("status", folder, ledgers), "how far all shards are")]
     steps.append(Step(output_command("report", file, ledger), "a page with charts, duplicates and rows"))
     if not report.pending and settings.offline:
         real = shlex.join(["datafast", "plan", str(settings.config)])
@@ -354,9 +361,9 @@ def _further_steps(report: RunReport, settings: Settings, paths: OutputPaths) ->
         elif settings.merged is None:
             steps.append(Step(shlex.join(do_it), "do it, into the file of the config"))
     elif not report.pending and settings.shard is not None:
-        folder = file.rpartition("/")[0] if paths.url else str(Path(file).parent)
-        merged = f"{Path(folder).name.removesuffix('.jsonl')}-merged.jsonl"
-        merge = shlex.join(["datafast", "merge", folder, "-o", merged])
+        name = Path(folder).name  # a folder on this machine may be called like a file
+        merged = f"{name.removesuffix('.jsonl')}-merged.jsonl" if name.endswith(".jsonl") else f"{name}.jsonl"
+        merge = f"{output_command('merge', folder, ledgers)} -o {shlex.quote(merged)}"
         what = f"one file, when all {settings.shard.of:,} shards are there"
         steps.append(
             Step(
@@ -368,6 +375,13 @@ def _further_steps(report: RunReport, settings: Settings, paths: OutputPaths) ->
             Step(f"{output_command('push', file, ledger)} OWNER/NAME", "publish the rows, private unless --public")
         )
     return steps
+
+
+def _folder_of(file: str, paths: OutputPaths) -> tuple[str, Path | None]:
+    """The folder that a shard is in, and that of the ledgers, if they are not beside the shards."""
+    if paths.url:
+        return file.rpartition("/")[0], None
+    return str(Path(file).parent), None if paths.ledger.parent == paths.rows.parent else paths.ledger.parent
 
 
 def _show_start(display: RunDisplay, project: Project, dataset: Dataset[Any, Any], settings: Settings) -> None:

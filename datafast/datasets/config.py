@@ -21,7 +21,7 @@ from pydantic_core import PydanticSerializationError
 
 from datafast._util.config_model import Accepts, ConfigModel, NonBlank, Seed, UserPath, default_of
 from datafast._util.notify import nearest, warn_user
-from datafast._util.remote import RemoteUrl, remote_url
+from datafast._util.remote import RemoteUrl, refuse_unknown_scheme, remote_url
 from datafast.datasets.card.config import CardConfig
 from datafast.datasets.inputs import origin_names, sources_of
 from datafast.datasets.pairing import NAMES, SENTENCES, Pair, check_pair, given_names
@@ -213,6 +213,7 @@ class DatasetConfig(ConfigModel):
         Raises:
             ValueError: it has no name, or that of a file in another format.
         """
+        refuse_unknown_scheme(path)
         remote_url(path)
         if not path.name:
             raise ValueError("expected the name of a file, for example rows.jsonl.")

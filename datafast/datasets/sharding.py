@@ -156,7 +156,7 @@ def refuse_without_shard(paths: OutputPaths) -> None:
         of = shards_in(paths.rows)[0].of
         raise OutputError(
             f"{paths.rows} is a folder of shards. Add --shard i/{of} (shard=(i, {of})) to go on with one of them. `datafast merge "
-            f"{paths.rows} -o FILE.jsonl` puts them together, and --output FILE.jsonl goes on with that."
+            f"{paths.rows} -o FILE.jsonl` puts them together, and --from FILE.jsonl goes on with that."
         )
     found = _noted(paths.ledger)
     if found is not None:

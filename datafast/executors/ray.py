@@ -16,6 +16,7 @@ import logging
 import os
 import pickle
 import platform
+import socket
 import threading
 from collections.abc import AsyncIterator, Coroutine
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -44,6 +45,7 @@ _LEASE_S = 10.0
 _LOOK_S = 1.0  # how often it is looked whether nodes have come or gone
 _PATIENCE_S = 60.0  # for the first worker
 _TOLD_AFTER_S = 10.0
+_KNOCK_S = 10.0
 _CALLS_AT_ONCE = 16  # to one actor: an exchange, nudges, and its end
 _CONNECTIONS = 4096
 
@@ -189,6 +191,19 @@ class _Connection:
 _connection = _Connection()
 
 
+def _knock(address: str) -> None:
+    """Sees to it that something listens at an address, if one is named. Ray asks again for minutes, and cannot be interrupted in that.
+
+    Raises:
+        OSError: nothing does, or there is no such machine.
+    """
+    if address == "auto":
+        address = os.environ.get("RAY_ADDRESS", "")
+    host, found, port = address.rpartition(":")
+    if found and port.isdecimal() and not ray.is_initialized():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_S).close()
+
+
 class _Seat(NamedTuple):
     """Where a worker may be: on a node, as its first, second ... worker; or anywhere, where no node is named."""
 
@@ -278,6 +293,7 @@ class RayCrew:
             )
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         try:
+            _knock(address)
             _connection.enter(address)
         except (ConnectionError, RuntimeError, ValueError, OSError, RayError) as error:
             raise ConfigError(self._unreachable(address, error), key="address") from error
@@ -292,12 +308,16 @@ class RayCrew:
                 _connection.leave()
 
     def _unreachable(self, address: str, error: Exception) -> str:
-        if address == "auto":
+        named = os.environ.get("RAY_ADDRESS") if address == "auto" else address
+        if not named:
             return (
                 "run.ray.address: No Ray cluster runs on this machine. Start one with `ray start --head` (and `ray start "
                 "--address=HOST:PORT` on the others), give its address, or set address: local to use this machine alone."
             )
-        return f"run.ray.address: No Ray cluster can be used at {address!r}: {error}"
+        return (
+            f"run.ray.address: No Ray cluster can be used at {named!r}: {error}. `ray start --head` starts one there, and says its "
+            "address."
+        )
 
     def _wanted(self) -> list[_Seat]:
         """The seats that there are to be now."""

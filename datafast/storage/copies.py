@@ -53,8 +53,11 @@ def copied_output(url: RemoteUrl, *, rows: bool = True) -> Iterator[OutputPaths]
 
 
 @contextmanager
-def copied_shards(url: RemoteUrl) -> Iterator[Path]:
-    """A folder with the shards of a remote folder, as long as the context lasts. Raises as `copied_output`."""
+def copied_shards(url: RemoteUrl, *, rows: bool = True) -> Iterator[Path]:
+    """A folder with the shards of a remote folder as they were last uploaded, as long as the context lasts.
+
+    `rows` and what is raised are those of `copied_output`.
+    """
     names = _shards_at(Patient(objects_of(url), SHORT))
     if not names:
         raise ConfigError(
@@ -66,7 +69,7 @@ def copied_shards(url: RemoteUrl) -> Iterator[Path]:
         for name in names:
             one = url.below(name.file_name)
             place = Path(made) / name.file_name
-            fetched(Patient(objects_of(one), SHORT), one, place)
+            fetched(Patient(objects_of(one), SHORT), one, place, rows=rows)
             for path in place.iterdir():
                 path.rename(folder / path.name)
         yield folder

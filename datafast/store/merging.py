@@ -132,8 +132,8 @@ def refuse_other_settings(
     for name in dict.fromkeys([*configs[0], *configs[1]]):
         if (only is None or name in only) and configs[0].get(name) != configs[1].get(name):
             raise OutputError(
-                f"{name}: {one[0]} and {other[0]} were made with other settings. Run the shards again with one config: what stays in it is "
-                f"not bought again."
+                f"{name}: {one[0]} and {other[0]} were made with different settings. Run all shards with the same config: what "
+                f"stays in it is not bought again."
             )
 
 

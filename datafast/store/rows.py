@@ -94,8 +94,9 @@ def changed_lines(path: Path, append: Append) -> OutputChangedError:
     left = "is left as it is" if one else "are left as they are"
     return OutputChangedError(
         f"{path}: {lines} changed since datafast wrote the file, and {left}. Move the file away "
-        f"(mv {path.name} edited{path.suffix}) and run again: the original rows come back from the ledger at no cost, and "
-        f"your edits stay in the moved file. To start over instead, use --fresh (fresh=True). The old files are kept."
+        f"(mv {path.name} edited{path.suffix}) and run again: the original rows come back at no cost from the replies in the "
+        f"ledger, unless these were dropped, "
+        f"and your edits stay in the moved file. To start over instead, use --fresh (fresh=True). The old files are kept."
     )
 
 

@@ -106,7 +106,7 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
 # -- the files
 
 
-@pytest.mark.parametrize("name", ["generate.yaml", "merge.yaml"])
+@pytest.mark.parametrize("name", ["generate.yaml", "look.yaml", "merge.yaml"])
 @pytest.mark.parametrize("version", ["1.31", "1.34", "1.37"])
 def test_a_file_is_valid_by_the_schema_of_kubernetes(name: str, version: str) -> None:
     validate = pytest.importorskip("kubernetes_validate")

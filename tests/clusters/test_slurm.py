@@ -34,8 +34,10 @@ def work(tmp_path: Path) -> Path:
     return folder
 
 
-def submitted(slurm: Slurm, work: Path, *options: str, shards: int = 3) -> subprocess.CompletedProcess[str]:
-    command = ["slurm/submit.sh", "config.yaml", "rows", str(shards), *options]
+def submitted(
+    slurm: Slurm, work: Path, *options: str, shards: int = 3, folder: str = "rows"
+) -> subprocess.CompletedProcess[str]:
+    command = ["slurm/submit.sh", "config.yaml", folder, str(shards), *options]
     return subprocess.run(command, cwd=work, env=slurm.environment, capture_output=True, text=True, check=False)
 
 
@@ -138,6 +140,21 @@ def test_submitting_again_takes_the_shards_that_lack_rows(slurm: Slurm, work: Pa
     assert ended(slurm.begin(array, work, task=2))[0] == 0
     assert ended(slurm.begin(last, work))[0] == 0
     assert len(list(work.glob("rows.jsonl.[0-9]*.bak"))) == 1
+    assert len(rows_in(work / "rows.jsonl")) == SHARDED
+
+
+def test_shards_at_a_url_are_submitted_again_and_merged_here(slurm: Slurm, work: Path) -> None:
+    slurm.environment["XDG_CACHE_HOME"] = str(work / "cache")
+    write_config(work)
+    url = f"file://{work}/share/rows"
+    first = submitted(slurm, work, shards=2, folder=url)
+    assert first.stdout.startswith("shards 1-2 of 2: job 1\n"), first.stderr
+    assert ended(slurm.begin(slurm.jobs[0], work, task=2))[0] == 0
+    assert submitted(slurm, work, shards=2, folder=url).stdout.startswith("shards 1 of 2: job 3\n")
+    again, merge = slurm.jobs[2:]
+    assert all_tasks(slurm, work, again) == {1: 0}
+    code, log = ended(slurm.begin(merge, work))
+    assert code == 0, log
     assert len(rows_in(work / "rows.jsonl")) == SHARDED
 
 

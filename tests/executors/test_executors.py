@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Coroutine, Iterator
@@ -194,6 +195,19 @@ def test_no_cluster_on_this_machine_is_told_with_what_starts_one(
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     with pytest.raises(ConfigError, match=r"No Ray cluster runs on this machine.*`ray start --head`"):
         on_ray(tmp_path).generate([SimulatedProvider("m")])
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+def test_an_address_where_nothing_listens_is_told_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_named: bool
+) -> None:
+    pytest.importorskip("ray", reason="it has no wheel here")
+    with socket.socket() as bound:  # and not listening, so nobody else can
+        bound.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{bound.getsockname()[1]}"
+        monkeypatch.setenv("RAY_ADDRESS", "" if is_named else address)
+        with pytest.raises(ConfigError, match=f"No Ray cluster can be used at '{address}'"):
+            on_ray(tmp_path, address=address if is_named else "auto").generate([SimulatedProvider("m")])
 
 
 @pytest.mark.parametrize("number", [0, -1])

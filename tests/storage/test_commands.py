@@ -100,6 +100,13 @@ def test_shards_at_a_url_are_made_apart_and_merged(place: str, tmp_path: Path) -
         made = run("generate", config(tmp_path, place), "--offline", "--shard", f"{number}/3", "--json")
         assert made.exit_code == 0, made.output
         (tmp_path / "cache").rename(tmp_path / f"machine-{number}")
+        status = json.loads(run("status", place, "--json").stdout)
+        assert status["missing"] == [one for one in (1, 2, 3) if one > number]
+        assert [shard["shard"] for shard in status["shards"]] == [f"{one}/3" for one in range(1, number + 1)]
+        assert status["shards"][0]["output_file"] == f"{place}/shard-00001-of-00003.jsonl"
+    shown = run("status", place).stdout
+    assert "rows written\nshard     3/3: " in shown
+    assert f"datafast merge {place} -o FILE.jsonl" in shown
     merged = run("merge", place, "-o", str(tmp_path / "merged.jsonl"))
     assert merged.exit_code == 0, merged.output
     whole = run("generate", config(tmp_path, str(tmp_path / "whole.jsonl"), run={"ordered": True}), "--offline")
@@ -138,3 +145,18 @@ def test_what_is_written_once_is_not_written_to_a_url(
     assert refused.exit_code == 2
     assert "Give a path, and copy the file from there." in " ".join(refused.output.split())
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "url", ["gcs://bucket/rows.jsonl", "s3a://bucket/rows.jsonl", "https://example.org/rows.jsonl"]
+)
+@pytest.mark.parametrize("is_option", [True, False])
+def test_a_url_that_nothing_can_be_written_to_is_no_folder_of_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, is_option: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = config(tmp_path, "rows.jsonl" if is_option else url)
+    refused = run("generate", file, "--offline", *(["--output", url] if is_option else []))
+    assert refused.exit_code == 2
+    assert "Write it like s3://bucket/folder/rows.jsonl, gs://" in refused.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.yaml"]

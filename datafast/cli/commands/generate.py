@@ -24,7 +24,7 @@ __all__ = ["command"]
     "--from",
     "merged",
     metavar="FILE",
-    type=options.UserFile(path_type=Path, dir_okay=False),
+    type=options.UserFile(path_type=Path),
     help="Go on with the output that `datafast merge` has made of shards, and make what it lacks.",
 )
 @click.option(

@@ -121,5 +121,9 @@ def _show(made: Merged) -> None:
     if report is None:
         labelled(console, "file", "nothing was written; --partial merges what there is")
     if made.lacks and made.next_command:
-        why = "buys what lacks" if report is not None else "makes what lacks, for each of these shards"
+        why = (
+            "buys what lacks"
+            if report is not None
+            else "makes what the first of these shards lacks; likewise the others"
+        )
         print_steps(console, [Step(made.next_command, why)])

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from datafast._util.remote import remote_url
 from datafast.cli import options
-from datafast.cli.outputs import failures_command, output_command, output_of, retry_command, shard_folder
+from datafast.cli.outputs import failures_command, output_command, output_of, retry_command, shards_at
 
 if TYPE_CHECKING:
     from datafast.cli.display.lines import Step
@@ -23,16 +24,17 @@ __all__ = ["command"]
 def command(file: str, ledger: Path | None, as_json: bool) -> None:
     """Show what an output holds: rows, calls, tokens, cost, what is pending or failed, and how to go on.
 
-    FILE may be a folder of shards. What they hold is then summed, also while they run, and there is a line for each shard.
+    FILE may be a URL, and a folder of shards. What these hold is then summed, also while they run, and there is a line for each shard.
     """
     from datafast.cli.folder_status import folder_status
     from datafast.cli.output_status import output_status
 
-    if (folder := shard_folder(file, ledger)) is not None:
-        status = folder_status(folder)
-    else:
-        with output_of(file, ledger, rows=False) as paths:
-            status = output_status(paths)
+    with shards_at(file, ledger) as folder:
+        if folder is not None:
+            status = folder_status(folder, remote_url(file))
+        else:
+            with output_of(file, ledger, rows=False) as paths:
+                status = output_status(paths)
     if as_json:
         options.print_json(status)
     else:

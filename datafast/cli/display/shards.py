@@ -73,8 +73,8 @@ def folder_notes(status: Mapping[str, Any]) -> list[str]:
         )
     if unlike := status["unlike"]:
         notes.append(
-            f"{_shards(unlike)}: made with another config than shard {shards[0]['shard']}, or simulated where that was not, so they are no "
-            "parts of one output; run all shards with one config: what stays in it is not bought again"
+            f"{_shards(unlike)}: not of one output with shard {shards[0]['shard']}: the config was another one, or only one of them "
+            "is simulated; run all shards with the same config: what stays in it is not bought again"
         )
     if status["decided_at_merge"]:
         names = ", ".join(status["decided_at_merge"])

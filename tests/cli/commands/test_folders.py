@@ -139,12 +139,15 @@ def test_shards_of_two_configs_are_told(run: Run, whole: Path) -> None:
     make(run, 2, options=("--yes",))
     assert told(run, "status", FOLDER)["unlike"] == [2]
     shown = run("status", FOLDER).stdout
-    assert "note      shard 2: made with another config than shard 1/3, or simulated where that was not" in shown
+    assert (
+        "note      shard 2: not of one output with shard 1/3: the config was another one, or only one of them is simulated"
+        in shown
+    )
     assert "datafast merge notes.jsonl" not in shown
     for command in (["stats", FOLDER], ["export", FOLDER, "--to", "csv", "-o", "x.csv"]):
         refused = run(*command)
         assert refused.exit_code == 2
-        assert "Shard 1/3 and Shard 2/3 were made with other settings." in refused.stderr
+        assert "Shard 1/3 and Shard 2/3 were made with different settings." in refused.stderr
     make(run, 1, 3, options=("--yes",))
     assert told(run, "status", FOLDER)["unlike"] == []
     assert run("stats", FOLDER).exit_code == 0
@@ -165,7 +168,7 @@ def test_ledgers_elsewhere_are_a_folder_too(run: Run) -> None:
     make(run, 1, 2, 3)
     assert len(list(Path("ledgers").glob("*.ledger"))) == 3
     assert told(run, "status", FOLDER, "--ledger", "ledgers")["requested"] == 48
-    assert "datafast merge notes.jsonl --ledger ledgers -o" in run("status", FOLDER, "--ledger", "ledgers").stdout
+    assert "datafast merge notes.jsonl --ledgers ledgers -o" in run("status", FOLDER, "--ledger", "ledgers").stdout
     assert told(run, "status", FOLDER)["unknown"] == [1, 2, 3]
 
 

@@ -108,6 +108,10 @@ def test_what_contradicts_is_refused() -> None:
     merged()
     refusals = {
         ("--from", "other.jsonl"): "--from: other.jsonl was not merged from shards",
+        (
+            "--from",
+            "rows",
+        ): "--from: rows is a folder. `datafast merge rows -o FILE.jsonl` makes the file to go on with",
         ("--from", "nothing.jsonl"): "--from: There is no file nothing.jsonl.",
         ("--from", "all.jsonl", "--shard", "1/1"): "and --shard with something else",
         ("--from", "all.jsonl", "--output", "x.jsonl"): "and --output with something else",
@@ -119,6 +123,12 @@ def test_what_contradicts_is_refused() -> None:
     assert "run.ordered" in datafast("merge", "rows", "-o", "x.jsonl", "--order", "completion", code=2).output
     assert "There is no folder nowhere" in datafast("merge", "nowhere", "-o", "x.jsonl", code=2).output
     assert "is not in the range" in datafast("reshard", "rows", "--shards", "0", code=2).output
+
+
+def test_a_merge_without_a_file_is_refused_as_a_mistake_of_the_command() -> None:
+    refused = CliRunner().invoke(cli, ["merge", "rows"])
+    assert refused.exit_code == 2
+    assert "Missing option '-o' / '--output'." in refused.stderr
 
 
 def test_ledgers_of_shards_in_a_folder_of_their_own() -> None:
