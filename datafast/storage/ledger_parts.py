@@ -15,14 +15,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from datafast.storage.manifest import Chunk, LedgerEntry
+from datafast.store.batches import BatchPhase
 from datafast.store.calls import DROPS
 from datafast.store.journal import encoded_record
 from datafast.store.journal_records import journal_header
 from datafast.store.reader import LedgerReader
 
 __all__ = [
+    "BatchNote",
     "Moment",
     "NewReplies",
+    "batches_of",
     "chunks_of",
     "entry_of",
     "has_dropped",
@@ -119,6 +122,21 @@ def chunks_of(file: Path, folder: str) -> Iterator[tuple[Chunk, bytes]]:
 def entry_of(moment: Moment, chunks: list[Chunk]) -> LedgerEntry:
     assert moment.rows_bytes is not None  # noqa: S101 - checked by the caller
     return LedgerEntry(sum(chunk.bytes for chunk in chunks), moment.rows_bytes, moment.last_call, tuple(chunks))
+
+
+class BatchNote(NamedTuple):
+    """A batch, as far as whoever goes on has to know of it. `at`: when it was announced."""
+
+    id: int
+    phase: BatchPhase
+    service_id: str
+    at: float
+
+
+def batches_of(ledger: Path) -> list[BatchNote]:
+    """The batches of an output."""
+    with LedgerReader(ledger) as reader:
+        return [BatchNote(one.id, one.phase, one.service_id, one.announced_at) for one in reader.batches.all()]
 
 
 class NewReplies(NamedTuple):

@@ -81,6 +81,7 @@ class Uploader:
                     f"Uploads have ended: {type(error).__name__}: {error}. The run goes on; run the same command again."
                 )
         finally:
+            self._uploads.close()
             self._done.set()
 
     def _wait(self) -> None:

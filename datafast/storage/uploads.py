@@ -12,7 +12,7 @@ import threading
 import time
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +20,9 @@ from typing import BinaryIO
 
 from datafast.errors import OutputError
 from datafast.storage.ledger_parts import (
+    BatchNote,
     Moment,
+    batches_of,
     chunks_of,
     entry_of,
     has_dropped,
@@ -45,6 +47,7 @@ from datafast.storage.manifest import (
 )
 from datafast.storage.objects import Conflict, Missing, Objects, StoreError
 from datafast.storage.row_parts import Codec, put_together, sealed, still_true
+from datafast.storage.rows_file import is_at, number_of, opened
 from datafast.storage.spool import Spool
 from datafast.store.held_replies import HeldReplies
 
@@ -84,6 +87,8 @@ class Uploads:
         self._inode: tuple[int, int] | None = None
         self._took_s = 0.0
         self._own: LedgerEntry | None = None
+        self._copied: tuple[LedgerEntry | None, list[BatchNote]] = None, []  # the last copy, with the batches in it
+        self._kept_open: int | None = None
         self._tried: list[str] = []
         self._taken_at = float("-inf")
         self._seen: dict[str, tuple[tuple[int, int] | None, FileEntry | None]] = {}
@@ -116,9 +121,9 @@ class Uploads:
         if not self.spool.folder.exists():
             raise SpoolDeleted(f"{self.spool.folder} was deleted while the run worked in it.")
         before = None if self.current is None else self.current[0]
-        with _opened(paths.rows) as rows:
+        with opened(paths.rows) as rows:
             moment, ledger, replies = self._ledger(before, rows, ended=ended)
-            if moment.rows_bytes is None or not _is_at(paths.rows, rows) or (rows is None and moment.rows_bytes):
+            if moment.rows_bytes is None or not is_at(paths.rows, rows) or (rows is None and moment.rows_bytes):
                 if ended:
                     raise OutputError(
                         f"{paths.rows} is not what its ledger says. Run the same command again, which repairs it."
@@ -165,22 +170,27 @@ class Uploads:
                     return moment, known, replies
         began, is_counted = time.monotonic(), self.held.are_counted
         with taken(path) as copy:
-            moment = moment_of(copy)
+            moment, batches = moment_of(copy), batches_of(copy)
             there = set() if known is None else {chunk.name for chunk in known.chunks}
             chunks = [] if moment.rows_bytes is None else list(self._chunks(copy, "ledger", there))
         self._taken_at = time.monotonic()
         self._took_s = self._taken_at - began
         entry = None if moment.rows_bytes is None else entry_of(moment, chunks)
         self._own = entry if is_counted else None
+        self._copied = entry, batches
         return moment, entry, ()
 
     def _is_grown_by_replies(self, ledger: Path, known: LedgerEntry) -> bool:
         """Whether the replies since are uploaded, and not the ledger, as far as they are there. Of one that lacks replies, they are if the
-        run has held them, which it does from the first ledger on that is uploaded for it until it ends."""
+        run has held them, which it does from the first ledger on that is uploaded for it until it ends. Of a large one, they are if the one
+        that is uploaded knows all batches: whoever goes on with it would buy theirs again."""
         waits = time.monotonic() - self._taken_at < _MOST_OFTEN * self._took_s
         if lacks_replies(ledger):
             return waits and known == self._own
-        return waits or is_large(ledger)
+        if waits:
+            return True
+        entry, batches = self._copied
+        return is_large(ledger) and batches_of(ledger) == (batches if known == entry else [])
 
     def _goes_on(self, before: Manifest, size: int, rows: BinaryIO | None, end: int) -> bool:
         """Whether the first bytes of the file of rows are those that the ledger of a manifest speaks of, and no row was moved since."""
@@ -189,7 +199,7 @@ class Uploads:
         if rows is None:
             return size == 0
         parts = before.rows
-        if _inode(rows) != self._inode:
+        if number_of(rows) != self._inode:
             parts = tuple(still_true(rows, parts, end))
         return sum(part.bytes for part in parts) >= size
 
@@ -210,14 +220,28 @@ class Uploads:
         if rows is None:
             return []
         parts = [] if before is None else list(before.rows)
-        inode = _inode(rows)
-        # At the end all are compared, because a file that was made anew twice may have the first one's number again.
+        inode = number_of(rows)
+        # At the end all are compared, whatever its number says.
         if ended or inode != self._inode or sum(part.bytes for part in parts) > end:
             parts = still_true(rows, parts, end)
         parts += sealed(self.objects, rows, sum(part.bytes for part in parts), end, self.codec)
         parts = put_together(self.objects, rows, parts, self.codec)
         self._inode = inode
+        self._keep_open(rows)
         return parts
+
+    def _keep_open(self, rows: BinaryIO) -> None:
+        """Keeps the file of rows open until the next upload: if it is made anew twice until then, the second one must not have its number.
+        Windows replaces no open files, and gives no number again."""
+        self.close()
+        if os.name != "nt":
+            self._kept_open = os.dup(rows.fileno())
+
+    def close(self) -> None:
+        """There are no more uploads."""
+        kept_open, self._kept_open = self._kept_open, None
+        if kept_open is not None:
+            os.close(kept_open)
 
     def _files(self, before: Manifest | None) -> Iterator[FileEntry]:
         """The other files beside the rows: their manifest, reviews, what they are about, rows that were moved aside."""
@@ -304,32 +328,6 @@ class Uploads:
             with suppress(Missing):
                 now = self.objects.modified(MANIFEST)
                 self.objects.remove(removable(manifest, kept, there, now))
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO | None]:
-    """A file for reading; None if there is none."""
-    try:
-        file = path.open("rb")
-    except FileNotFoundError:
-        yield None
-        return
-    with file:
-        yield file
-
-
-def _inode(file: BinaryIO) -> tuple[int, int]:
-    found = os.fstat(file.fileno())
-    return found.st_dev, found.st_ino
-
-
-def _is_at(path: Path, file: BinaryIO | None) -> bool:
-    """Whether a path leads to a file that was opened, so that nothing has taken its place since."""
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return file is None
-    return file is not None and os.path.samestat(found, os.fstat(file.fileno()))
 
 
 def _same(one: Manifest, other: Manifest) -> bool:
