@@ -316,7 +316,7 @@ class RayCrew:
             )
         return (
             f"run.ray.address: No Ray cluster can be used at {named!r}: {error}. `ray start --head` starts one there, and says its "
-            "address."
+            "address. One that asks for a token needs RAY_AUTH_MODE=token here, and its token in ~/.ray/auth_token."
         )
 
     def _wanted(self) -> list[_Seat]:
