@@ -181,6 +181,7 @@ class Dealer:
         if pending.hand is None and pending in self._queues[pending.order.share]:
             self._queues[pending.order.share].remove(pending)
             self._unbegun[pending.order.share] -= 1
+            self._look_ahead()
 
     def clear(self) -> list[Pending]:
         """Takes all items that no worker has."""

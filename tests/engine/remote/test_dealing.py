@@ -16,10 +16,16 @@ class Table:
     """A dealer with some workers, and one share."""
 
     def __init__(self) -> None:
-        self.share: Any = SimpleNamespace(width=7, on_wait=lambda change: None)
+        self.waiting = 0
+        self.share: Any = SimpleNamespace(width=7, on_wait=self.wait)
         self.dealer = Dealer([self.share])
         self.hands: list[Hand] = []
         self.items = 0
+        self.parting: list[Hand] = []
+        self.pending: list[Pending] = []
+
+    def wait(self, change: int) -> None:
+        self.waiting += change
 
     def fullness(self) -> float:
         """How full the emptiest worker is, found by looking at all of them."""
@@ -40,6 +46,7 @@ class Table:
         self.items += 1
         order: Any = SimpleNamespace(share=0, record=SimpleNamespace(id=self.items))
         pending = Pending(order, asyncio.get_running_loop().create_future())
+        self.pending.append(pending)
         self.dealer.add(pending)
         if not is_next:
             return
@@ -54,6 +61,25 @@ class Table:
         self.dealer.share_out()
         self.dealer.dealt()
 
+    def leave(self, hand: Hand) -> None:
+        """Its lease has lapsed, and it may have something to tell yet."""
+        self.hands.remove(hand)
+        self.parting.append(hand)
+        self.dealer.leave(hand)
+        self.dealer.share_out()
+        self.dealer.dealt()
+
+    def close(self) -> None:
+        """Some items are not waited for any more, all workers go, and nobody gets what is left."""
+        for pending in self.pending[::3]:
+            pending.outcome.cancel()
+            self.dealer.forget(pending)
+        assert self.dealer._ahead[0] <= self.dealer._unbegun[0], "the run opens items for some that nobody waits for"
+        for hand in [*self.parting, *self.hands]:
+            self.dealer.drop(hand)
+        self.dealer.clear()
+        assert (self.waiting, self.dealer._unbegun) == (0, [0])
+
     def end(self, hand: Hand) -> None:
         if hand.pending:
             self.dealer.ended(hand, next(iter(hand.pending)))
@@ -67,7 +93,9 @@ class Table:
 
 def steps() -> st.SearchStrategy[list[tuple[str, int]]]:
     return st.lists(
-        st.tuples(st.sampled_from(["join", "drop", "add", "add", "end", "wait", "widen"]), st.integers(0, 50)),
+        st.tuples(
+            st.sampled_from(["join", "drop", "leave", "late", "add", "add", "end", "wait", "widen"]), st.integers(0, 50)
+        ),
         max_size=80,
     )
 
@@ -83,6 +111,9 @@ def test_the_emptiest_worker_gets_the_next_item(steps: list[tuple[str, int]]) ->
                 table.add()
             elif what == "widen":
                 table.widen(1 + number)
+            elif what == "late":
+                if table.parting:
+                    one(table, "begin" if number % 2 else "end", table.parting[number % len(table.parting)], number)
             elif what == "join" or not table.hands:
                 table.join()
             else:
@@ -90,6 +121,7 @@ def test_the_emptiest_worker_gets_the_next_item(steps: list[tuple[str, int]]) ->
                 one(table, what, hand, number)
             table.dealer.dealt()
             table.check()
+        table.close()
 
     asyncio.run(deal())
 
@@ -98,6 +130,11 @@ def one(table: Table, what: str, hand: Hand, number: int) -> None:
     """What happens to one worker."""
     if what == "drop":
         table.drop(hand)
+    elif what == "leave":
+        table.leave(hand)
+    elif what == "begin":
+        for item in list(hand.pending)[: number % 4]:
+            table.dealer.begun(hand, item)
     elif what == "end":
         table.end(hand)
     else:
