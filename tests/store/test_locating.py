@@ -54,14 +54,15 @@ def generate(folder: Path, *, on_change: Callable[[Any], bool] | None = None, **
 
 
 def recorded(folder: Path) -> dict[str, list[Any]]:
-    """What the ledger says, without times and the marks of openings."""
+    """What the ledger says, without times, the marks of openings, and the places of rows: stages decide about items beside each other, so
+    the next one may be done first."""
     queries = {
         "items": "SELECT * FROM items ORDER BY id",
         "calls": "SELECT id, item, key, generation, raw FROM calls ORDER BY id",
         "failures": "SELECT item, category, error, rows FROM failures ORDER BY item",
         "filtered": "SELECT item, number, stage, row FROM filtered ORDER BY id",
-        "appends": "SELECT item, start, size, crc FROM appends ORDER BY id",
-        "meta": "SELECT name, value FROM meta WHERE name NOT IN ('opening', 'config', 'models') ORDER BY name",
+        "appends": "SELECT item, size, crc FROM appends ORDER BY item, id",
+        "meta": "SELECT name, value FROM meta WHERE name NOT IN ('opening', 'config', 'models', 'hashed') ORDER BY name",
     }
     with closing(sqlite3.connect(folder / "out.jsonl.ledger")) as database:
         return {name: database.execute(query).fetchall() for name, query in queries.items()}
