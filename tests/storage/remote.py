@@ -16,7 +16,7 @@ from datafast.storage.restoring import codec_of
 from tests.servers.s3_server import S3Proxy
 from tests.support import CountingProvider, raw, requests_in
 
-__all__ = ["bought", "dataset", "provider", "rows_there", "url_of"]
+__all__ = ["bought", "dataset", "manifest_at", "provider", "rows_there", "url_of"]
 
 
 def url_of(store: S3Proxy) -> str:
@@ -35,6 +35,15 @@ def provider(folder: Path, **options: Any) -> CountingProvider:
 def bought(folder: Path) -> int:
     log = folder / "requests.log"
     return len(requests_in(log)) if log.exists() else 0
+
+
+def manifest_at(url: str) -> Manifest:
+    """The manifest of an output that is there."""
+    place = remote_url(url)
+    assert place is not None
+    found = read_manifest(objects_of(place), url)
+    assert found is not None
+    return found[0]
 
 
 def rows_there(url: str, objects: Any = None) -> bytes:

@@ -11,18 +11,16 @@ from typing import Any
 
 import pytest
 
-from datafast._util.remote import remote_url
 from datafast.engine.batches import service
 from datafast.llms import OpenAIProvider
 from datafast.llms.base import Request
 from datafast.storage import ledger_parts, uploader, uploads
 from datafast.storage.folders import Folder
-from datafast.storage.manifest import MANIFEST, Manifest, read_manifest
-from datafast.storage.opening import objects_of
+from datafast.storage.manifest import MANIFEST, Manifest
 from datafast.store import group_commit
 from tests.running import Running, wait_for
 from tests.servers.batch_server import KEY, BatchServer
-from tests.storage.remote import bought, dataset, provider, rows_there
+from tests.storage.remote import bought, dataset, manifest_at, provider, rows_there
 from tests.support import raw, requests_in, rows_of, same_rows
 
 TOPICS = 12
@@ -55,14 +53,6 @@ def stood(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
 @pytest.fixture
 def url(tmp_path: Path) -> str:
     return f"file://{tmp_path}/share/rows.jsonl"
-
-
-def manifest_at(url: str) -> Manifest:
-    place = remote_url(url)
-    assert place is not None
-    found = read_manifest(objects_of(place), url)
-    assert found is not None
-    return found[0]
 
 
 def alike(request: Request) -> str | None:

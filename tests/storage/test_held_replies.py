@@ -9,16 +9,13 @@ from typing import Any
 
 import pytest
 
-from datafast._util.remote import remote_url
 from datafast.errors import RunStopped
 from datafast.storage import patient, uploader, uploads
 from datafast.storage.buckets import Buckets
-from datafast.storage.manifest import Manifest, read_manifest
-from datafast.storage.opening import objects_of
 from datafast.store import group_commit
 from datafast.store.reader import LedgerReader
 from tests.servers.s3_server import Asked, S3Proxy
-from tests.storage.remote import bought, dataset, provider, rows_there, url_of
+from tests.storage.remote import bought, dataset, manifest_at, provider, rows_there, url_of
 from tests.support import raw, rows_of, same_rows
 
 TOPICS = 30
@@ -28,14 +25,6 @@ DROPS = {"ledger": {"replies": {"drop_after": "written"}}, "max_concurrency": 1,
 @pytest.fixture
 def url(tmp_path: Path) -> str:
     return f"file://{tmp_path}/share/rows.jsonl"
-
-
-def _manifest(url: str) -> Manifest:
-    place = remote_url(url)
-    assert place is not None
-    found = read_manifest(objects_of(place), url)
-    assert found is not None
-    return found[0]
 
 
 @pytest.fixture
@@ -54,7 +43,7 @@ def test_what_is_newer_than_the_uploaded_ledger_is_found_elsewhere(
 
     def reply(request: Any) -> None:
         if not seen.exists() and (share / "rows.jsonl/manifest.json").exists():
-            found = _manifest(url)
+            found = manifest_at(url)
             if found.ledger is not None and found.rows_bytes > found.ledger.rows_bytes + 1000:
                 shutil.copytree(share, seen, ignore=shutil.ignore_patterns(".*", "*.json"))
                 (seen / "rows.jsonl/manifest.json").write_bytes(found.encoded())
@@ -65,7 +54,7 @@ def test_what_is_newer_than_the_uploaded_ledger_is_found_elsewhere(
     assert bought(tmp_path) == TOPICS
     shutil.rmtree(share)
     seen.rename(share)
-    uploaded = _manifest(url).last_call
+    uploaded = manifest_at(url).last_call
     assert len(rows_there(url).splitlines()) <= uploaded
     (tmp_path / "other").mkdir()
     made = dataset(url, tmp_path / "there", topics=TOPICS, run=DROPS).generate([provider(tmp_path / "other")])
@@ -89,7 +78,7 @@ def test_an_upload_after_the_end_of_the_run_has_the_rows_whose_replies_were_just
     def finish_late(self: uploader.Uploader, *args: Any, **options: Any) -> bool:
         size = made.paths.rows.stat().st_size
         until = time.monotonic() + 30
-        while _manifest(url).rows_bytes < size and time.monotonic() < until:
+        while manifest_at(url).rows_bytes < size and time.monotonic() < until:
             time.sleep(0.01)
         shutil.copytree(share, seen, ignore=shutil.ignore_patterns(".*", "lock.json"))
         return finish(self, *args, **options)
@@ -98,8 +87,8 @@ def test_an_upload_after_the_end_of_the_run_has_the_rows_whose_replies_were_just
     made.generate([provider(tmp_path, latency_s=0.03)])
     shutil.rmtree(share)
     seen.rename(share)
-    assert not _manifest(url).ended
-    assert len(rows_there(url).splitlines()) == _manifest(url).last_call == TOPICS
+    assert not manifest_at(url).ended
+    assert len(rows_there(url).splitlines()) == manifest_at(url).last_call == TOPICS
     (tmp_path / "other").mkdir()
     monkeypatch.setattr(uploader.Uploader, "finish", finish)
     dataset(url, tmp_path / "there", topics=TOPICS, run=DROPS).generate([provider(tmp_path / "other")])
@@ -161,7 +150,7 @@ def test_what_an_earlier_run_has_dropped_is_uploaded_with_the_ledger_that_knows_
         dataset(url, tmp_path / "here", topics=TOPICS, run=run).generate([provider(tmp_path, latency_s=0.03)])
     store.plan = lambda asked: None
     assert bought(tmp_path) == TOPICS
-    uploaded = _manifest(url).last_call
+    uploaded = manifest_at(url).last_call
     assert 8 < len(rows_there(url).splitlines()) <= uploaded < TOPICS
     (tmp_path / "other").mkdir()
     dataset(url, tmp_path / "there", topics=TOPICS, run=DROPS).generate([provider(tmp_path / "other")])

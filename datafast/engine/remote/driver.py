@@ -340,7 +340,8 @@ class Fleet:
         for member in self._members.values():
             member.link.nudge()
         speaking = [member.exchange for member in self._members.values() if member.exchange is not None]
-        if speaking := [*speaking, *self._parting]:
+        speaking += self._parting
+        if speaking:
             await asyncio.wait(speaking, timeout=_LANDED_S)
         for task in self._tasks:
             task.cancel()
