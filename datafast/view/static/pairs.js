@@ -114,7 +114,7 @@ by("head").addEventListener("submit", (event) => event.preventDefault());
 by("reviewer").addEventListener("change", () => {
   skipped = [];
   try { localStorage.setItem("datafast-reviewer", reviewer()); } catch { /* a browser may forbid it */ }
-  doing(load);
+  doing(load, { waits: true });
 });
 try { by("reviewer").value = localStorage.getItem("datafast-reviewer") ?? page.dataset.reviewer; } catch { /* a browser may forbid it */ }
 doing(load);

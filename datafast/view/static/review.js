@@ -348,11 +348,11 @@ by("wanted").addEventListener("change", () => {
     return;
   }
   wanted = by("wanted").value;
-  doing(() => go(0, 1));
+  doing(() => go(0, 1), { waits: true });
 });
 by("reviewer").addEventListener("change", () => {
   storage.set("reviewer", reviewer());
-  if (!isUnsaved()) doing(() => go(now?.number ?? 0, 1));
+  if (!isUnsaved()) doing(() => go(now?.number ?? 0, 1), { waits: true });
 });
 
 // -- the beginning

@@ -57,12 +57,16 @@ export function element(name, attributes = {}, ...children) {
   return made;
 }
 
-/** Gives a function that does one thing at a time, while `place` says that it is busy: what is asked for meanwhile is not done. What is wrong
- * with a thing is given to `tell`; `then` is called when it has ended. */
+/** Gives a function that does one thing at a time, while `place` says that it is busy: what is asked for meanwhile is not done, or afterwards
+ * if it `waits`, of several the newest. What is wrong with a thing is given to `tell`; `then` is called when it has ended. */
 export function oneAtATime(place, tell, then = () => {}) {
   let busy = false;
-  return async (task) => {
-    if (busy) return;
+  let waiting = null;
+  const doing = async (task, { waits = false } = {}) => {
+    if (busy) {
+      if (waits) waiting = task;
+      return;
+    }
     busy = true;
     place.setAttribute("aria-busy", "true");
     try {
@@ -73,7 +77,11 @@ export function oneAtATime(place, tell, then = () => {}) {
     } finally {
       busy = false;
       place.removeAttribute("aria-busy");
+      const next = waiting;
+      waiting = null;
+      if (next) doing(next);
       then();
     }
   };
+  return doing;
 }

@@ -425,7 +425,8 @@ def test_the_limit_falls_once_per_burst_and_climbs_back(
 
 
 def test_each_provider_has_its_own_limit(tmp_path: Path, fault_server: FaultServer, short_waits: None) -> None:
-    limited = iter([True] * 12)
+    # More than can be in flight: several refusals have come back before anything of this provider is answered.
+    limited = iter([True] * 20)
 
     def respond(request: Recorded) -> Answer:
         refuse = request.json["model"] == "limited" and next(limited, False)

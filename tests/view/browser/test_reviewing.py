@@ -84,6 +84,7 @@ def test_fifty_rows_are_reviewed_by_keyboard_alone(open_page: Browsing, client: 
 
 def test_a_review_goes_on_where_it_was_after_a_reload(open_page: Browsing, client: Client) -> None:
     page = opened(open_page, client, "review")
+    expect(page.locator("#place")).to_have_text("Row 1 of 50")
     page.locator("#reviewer").fill("bea")
     page.keyboard.press("Enter")
     page.locator("#row").focus()
@@ -174,6 +175,26 @@ def test_what_is_typed_before_a_slow_viewer_opens_the_form_decides_nothing(
     expect(page.locator("#said")).to_have_text("Rejected row 2: all the same.")
     progress = datafast.load(rows_file).reviews().progress()
     assert (progress.accepted, progress.rejected) == (1, 1)
+
+
+def test_what_is_chosen_while_a_slow_viewer_looks_holds(
+    open_page: Browsing, client: Client, rows_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datafast.load(rows_file).reviews().accept("u4", reviewer="bea")
+    goes_on, look = threading.Event(), Desk.look
+
+    def slow(*args: Any, **more: Any) -> Any:
+        goes_on.wait(20)
+        return look(*args, **more)
+
+    monkeypatch.setattr(Desk, "look", slow)
+    page = opened(open_page, client, "review")
+    page.locator("#reviewer").fill("bea")
+    page.keyboard.press("Enter")
+    page.locator("#wanted").select_option("accepted")
+    goes_on.set()
+    expect(page.locator("#place")).to_have_text("Row 5 of 50")
+    expect(page.locator("#progress")).to_have_text("1 of 50 decided by you")
 
 
 @pytest.mark.parametrize("look", LOOKS, ids=str)
