@@ -45,6 +45,11 @@ class RemoteUrl:
         """The last part, which the files of the output are called by."""
         return self.key.rpartition("/")[2]
 
+    @property
+    def above(self) -> RemoteUrl:
+        """The URL of the folder that it is in."""
+        return RemoteUrl(self.scheme, self.container, self.key.rpartition("/")[0])
+
     def below(self, name: str) -> RemoteUrl:
         """The URL of an output in it, where it is a folder of outputs."""
         return RemoteUrl(self.scheme, self.container, f"{self.key}/{name}")

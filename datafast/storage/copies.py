@@ -10,14 +10,12 @@ from pathlib import Path
 
 from datafast._util.remote import RemoteUrl
 from datafast.errors import ConfigError, OutputInUseError
-from datafast.storage.manifest import MANIFEST
-from datafast.storage.objects import Objects
 from datafast.storage.opening import objects_of
 from datafast.storage.patient import SHORT, Patient
 from datafast.storage.restoring import fetched, whole_manifest
+from datafast.storage.shards import shards_at
 from datafast.storage.spool import Spool, spool_of
 from datafast.store.paths import CopyOf, OutputPaths
-from datafast.store.shards import ShardName
 
 __all__ = ["copied_output", "copied_shards", "is_folder_of_shards", "is_remote_output"]
 
@@ -58,7 +56,7 @@ def copied_shards(url: RemoteUrl, *, rows: bool = True) -> Iterator[Path]:
 
     `rows` and what is raised are those of `copied_output`.
     """
-    names = _shards_at(Patient(objects_of(url), SHORT))
+    names = shards_at(Patient(objects_of(url), SHORT))
     if not names:
         raise ConfigError(
             f"There is no folder of shards at {url}. Give the output_file of a config that was run with --shard."
@@ -78,22 +76,13 @@ def copied_shards(url: RemoteUrl, *, rows: bool = True) -> Iterator[Path]:
 def is_folder_of_shards(url: RemoteUrl) -> bool:
     """Whether there are shards at a URL, and no output."""
     objects = Patient(objects_of(url), SHORT)
-    return whole_manifest(objects, url) is None and bool(_shards_at(objects))
+    return whole_manifest(objects, url) is None and bool(shards_at(objects))
 
 
 def is_remote_output(url: RemoteUrl) -> bool:
     """Whether there is an output at a URL, or a folder with its shards."""
     objects = Patient(objects_of(url), SHORT)
-    return whole_manifest(objects, url) is not None or bool(_shards_at(objects))
-
-
-def _shards_at(objects: Objects) -> list[ShardName]:
-    found = set()
-    for entry in objects.all():
-        folder, _, name = entry.name.partition("/")
-        if name == MANIFEST and (shard := ShardName.of_file(folder)) is not None:
-            found.add(shard)
-    return sorted(found)
+    return whole_manifest(objects, url) is not None or bool(shards_at(objects))
 
 
 def _is_worked_in(spool: Spool) -> bool:

@@ -25,6 +25,7 @@ from datafast.storage.opening import objects_of
 from datafast.storage.patient import LONG, SHORT, Patient
 from datafast.storage.restoring import fetched, whole_manifest
 from datafast.storage.row_parts import JSONL, Codec
+from datafast.storage.shards import refuse_neighbours
 from datafast.storage.spool import Spool, spool_of
 from datafast.storage.taking_along import take_along
 from datafast.storage.uploader import Uploader
@@ -199,8 +200,13 @@ def brought(objects: Objects, spool: Spool, *, fresh: bool) -> tuple[Manifest, s
 
     A spool that is not what the store has, because somebody has gone on elsewhere, is replaced. Replies in it that were never uploaded are
     taken along, and it is then kept aside.
+
+    Raises:
+        OutputError: there is nothing yet, and shards or a whole output stand in its way.
     """
     found = whole_manifest(objects, spool.url)
+    if found is None:
+        refuse_neighbours(spool.url)
     if found is None or fresh:
         if found is None and spool.state.tokens and spool.is_used:
             warn_user(f"There is nothing at {spool.url} any more. What is in {spool.folder} is uploaded again.")

@@ -115,6 +115,25 @@ def test_shards_at_a_url_are_made_apart_and_merged(place: str, tmp_path: Path) -
     assert json.loads(run("stats", place, "--json").stdout)
 
 
+@pytest.mark.parametrize("scheme", ["s3", "file"])
+def test_a_url_is_that_of_an_output_or_of_shards_of_one_division(place: str, tmp_path: Path, scheme: str) -> None:
+    url = place if scheme == "s3" else f"file://{tmp_path}/there/rows.jsonl"
+
+    def refused(url: str, *options: str) -> str:
+        for command in (["generate", "--offline"], ["plan"]):
+            told = run(command[0], config(tmp_path, url), *command[1:], *options)
+            assert told.exit_code == 2, told.output
+        return " ".join(told.output.split())
+
+    assert run("generate", config(tmp_path, url), "--offline", "--shard", "2/3").exit_code == 0
+    assert "is a folder of shards. Add --shard i/3" in refused(url)
+    assert "has shards of 3 (shard-00002-of-00003.jsonl), and this would be one of 4" in refused(url, "--shard", "4/4")
+    assert "--shard 3/3" in refused(url, "--shard", "4/4")
+    assert run("generate", config(tmp_path, url), "--offline", "--shard", "1/3").exit_code == 0
+    assert run("generate", config(tmp_path, f"{url}2"), "--offline").exit_code == 0
+    assert "There is an output at" in refused(f"{url}2", "--shard", "1/3")
+
+
 def test_an_upload_that_fails_ends_with_the_command_that_goes_on(place: str, tmp_path: Path, store: S3Proxy) -> None:
     store.plan = lambda asked: "500" if "/ledger/" in asked.key else None
     file = config(tmp_path, place, run={"max_stall_s": 0.3})
