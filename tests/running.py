@@ -115,8 +115,8 @@ class _Held:
         await self._inner.aclose()
 
 
-def wait_for(is_so: Callable[[], bool]) -> None:
-    until = time.monotonic() + WAIT_S
+def wait_for(is_so: Callable[[], bool], seconds: float = WAIT_S) -> None:
+    until = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < until, "it never came so far"
         time.sleep(0.005)
