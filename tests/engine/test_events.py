@@ -319,7 +319,9 @@ def test_events_that_cannot_be_written_any_more_stop_the_run_and_everything_is_s
 
 def test_whoever_reads_events_from_a_pipe_may_go_away(run: Run) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    topics = ", ".join(f"topic {number}" for number in range(200))  # there is something to tell when the reader has gone
+    topics = ", ".join(
+        f"topic {number}" for number in range(200)
+    )  # there is something to tell when the reader has gone
     config = CONFIG.replace("simulated, ", "simulated, latency_s: 0.05, ").replace("pumps, valves, seals", topics)
     Path("c.yaml").write_text(config % "", encoding="utf-8")
     command = [sys.executable, "-m", "datafast", "generate", "c.yaml", "--events", "-", "--max-concurrency", "1"]

@@ -122,7 +122,9 @@ def test_kills_in_the_middle_of_all_faults_end_with_exactly_the_expected_rows(
         # Whatever the machine needs to start a process: each gets to send some requests, and then a moment.
         dies_at = len(fault_server.requests) + chance.randint(1, 2 * 64)
         process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
-        wait_for(lambda process=process, at=dies_at: len(fault_server.requests) >= at or process.poll() is not None, 120)
+        wait_for(
+            lambda process=process, at=dies_at: len(fault_server.requests) >= at or process.poll() is not None, 120
+        )
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=chance.uniform(0.0, 0.1))
         process.send_signal(signal.SIGKILL)
@@ -158,7 +160,9 @@ def test_a_limit_on_open_files_caps_the_requests_in_flight_and_is_told(
     def respond(request: Recorded) -> Answer:
         if fault_server.in_flight > 50:
             many.set()
-        return Answer(after=many, delay_s=0.2, text=GOOD)  # all wait for the others, and then for those that must not come
+        return Answer(
+            after=many, delay_s=0.2, text=GOOD
+        )  # all wait for the others, and then for those that must not come
 
     fault_server.respond = respond
     command = [sys.executable, "-c", FEW_FILES, str(tmp_path / "out.jsonl"), fault_server.url]

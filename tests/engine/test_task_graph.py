@@ -14,6 +14,16 @@ from datafast.engine.stop import ItemPending
 from datafast.engine.task_graph import TaskGraph, run_graph
 
 
+async def pass_time(duration: float | str, log: list[str]) -> None:
+    if not isinstance(duration, str):
+        await asyncio.sleep(duration)
+        return
+    for _ in range(1000):  # turns of the loop; a step that never comes to its end must not hang the test
+        if f"end {duration}" in log:
+            return
+        await asyncio.sleep(0)
+
+
 def run(
     needs: dict[str, list[str]], seconds: dict[str, float | str | None], fail: dict[str, BaseException] | None = None
 ) -> list[str]:
@@ -29,21 +39,12 @@ def run(
             return None
 
         async def work() -> None:
-            if isinstance(duration, str):
-                await has_ended(duration)
-            else:
-                await asyncio.sleep(duration)
+            await pass_time(duration, log)
             if fail and name in fail:
                 raise fail[name]
             log.append(f"end {name}")
 
         return work
-
-    async def has_ended(name: str) -> None:
-        for _ in range(1000):  # turns of the loop; a step that never comes to its end must not hang the test
-            if f"end {name}" in log:
-                return
-            await asyncio.sleep(0)
 
     try:
         asyncio.run(run_graph(TaskGraph(needs), step))

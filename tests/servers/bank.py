@@ -101,7 +101,9 @@ class Bank:
         shape = habits.shapes[(self.arrived // 7) % len(habits.shapes)]
         dropped = weather > 1.0 - habits.dropped
         if self._charge(request, given, written, asked, told=shape in TOLD and not dropped):
-            delay_s = 0.0  # what others are answered meanwhile would be asked for anew before the client has read of this
+            delay_s = (
+                0.0  # what others are answered meanwhile would be asked for anew before the client has read of this
+            )
         body = _body(request, given, written, is_cut=is_cut, shape=shape, number=self.arrived)
         self.cut += is_cut
         return Answer(body=body, delay_s=delay_s, cut_after=10 if dropped else None)
