@@ -30,7 +30,8 @@ __all__ = ["Answer", "FaultServer", "Recorded", "reply_to", "schema_of"]
 @dataclass(frozen=True, kw_only=True)
 class Answer:
     """What one request gets. `body=None` means a valid reply; `text` is its text; `cut_after` bytes the connection
-    breaks, or, if the answer `stalls`, nothing more comes. `events`: what is streamed in the place of the reply's own events."""
+    breaks, or, if the answer `stalls`, nothing more comes. `events`: what is streamed in the place of the reply's own events.
+    `until`: it is not given before this is so, however long that takes."""
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
@@ -38,6 +39,7 @@ class Answer:
     text: str | None = None
     finish_reason: str = "stop"
     delay_s: float = 0.0
+    until: Callable[[], bool] = lambda: True
     drop: bool = False
     cut_after: int | None = None
     stalls: bool = False
@@ -99,7 +101,7 @@ class FaultServer:
 
     def __enter__(self) -> FaultServer:
         self._thread.start()
-        assert self._started.wait(10)
+        assert self._started.wait(60)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -136,6 +138,8 @@ class FaultServer:
             answer = self._script.popleft() if self._script else self.respond(recorded)
             answer = _as_documented(recorded, answer)
             await asyncio.sleep(answer.delay_s)
+            while not answer.until():
+                await asyncio.sleep(0.005)
             return await self._answer(request, recorded, answer, number)
         finally:
             self.in_flight -= 1
