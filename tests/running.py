@@ -15,7 +15,7 @@ from tests.support import assert_balanced
 
 __all__ = ["WAIT_S", "Running", "stays", "wait_for"]
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 class Running:
