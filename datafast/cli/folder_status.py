@@ -71,6 +71,7 @@ def folder_status(folder: ShardFolder, url: RemoteUrl | None = None) -> dict[str
         "running": running,
         "unrecorded_replies": sum(shard["unrecorded_replies"] for shard in shards),
         "rows_file_exists": all(shard["rows_file_exists"] for shard in shards),
+        "may_lack_replies": any(shard["may_lack_replies"] for shard in shards),
         "manifest": None,
         "command": first.get("command"),
         "directory": first.get("directory"),

@@ -51,6 +51,7 @@ def output_status(paths: OutputPaths, *, agreement: bool = True) -> dict[str, An
             "run_by": str(holder) if running and (holder := who_runs(paths)) else None,
             "unrecorded_replies": 0 if running else ledger.unrecorded_replies(paths.journal),
             "rows_file_exists": paths.rows.exists(),
+            "may_lack_replies": ledger.calls.may_lack_replies,
             "manifest": None if running else _manifest(paths, ledger),
             "command": ledger.meta("command") or None,
             "directory": ledger.meta("directory") or None,

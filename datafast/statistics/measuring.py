@@ -112,7 +112,12 @@ def measure(
             text_fields=None if text_fields is None else list(text_fields),
             sample=min(sample, entries.num_made),
             seed=seed,
-            notes=[*notes, *_of_journal(ledger, paths), *_notes(reading, entries, calls, sample)],
+            notes=[
+                *notes,
+                *_of_journal(ledger, paths),
+                *_of_lost(reading, ledger),
+                *_notes(reading, entries, calls, sample),
+            ],
         )
 
 
@@ -210,6 +215,18 @@ def _of_journal(ledger: LedgerReader | None, paths: OutputPaths) -> Iterator[str
         yield f"The last run was cut off: {number:,} paid replies wait in its journal, are not counted, and the next run takes them in."
 
 
+def _of_lost(reading: Reading, ledger: LedgerReader | None) -> Iterator[str]:
+    if ledger is None or not reading.missing:
+        return
+    if ledger.calls.may_lack_replies:
+        yield (
+            "The file lacks rows that were written, and replies were dropped (run.ledger.replies). Put it back as it was; a run with "
+            "`ledger: {buy_again: true}` buys these rows once more."
+        )
+    else:
+        yield "The file lacks rows that were written; the next run writes them again from recorded replies, at no cost."
+
+
 def _notes(reading: Reading, entries: Entries, calls: Calls | None, sample: int) -> Iterator[str]:
     """What else has to be known."""
     if number := reading.damaged:
@@ -217,8 +234,6 @@ def _notes(reading: Reading, entries: Entries, calls: Calls | None, sample: int)
         yield f"{counted(number, 'line')} of the file {_are(number)} {what} and {_are(number)} left out."
     if number := reading.changed:
         yield f"{counted(number, 'row')} {_are(number)} not as datafast wrote them, so nothing is known of the calls for them."
-    if reading.missing:
-        yield "The file lacks rows that were written; the next run writes them again from recorded replies, at no cost."
     if entries.num_made > sample:
         yield (
             f"Refusals, diversity and copies of the prompt were looked at in a random sample of {sample:,} rows, and diversity in at most "

@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 from datafast.storage.manifest import Chunk, LedgerEntry
 from datafast.store.batches import BatchPhase
-from datafast.store.calls import DROPS
 from datafast.store.journal import encoded_record
 from datafast.store.journal_records import journal_header
 from datafast.store.reader import LedgerReader
@@ -101,7 +100,7 @@ def is_large(ledger: Path) -> bool:
 def lacks_replies(ledger: Path) -> bool:
     """Whether replies were dropped from a ledger, or are to be."""
     with LedgerReader(ledger) as reader:
-        return bool(reader.meta(DROPS))
+        return reader.calls.may_lack_replies
 
 
 def has_dropped(ledger: Path, after: int) -> bool:

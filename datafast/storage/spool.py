@@ -131,7 +131,7 @@ class Spool:
             lock.acquire()
         except Timeout:
             raise OutputInUseError(
-                f"Another run is writing to {self.url} on this machine. Wait for it to end, or choose another output file."
+                f"Another run is writing to {self.url} on this machine. Wait for it to end. A run beside it needs another output file."
             ) from None
         except OSError as error:
             raise OutputWriteError(

@@ -64,7 +64,7 @@ class CallTables:
             ConfigError: they cannot be packed here.
         """
         self._form, self._needed = form, frozenset(needed)
-        if form == "drop" and not self._meta.get(DROPS):
+        if form == "drop" and not self.may_lack_replies:
             self._meta.put(DROPS, "1")
         self._packer = Packer(self._db) if form == "compress" else None
 
@@ -113,7 +113,7 @@ class CallTables:
 
     def dropped_of(self, item_ids: Iterable[int]) -> int:
         """How many of these items have replies that were dropped."""
-        if not self._meta.get(DROPS):
+        if not self.may_lack_replies:
             return 0
         query = "SELECT EXISTS(SELECT 1 FROM calls WHERE item = ? AND stored = 2 AND NOT EXISTS(SELECT 1 FROM replies WHERE id = calls.id))"
         return sum(self._db.execute(query, (item_id,)).fetchone()[0] for item_id in item_ids)
@@ -158,10 +158,15 @@ class CallTables:
         """Of each call its item, its key, its generation, and when it was sent, which together no other call has. Reads all of them."""
         yield from self._db.execute("SELECT item, key, generation, sent_at FROM calls")
 
+    @property
+    def may_lack_replies(self) -> bool:
+        """Whether replies were dropped, or are to be (`run.ledger.replies`)."""
+        return bool(self._meta.get(DROPS))
+
     def dropped_after(self, after: int) -> bool:
         """Whether a reply was dropped that is newer than that with this id."""
         query = "SELECT EXISTS(SELECT 1 FROM calls WHERE id > ? AND stored = 2 AND NOT EXISTS(SELECT 1 FROM replies WHERE id = calls.id))"
-        return bool(self._meta.get(DROPS) and self._db.execute(query, (after,)).fetchone()[0])
+        return bool(self.may_lack_replies and self._db.execute(query, (after,)).fetchone()[0])
 
     def charges(self) -> list[Charge]:
         """All requests that may have been charged without a reply that says how much."""

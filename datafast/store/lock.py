@@ -196,7 +196,7 @@ def _wait_for(path: Path, paths: OutputPaths) -> Callable[[], None]:
 def _in_use(paths: OutputPaths, holder: Holder | None) -> OutputInUseError:
     who = f": {holder}" if holder else ""
     return OutputInUseError(
-        f"Another run is writing to {paths.rows}{who}. Wait for it to end, or choose another output file."
+        f"Another run is writing to {paths.rows}{who}. Wait for it to end. A run beside it needs another output file."
     )
 
 

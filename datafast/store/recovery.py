@@ -26,7 +26,6 @@ from datafast.plan.items import Plan
 from datafast.store.append_file import AppendFile
 from datafast.store.batch_book import BatchBook
 from datafast.store.batches import under_way
-from datafast.store.calls import DROPS
 from datafast.store.checking import DeepCheck, check_from, compare, is_as_left
 from datafast.store.compaction import finish_rewrite, move_rows_to_remake, move_stale_rows
 from datafast.store.deciding import decide_where_changed
@@ -521,7 +520,7 @@ def replay_journal(ledger: Ledger, journal: Journal, pricing: Pricing, set_aside
     """Writes replies that are only in the journal into the ledger, then empties the journal. A damaged one is kept aside."""
     newest = ledger.max_id("calls")
     found = read_unrecorded(journal.path, newest=newest, pricing=pricing)
-    if ledger.meta(DROPS):  # rows that were not on the disk yet may need them
+    if ledger.calls.may_lack_replies:  # rows that were not on the disk yet may need them
         with ledger.transaction():
             for header, raw in read_journal(journal.path):
                 if isinstance(header.get("id"), int) and header["id"] <= newest:

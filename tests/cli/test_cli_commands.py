@@ -360,7 +360,18 @@ def test_status_leaves_nothing_behind(run: Run) -> None:
 def test_status_of_rows_whose_jsonl_is_gone_says_that_they_come_back(run: Run) -> None:
     run("generate", "c.yaml")
     Path("rows.jsonl").unlink()
-    assert "the JSONL is gone" in run("status", "rows.jsonl").stdout
+    assert "the JSONL is gone; the next run writes its rows again" in run("status", "rows.jsonl").stdout
+    assert "The file lacks rows that were written; the next run" in " ".join(run("stats", "rows.jsonl").stdout.split())
+
+
+def test_rows_whose_jsonl_and_replies_are_gone_are_not_said_to_come_back_at_no_cost(run: Run) -> None:
+    run("generate", "c.yaml")
+    assert run("compact", "rows.jsonl", "--replies", "drop", "--yes").exit_code == 0
+    Path("rows.jsonl").unlink()
+    for command in ("status", "stats"):
+        told = " ".join(run(command, "rows.jsonl").stdout.split())
+        assert "at no cost" not in told
+        assert "buy_again: true" in told
 
 
 @pytest.mark.parametrize(

@@ -112,12 +112,18 @@ def _notes(status: dict[str, Any]) -> list[str]:
     if not status["running"] and not status["compared"]:
         notes.append("not all rows were compared with each other yet; the next run does that, at no cost")
     if not status["rows_file_exists"] and status["written"]:
-        notes.append("the JSONL is gone; the next run writes its rows again from recorded replies, at no cost")
+        notes.append(f"the JSONL is gone; {_of_lost_rows(status)}")
     if status["manifest"] not in (None, "up to date"):
         notes.append(
             f"the manifest is {status['manifest']}; the next run writes it, at no cost where nothing is missing"
         )
     return notes
+
+
+def _of_lost_rows(status: dict[str, Any]) -> str:
+    if status["may_lack_replies"]:
+        return "replies were dropped (run.ledger.replies), so put it back; a run with `ledger: {buy_again: true}` buys its rows once more"
+    return "the next run writes its rows again from recorded replies, at no cost"
 
 
 def _next_steps(status: dict[str, Any]) -> list[Step]:
