@@ -118,7 +118,9 @@ def captured(command: list[str], folder: Path, *, lines: int = 20, seconds: floa
     ) as process:
         os.close(theirs)
         shown, end = b"", float("inf")
-        while time.monotonic() < end or _ANEW not in shown.partition(_TABLE)[2]:  # the table was drawn anew once, at least
+        while (
+            time.monotonic() < end or _ANEW not in shown.partition(_TABLE)[2]
+        ):  # the table was drawn anew once, at least
             try:
                 part = os.read(ours, 65536)
             except OSError:  # it has ended

@@ -91,7 +91,12 @@ def _execute(client: Any, manager: Any, code: str, interrupt: bool) -> Published
         nonlocal pressed
         kind, content = message["msg_type"], message["content"]
         published.append((kind, content))
-        if interrupt and not pressed and kind == "update_display_data" and _WRITTEN.search(content["data"]["text/html"]):
+        if (
+            interrupt
+            and not pressed
+            and kind == "update_display_data"
+            and _WRITTEN.search(content["data"]["text/html"])
+        ):
             pressed = True
             os.kill(manager.provisioner.process.pid, signal.SIGINT)
 
