@@ -18,7 +18,7 @@ from tests.support import CountingProvider, assert_balanced
 
 __all__ = ["WAIT_S", "HeldProvider", "Running", "stays", "wait_for"]
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 class Running:

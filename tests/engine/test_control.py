@@ -137,7 +137,7 @@ def test_waits_after_rate_limiting_pass_and_nothing_is_sent(tmp_path: Path, faul
     def respond(request: Any) -> Answer:
         limited["all"] += 1
         if limited["all"] <= 4:
-            return Answer(status=429, headers={"Retry-After": "0"}, body=b"{}", after=is_paused)
+            return Answer(status=429, headers={"Retry-After": "0"}, body=b"{}", until=is_paused.is_set)
         return Answer(text='{"texts": ["A note."]}')
 
     fault_server.respond = respond
@@ -339,7 +339,7 @@ def test_a_number_that_was_set_ends_the_search_for_a_better_one(tmp_path: Path) 
 def test_more_requests_have_as_many_connections(tmp_path: Path, fault_server: FaultServer) -> None:
     """By two connections, no third request would come before the first ones are answered."""
     all_are_there = threading.Event()
-    fault_server.respond = lambda request: Answer(text='{"texts": ["A note."]}', after=all_are_there)
+    fault_server.respond = lambda request: Answer(text='{"texts": ["A note."]}', until=all_are_there.is_set)
     one = OpenAICompatibleProvider("m", api_base=fault_server.url, api_key="none", max_concurrency=2)
     run = Running(raw(tmp_path, topics=12), [one])
     wait_for(lambda: len(fault_server.requests) == 2)

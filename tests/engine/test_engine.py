@@ -141,7 +141,7 @@ def test_a_wrong_key_stops_the_provider_at_the_first_answer(tmp_path: Path, faul
             return Answer(delay_s=0.02)
         if next(bad_ones) == 2:
             both_are_there.set()
-        return Answer(status=401, body={"error": {"message": "no"}}, after=both_are_there)
+        return Answer(status=401, body={"error": {"message": "no"}}, until=both_are_there.is_set)
 
     fault_server.respond = respond
     dataset = raw(tmp_path, topics=40, run=RunConfig(max_concurrency=4))
@@ -244,7 +244,7 @@ def test_one_burst_of_429_lowers_the_limit_once_and_it_climbs_back(tmp_path: Pat
         number = len(fault_server.requests)
         if number == 16:
             all_are_there.set()
-        return Answer(status=429, after=all_are_there) if number <= 16 else Answer()
+        return Answer(status=429, until=all_are_there.is_set) if number <= 16 else Answer()
 
     fault_server.respond = respond
     events: list[Event] = []
@@ -259,7 +259,7 @@ def test_the_server_never_sees_more_in_flight_than_the_setting(tmp_path: Path, f
     def respond(request: Recorded) -> Answer:
         if fault_server.in_flight == 7:
             all_are_there.set()
-        return Answer(after=all_are_there, delay_s=0.02)
+        return Answer(until=all_are_there.is_set, delay_s=0.02)
 
     fault_server.respond = respond
     raw(tmp_path, topics=60, run=RunConfig(max_concurrency=7)).generate([local(fault_server)])
@@ -274,7 +274,7 @@ def test_a_waiting_provider_does_not_hold_back_another(tmp_path: Path, fault_ser
         # The slots of the one that has ended go to the one that still works.
         if asked["quick"] == 12 and asked["slow"] == 4:
             goes_on.set()
-        return Answer(after=goes_on) if request.json["model"] == "slow" else Answer()
+        return Answer(until=goes_on.is_set) if request.json["model"] == "slow" else Answer()
 
     fault_server.respond = respond
     dataset = raw(tmp_path, topics=12, run=RunConfig(max_concurrency=4))

@@ -161,7 +161,7 @@ def test_a_limit_on_open_files_caps_the_requests_in_flight_and_is_told(
         if fault_server.in_flight > 50:
             many.set()
         return Answer(
-            after=many, delay_s=0.2, text=GOOD
+            until=many.is_set, delay_s=0.2, text=GOOD
         )  # all wait for the others, and then for those that must not come
 
     fault_server.respond = respond

@@ -33,14 +33,14 @@ _HELD_S = 60.0
 class Answer:
     """What one request gets. `body=None` means a valid reply; `text` is its text; `cut_after` bytes the connection
     breaks, or, if the answer `stalls`, nothing more comes. `events`: what is streamed in the place of the reply's own events.
-    `after`: it is held back until this is set (a minute at most, so that a test fails and does not hang), and then `delay_s`."""
+    `until`: it is held back until this is so (for a minute at most, so that a test fails and does not hang), and then `delay_s`."""
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes | str | dict[str, Any] | list[Any] | None = None
     text: str | None = None
     finish_reason: str = "stop"
-    after: threading.Event | None = None
+    until: Callable[[], bool] = lambda: True
     delay_s: float = 0.0
     drop: bool = False
     cut_after: int | None = None
@@ -103,7 +103,7 @@ class FaultServer:
 
     def __enter__(self) -> FaultServer:
         self._thread.start()
-        assert self._started.wait(10)
+        assert self._started.wait(60)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -139,8 +139,9 @@ class FaultServer:
             number = len(self.requests)
             answer = self._script.popleft() if self._script else self.respond(recorded)
             answer = _as_documented(recorded, answer)
-            if answer.after is not None:
-                await _is_set(answer.after)
+            held_until_s = time.monotonic() + _HELD_S
+            while not answer.until() and time.monotonic() < held_until_s:
+                await asyncio.sleep(0.005)
             await asyncio.sleep(answer.delay_s)
             return await self._answer(request, recorded, answer, number)
         finally:
@@ -187,12 +188,6 @@ class FaultServer:
         if isinstance(body, (dict, list)):
             body = json.dumps(body)
         return body.encode() if isinstance(body, str) else body
-
-
-async def _is_set(event: threading.Event) -> None:
-    until = time.monotonic() + _HELD_S
-    while not event.is_set() and time.monotonic() < until:
-        await asyncio.sleep(0.005)
 
 
 def _as_documented(recorded: Recorded, answer: Answer) -> Answer:

@@ -157,7 +157,8 @@ def test_another_dataset_about_other_topics_in_the_same_place_grows_its_own(
 
 
 def test_a_concurrency_for_one_run_holds_for_growing_too(server: FaultServer, tmp_path: Path) -> None:
-    server.respond = lambda request: subtopics(request, delay_s=0.02)
+    # The second request waits for the third.
+    server.respond = lambda request: subtopics(request, delay_s=0.02, until=lambda: len(server.requests) != 2)
     dataset = talk(tmp_path, {**GROWN, "degree": 6})
     dataset.generate([provider(server)], max_concurrency=2)
     assert server.max_in_flight == 2

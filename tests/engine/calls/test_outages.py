@@ -358,7 +358,7 @@ def test_a_provider_is_probed_while_a_reply_hangs_and_no_more_often_than_otherwi
         number = len(fault_server.requests)
         if number == 8:
             four_probes.set()
-        return Answer(after=four_probes) if number == 1 else DEAD["503"]
+        return Answer(until=four_probes.is_set) if number == 1 else DEAD["503"]
 
     fault_server.respond = respond
     dataset = raw(tmp_path, topics=12, run={"max_concurrency": 4, "max_stall_s": 0.3})
@@ -377,7 +377,7 @@ def test_replies_that_were_on_their_way_do_not_reopen_a_paused_provider(
 
     def respond(request: Recorded) -> Answer:
         if len(fault_server.requests) <= 12:
-            return Answer(after=is_paused)
+            return Answer(until=is_paused.is_set)
         return Answer() if have_landed.is_set() else DEAD["503"]
 
     fault_server.respond = respond

@@ -299,7 +299,7 @@ class _PerModel:
                 self.most[model] = max(self.most.get(model, 0), self.now[model])
             if server.in_flight >= until:
                 all_are_there.set()
-            return Answer(after=all_are_there, delay_s=delay_s(model))
+            return Answer(until=all_are_there.is_set, delay_s=delay_s(model))
 
         async def answer(request: Any, recorded: Recorded, given: Answer, number: int) -> Any:
             with self._lock:
@@ -396,7 +396,7 @@ def test_tokens_are_reserved_before_a_request_and_not_only_counted_after_it(
     def respond(request: Recorded) -> Answer:
         if len(fault_server.requests) == 3:
             three_are_there.set()
-        return Answer(after=three_are_there)
+        return Answer(until=three_are_there.is_set)
 
     fault_server.respond = respond
     dataset = raw(tmp_path, topics=4, run={"max_concurrency": 4})
@@ -468,7 +468,7 @@ def test_the_limit_falls_once_per_burst_and_climbs_back(
         number = len(fault_server.requests)
         if number == 16:
             all_are_there.set()
-        return Answer(status=429, after=all_are_there) if number <= 16 else Answer()
+        return Answer(status=429, until=all_are_there.is_set) if number <= 16 else Answer()
 
     fault_server.respond = respond
     events: list[Event] = []

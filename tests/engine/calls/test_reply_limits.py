@@ -224,7 +224,7 @@ def test_a_request_that_waited_is_reserved_by_what_was_learned_meanwhile(
     def respond(request: Recorded) -> Answer:
         if len(fault_server.requests) == 2:
             both_are_there.set()
-        return Answer(body=reply(10_000).body, after=both_are_there)
+        return Answer(body=reply(10_000).body, until=both_are_there.is_set)
 
     fault_server.respond = respond
     dataset = raw(tmp_path, topics=40, run={"max_concurrency": 2, "budget_usd": 0.35})
@@ -241,7 +241,7 @@ def test_more_requests_go_at_once_when_limits_fall(tmp_path: Path, fault_server:
         if fault_server.in_flight > 1.5 * at_first:
             many_are_there.set()
         learns = len(fault_server.requests) <= 2 * at_first
-        return Answer(body=reply(100).body, after=None if learns else many_are_there)
+        return Answer(body=reply(100).body, until=lambda: learns or many_are_there.is_set())
 
     fault_server.respond = respond
     dataset = raw(tmp_path, topics=120, run={"max_concurrency": 32, "budget_usd": 0.18})
@@ -307,7 +307,7 @@ def test_a_budget_above_the_estimate_hardly_slows_a_run_down(tmp_path: Path, fau
     def respond(request: Recorded) -> Answer:
         if fault_server.in_flight == 32:
             all_are_there.set()
-        return Answer(body=reply(300).body, after=all_are_there)
+        return Answer(body=reply(300).body, until=all_are_there.is_set)
 
     fault_server.respond = respond
     needed = 400 * (50e-6 + 300e-5)

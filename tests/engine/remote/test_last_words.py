@@ -20,7 +20,7 @@ from datafast.store.reader import LedgerReader
 from datafast.store.writer import Store
 from datafast.types import StopCause
 from tests.running import Running, wait_for
-from tests.servers.fault_server import Answer, FaultServer
+from tests.servers.fault_server import Answer, FaultServer, Recorded
 from tests.support import raw, rows_of
 
 pytest.importorskip("ray", reason="it packs the messages")
@@ -82,7 +82,12 @@ def started(
 ) -> Running:
     """A run with replies of 0.1 s, four at once; something is arranged when it is under way, and before it goes on."""
     goes_on = threading.Event()
-    server.respond = lambda request: Answer(after=goes_on if len(server.requests) > 12 else None, delay_s=0.1)
+
+    def respond(request: Recorded) -> Answer:
+        waits = len(server.requests) > 12
+        return Answer(until=lambda: not waits or goes_on.is_set(), delay_s=0.1)
+
+    server.respond = respond
     dataset = raw(folder, topics=topics, run={"max_concurrency": 4, **settings})
     dataset.executor = RemoteExecutor(crew)
     price = {"input_usd_per_million": 1.0, "output_usd_per_million": 10.0}

@@ -101,7 +101,12 @@ def answers_after(server: FaultServer, seconds: float) -> None:
 def holds_from(server: FaultServer, number: int, seconds: float) -> threading.Event:
     """Answers after so many seconds; from the request of this number on, not before what is returned is set."""
     goes_on = threading.Event()
-    server.respond = lambda request: Answer(after=goes_on if len(server.requests) >= number else None, delay_s=seconds)
+
+    def respond(request: Recorded) -> Answer:
+        waits = len(server.requests) >= number
+        return Answer(until=lambda: not waits or goes_on.is_set(), delay_s=seconds)
+
+    server.respond = respond
     return goes_on
 
 
@@ -277,7 +282,8 @@ def test_items_of_a_slow_worker_that_were_not_begun_are_given_to_others(tmp_path
         others_are_there = threading.Event()
 
         def respond(request: Recorded) -> Answer:
-            return Answer(after=others_are_there if len(server.requests) == 1 else None)
+            is_first = len(server.requests) == 1
+            return Answer(until=lambda: not is_first or others_are_there.is_set())
 
         server.respond = respond
         dataset = remote(raw(tmp_path, topics=20, run={"max_concurrency": 2}), LocalCrew(2))
