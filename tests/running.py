@@ -91,7 +91,9 @@ class HeldProvider(CountingProvider):
         return backend
 
     async def hold(self) -> None:
-        while self.landed >= self.lands:
+        """Returns when a request may land; after a while in any case, so that a test fails and does not hang."""
+        until = time.monotonic() + WAIT_S
+        while self.landed >= self.lands and time.monotonic() < until:
             await asyncio.sleep(0.005)
         self.landed += 1
 

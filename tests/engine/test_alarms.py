@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from datafast.cli.main import cli
 from datafast.datasets import RawDataset
+from datafast.engine.control import RunControl
 from datafast.engine.events import AlarmRaised, Event, ItemDone, QualityFigures
 from datafast.engine.progress import Progress
 from datafast.errors import DatafastWarning, RunStopped
@@ -21,6 +22,7 @@ from datafast.llms import OpenAICompatibleProvider
 from datafast.llms.base import Request
 from datafast.schema.config import AlarmsConfig, RawDatasetConfig
 from datafast.types import RunReport, StopCause
+from tests.running import HeldProvider, stays, wait_for
 from tests.servers.fault_server import Answer, FaultServer
 from tests.support import CountingProvider, assert_balanced, raw, requests_in
 
@@ -95,11 +97,15 @@ def test_a_server_that_refuses_stops_the_run_which_goes_on_later(tmp_path: Path,
     assert (after.written, after.calls) == (TOPICS, TOPICS - report.written)
 
 
+def release(held: HeldProvider) -> None:
+    held.lands = math.inf
+
+
 def test_duplicates_are_estimated_while_the_run_goes_on(tmp_path: Path) -> None:
     alarms = {"near_duplicates": 0.5, "after": 10}
     dataset = made(tmp_path, alarms, quality=[{"stage": "exact_duplicates"}], run={"max_concurrency": 1})
-    slow = provider(tmp_path, texts("Always the same note."), latency_s=0.01)
-    report = stopped(dataset, slow)
+    held = HeldProvider("m", log=tmp_path / "requests", lands=12, reply=lambda _: texts("Always the same note."))
+    report = stopped(dataset, held, on_event=lambda event: release(held) if isinstance(event, AlarmRaised) else None)
     assert "of the last 10 rows are duplicates of earlier ones" in str(report.stop_reason)
     assert report.written == 1  # the end of the run decides, exactly
 
@@ -168,19 +174,16 @@ def test_a_warning_is_given_once_and_the_run_goes_on(tmp_path: Path) -> None:
 
 def test_a_paused_run_begins_no_more_rows_until_it_is_said_that_it_goes_on(tmp_path: Path) -> None:
     asked: list[AlarmRaised] = []
+    control = RunControl()
 
     def goes_on(alarm: AlarmRaised) -> bool:
         asked.append(alarm)
-        before = -1
-        while before != (now := requests_in(tmp_path / "requests")):  # what had begun may end
-            before = now
-            time.sleep(0.1)
-        time.sleep(0.1)
-        assert requests_in(tmp_path / "requests") == now
+        wait_for(lambda: not any(one.in_flight for one in control.limits.providers))  # what had begun may end
+        assert stays(lambda: requests_in(tmp_path / "requests"))
         return len(asked) < 3
 
     dataset = made(tmp_path, {"refusal_rate": 0.2, "after": 10, "action": "pause"})
-    report = stopped(dataset, provider(tmp_path, texts(REFUSAL)), on_alarm=goes_on)
+    report = stopped(dataset, provider(tmp_path, texts(REFUSAL)), on_alarm=goes_on, control=control)
     assert [alarm.action for alarm in asked] == ["pause"] * 3  # again after each 10 rows that are no better
     assert 30 <= report.written < 45
 

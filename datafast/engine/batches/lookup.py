@@ -67,6 +67,8 @@ class Lookup:
         """
         wait_s = 0.0
         while True:
+            # What is asked before that time is over may be answered after it, and tells nothing of what came in between.
+            left_s = self._given_up_at + ON_ITS_WAY_S - time.time()
             found = await self._found()
             own = [status for status in found if status.tag == self._row.tag]
             alive = [status for status in own if status.state is not BatchState.REFUSED]
@@ -79,7 +81,6 @@ class Lookup:
                     if await self._is_ours(status):
                         return status
                     self._not_ours.add(status.id)
-            left_s = self._given_up_at + ON_ITS_WAY_S - time.time()
             if are_over and left_s <= 0.0:
                 return own[0] if own else None
             if not are_over and not self._waits:

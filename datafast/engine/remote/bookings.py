@@ -46,13 +46,13 @@ class _Client:
     Attributes:
         open: its bookings, by number.
         ready: those that the next grant takes to it.
-        on_way: (number of the grant, bookings in it) of grants that it has not confirmed.
+        on_way: (number of the grant, those of the bookings in it) of grants that it has not confirmed.
         waiting: what its requests wait for; `ahead`: what later ones will need. Both without what was given since it told.
     """
 
     open: dict[int, Booked] = field(default_factory=dict)
     ready: list[Booked] = field(default_factory=list)
-    on_way: deque[tuple[int, int]] = field(default_factory=deque)
+    on_way: deque[tuple[int, tuple[int, ...]]] = field(default_factory=deque)
     waiting: deque[Want] = field(default_factory=deque)
     ahead: list[Want] = field(default_factory=list)
 
@@ -110,12 +110,10 @@ class Bookings:
     def hear(self, worker: Hashable, ask: Ask) -> None:
         """Takes what a worker tells, after its replies were recorded."""
         client = self._clients[worker]
-        while client.on_way and client.on_way[0][0] <= ask.heard:
-            client.on_way.popleft()
         self._take_back(client, ask)
         if self.last_for == worker and not client.open and not client.ready:
             self.last_for = None
-        known = len(client.ready) + sum(count for _, count in client.on_way)
+        known = len(client.ready) + sum(len(numbers) for _, numbers in client.on_way)
         client.waiting = _without([want for want in ask.wants if want.waits], known)
         client.ahead = [want for want in ask.wants if not want.waits] if not client.waiting and not known else []
         if not client.waiting:
@@ -125,12 +123,19 @@ class Bookings:
         self._serve()
 
     def settle(self, worker: Hashable, ask: Ask) -> None:
-        """Takes what became of the bookings of a worker that has left. It is as true late as in time."""
+        """Takes what became of the bookings of a worker that has left. It is as true late as in time. What it has not heard of by now it
+        refuses, so those bookings are free."""
         if worker in self._clients:
-            self._take_back(self._clients[worker], ask)
+            client = self._clients[worker]
+            self._take_back(client, ask)
+            never_heard = [number for _, numbers in client.on_way for number in numbers]
+            self._spare.extend(client.open.pop(number) for number in never_heard if number in client.open)
+            client.on_way.clear()
             self._serve()
 
     def _take_back(self, client: _Client, ask: Ask) -> None:
+        while client.on_way and client.on_way[0][0] <= ask.heard:
+            client.on_way.popleft()
         for settled in ask.settled:
             booked = client.open.pop(settled.number, None)
             if booked is not None:
@@ -152,7 +157,7 @@ class Bookings:
         ready, client.ready = tuple(client.ready), []
         if ready:
             client.open.update((booked.number, booked) for booked in ready)
-            client.on_way.append((grant, len(ready)))
+            client.on_way.append((grant, tuple(booked.number for booked in ready)))
         return ready
 
     # -- those who wait

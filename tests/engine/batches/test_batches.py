@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from datafast.engine.batches import lookup
 from datafast.errors import ConfigError, DatafastWarning, OutputError, RunStopped
 from datafast.llms import AnthropicProvider, OpenAIProvider
+from datafast.llms.batches.base import BatchStatus
+from datafast.llms.batches.openai import OpenAIBatches
 from datafast.llms.simulated.provider import SimulatedProvider
 from datafast.types import StopCause
 from tests.servers.batch_server import KEY, BatchServer
@@ -250,6 +254,23 @@ def test_nothing_is_left_beside_the_output(tmp_path: Path, server: BatchServer) 
 
 def test_a_job_that_shows_up_late_after_a_long_upload_is_not_bought_twice(tmp_path: Path, server: BatchServer) -> None:
     server.faults.upload_s, server.faults.listed_after_s, server.faults.lose_submit = 0.5, 0.15, 1
+    report = assert_balanced(raw(tmp_path, topics=3, run=BATCH).generate([provider(server)]).report)
+    assert (report.written, set(server.bought.values()), len(server.jobs)) == (3, {1}, 1)
+
+
+def test_a_list_that_is_long_on_its_way_does_not_say_that_there_is_no_job(
+    tmp_path: Path, server: BatchServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, is_first = OpenAIBatches.find, iter([True])
+
+    async def find(self: OpenAIBatches, **named: Any) -> list[BatchStatus]:
+        found = await own(self, **named)
+        if next(is_first, False):
+            await asyncio.sleep(lookup.ON_ITS_WAY_S + 0.1)
+        return found
+
+    monkeypatch.setattr(OpenAIBatches, "find", find)
+    server.faults.listed_after_s, server.faults.lose_submit = 0.2, 1
     report = assert_balanced(raw(tmp_path, topics=3, run=BATCH).generate([provider(server)]).report)
     assert (report.written, set(server.bought.values()), len(server.jobs)) == (3, {1}, 1)
 

@@ -16,7 +16,7 @@ from datafast.engine.events import Event
 from datafast.errors import ConfigError
 from datafast.llms import OpenAICompatibleProvider
 from datafast.schema.config import RawDatasetConfig
-from tests.servers.fault_server import Answer, FaultServer
+from tests.servers.fault_server import Answer, FaultServer, Recorded
 from tests.support import assert_balanced, raw
 
 
@@ -90,11 +90,12 @@ def test_a_ceiling_that_falls_takes_the_limit_along() -> None:
 
 
 def test_a_run_finds_it_up_to_more_than_its_default(tmp_path: Path, fault_server: FaultServer) -> None:
-    fault_server.respond = lambda request: Answer(delay_s=0.05)
+    # So long that twice as many requests bring clearly more on a busy machine too.
+    fault_server.respond = lambda request: Answer(delay_s=0.2)
     events: list[Event] = []
     dataset = RawDataset(
         RawDatasetConfig(
-            topics=[f"topic {number}" for number in range(600)],
+            topics=[f"topic {number}" for number in range(200)],
             document_types=["note"],
             num_samples_per_prompt=1,
             output_file=tmp_path / "out.jsonl",
@@ -105,11 +106,15 @@ def test_a_run_finds_it_up_to_more_than_its_default(tmp_path: Path, fault_server
     )
     limits = [event.limit for event in events if event.type == "limit_changed"]
     assert limits[:2] == [16, 32]
-    assert assert_balanced(dataset.report).written == 600
+    assert assert_balanced(dataset.report).written == 200
 
 
 def test_the_setting_of_the_run_is_its_ceiling(tmp_path: Path, fault_server: FaultServer) -> None:
-    fault_server.respond = lambda request: Answer(delay_s=0.02)
+    def respond(request: Recorded) -> Answer:
+        learns = len(fault_server.requests) <= 44  # of the eight that it begins with
+        return Answer(delay_s=0.02, until=lambda: learns or fault_server.max_in_flight >= 10)
+
+    fault_server.respond = respond
     dataset = raw(tmp_path, topics=200, run={"max_concurrency": 10})
     dataset.generate([OpenAICompatibleProvider("m", api_base=fault_server.url, max_concurrency="auto")])
     assert fault_server.max_in_flight == 10

@@ -9,13 +9,15 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from datafast.engine.calls.budget import Budget
+from datafast.engine.remote.bookings import Bookings
 from datafast.engine.remote.broker import Broker
 from datafast.engine.remote.fair import fair
 from datafast.engine.remote.leases import Leases
-from datafast.engine.remote.terms import ProviderTerms
+from datafast.engine.remote.terms import Ask, ProviderTerms, Want
 from datafast.engine.settings import RunConfig
-from datafast.store.records import Bound
-from tests.engine.remote.cluster import Cluster, Request, Worker
+from datafast.store.records import Bound, Spent
+from tests.engine.remote.cluster import Cluster, Ledger, Request, Worker
 
 _RPM = 240
 _MOST = 12
@@ -283,6 +285,22 @@ def test_workers_of_a_driver_that_stood_still_are_charged_what_they_tell_yet() -
     # Only what was in flight when their leases ended may have been charged.
     assert cluster.ledger.charged <= (in_flight + 10) * 0.01
     assert used <= cluster.servers["a"].spent_usd + cluster.ledger.charged + 1e-9
+
+
+@pytest.mark.parametrize(("heard", "charged"), [(1, 0.25), (0, 0.0)])
+def test_bookings_that_a_worker_refused_to_hear_of_are_not_charged(heard: int, charged: float) -> None:
+    """Its lease had lapsed a moment before, so no request was sent with them."""
+    ledger = Ledger()
+    bookings = Bookings(Budget(RunConfig(budget_usd=1.0), Spent(0.0, 0, 0)), ledger)
+    bookings.join("w")
+    bookings.hear("w", Ask(1, 0, {}, wants=(Want("a", Bound(0.25, 10), 1, waits=True),)))
+    assert len(bookings.collect("w", 1)) == len(ledger.open) == 1
+    bookings.leave("w")
+    bookings.settle("w", Ask(2, heard, {}))
+    bookings.drop("w")
+    bookings.close()
+    assert not ledger.open
+    assert ledger.charged == charged
 
 
 # -- leases
