@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from datafast.errors import RunStopped
 from datafast.types import RunReport
 from tests.support import assert_balanced
 
-__all__ = ["WAIT_S", "Running", "stays", "wait_for"]
+__all__ = ["WAIT_S", "Running", "stays", "until", "wait_for"]
 
 WAIT_S = 20.0
 
@@ -74,6 +75,14 @@ def wait_for(is_so: Callable[[], bool]) -> None:
     while not is_so():
         assert time.monotonic() < until, "it never came so far"
         time.sleep(0.005)
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """`wait_for` on an event loop, which stays free."""
+    end = time.monotonic() + WAIT_S
+    while not is_so():
+        assert time.monotonic() < end, "it never came so far"
+        await asyncio.sleep(0.005)
 
 
 def stays(read: Callable[[], object], seconds: float = 0.15) -> bool:
