@@ -179,6 +179,7 @@ def test_a_stop_is_asked_for_once_more_and_can_be_done_by_keyboard(tmp_path: Pat
         page.keyboard.press("Enter")
         state(page, "stopped")
         expect(page.locator("#told")).to_contain_text("The run stopped early")
+        open_page.leave()  # a page that is open misses a server that stops
 
 
 @pytest.mark.parametrize("look", LOOKS, ids=str)
@@ -191,3 +192,4 @@ def test_everyone_can_use_the_page(tmp_path: Path, open_page: Browsing, look: Lo
         page.wait_for_timeout(600)
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
         assert_accessible(page)
+        open_page.leave()

@@ -166,6 +166,22 @@ def test_nothing_found_says_what_to_do(open_page: Browsing, few: Client) -> None
     expect(page.get_by_role("alert")).to_contain_text("is not a regular expression")
 
 
+def test_what_is_typed_stays_while_rows_come(open_page: Browsing, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"text": "a"}\n{"text": "b"}\n')
+    with viewing(path) as client:
+        page = opened(open_page, client)
+        box = page.get_by_role("searchbox", name="Search the texts of all rows")
+        box.fill("gla")
+        page.get_by_label("Pattern").check()
+        with path.open("a") as file:
+            file.write('{"text": "c"}\n')
+        expect(page.locator("#count")).to_have_text("3 rows")
+        expect(box).to_have_value("gla")
+        expect(page.get_by_label("Pattern")).to_be_checked()
+        open_page.leave()  # a page that is open misses a server that stops
+
+
 def test_reload_keeps_what_was_asked_for(open_page: Browsing, few: Client) -> None:
     page = opened(open_page, few, "f.language=en&q=tide&sort=score&by=number&descending=1")
     expect(page.locator("#count")).to_have_text("50 of 300 rows")
