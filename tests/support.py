@@ -279,13 +279,23 @@ def counting_raw_run(folder: str, log: str, kill_after_s: float | None, **fields
 
 def interrupted_raw_run(folder: str, log: str, at: int, **fields: Any) -> None:
     """A run of `raw` that is interrupted as by Ctrl-C when so many requests were answered, with others in flight."""
+    heard = threading.Event()
+
+    def interrupt(number: int, frame: Any) -> None:
+        heard.set()
+        signal.default_int_handler(number, frame)
+
     # A shell that runs the tests in the background has it ignored.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, interrupt)
     answered = itertools.count(1)
 
     def reply(_: Request) -> None:
-        if next(answered) == at:
+        number = next(answered)
+        if number == at:
             os.kill(os.getpid(), signal.SIGINT)
+        if number >= at:  # the run does not come to its end before the main thread has heard of it and said so
+            heard.wait()
+            time.sleep(0.02)
 
     provider = CountingProvider("m", log=Path(log), reply=reply, latency_s=0.004, latency_jitter_s=0.016)
     raw(Path(folder), **fields).generate([provider])
