@@ -92,6 +92,7 @@ SVG = """\
 </g>
 </svg>
 """
+_TABLE, _ANEW = b"in flight", b"\r\x1b[2K"
 _CONTROL = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])|(\r\n|\n|\r)")
 
 
@@ -117,7 +118,9 @@ def captured(command: list[str], folder: Path, *, lines: int = 20, seconds: floa
     ) as process:
         os.close(theirs)
         shown, end = b"", float("inf")
-        while time.monotonic() < end:
+        while (
+            time.monotonic() < end or _ANEW not in shown.partition(_TABLE)[2]
+        ):  # the table was drawn anew once, at least
             try:
                 part = os.read(ours, 65536)
             except OSError:  # it has ended
@@ -125,12 +128,12 @@ def captured(command: list[str], folder: Path, *, lines: int = 20, seconds: floa
             if not part:
                 break
             shown += part
-            if b"in flight" in shown and end == float("inf"):
+            if _TABLE in shown and end == float("inf"):
                 end = time.monotonic() + seconds
         process.kill()
     os.close(ours)
     if seconds < float("inf"):  # not a screen that is just being drawn anew
-        shown = shown[: shown.rindex(b"\r\x1b[2K")]
+        shown = shown[: shown.rindex(_ANEW)]
     return shown.decode()
 
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["LOOKS", "SIZES", "Browsing", "Look", "assert_accessible", "expect", "findings", "running_browser"]
 
 SIZES = {"desk": (1440, 900), "tablet": (768, 1024), "phone": (390, 844)}
-PATIENCE_MS = 20_000
+PATIENCE_MS = 60_000  # nobody waits so long but on a machine that is very busy
 OPTIONS = [
     "--no-sandbox",
     "--disable-gpu",

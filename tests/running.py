@@ -1,8 +1,9 @@
-"""A run in a thread of its own, for tests that steer it or look at it while it goes on."""
+"""A run in a thread of its own, and a provider that holds it, for tests that steer a run or look at it while it goes on."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -11,12 +12,13 @@ from typing import Any
 from datafast.engine.control import RunControl
 from datafast.engine.events import Event
 from datafast.errors import RunStopped
+from datafast.llms.base import Request, Response
 from datafast.types import RunReport
-from tests.support import assert_balanced
+from tests.support import CountingProvider, assert_balanced
 
-__all__ = ["WAIT_S", "Running", "stays", "until", "wait_for"]
+__all__ = ["WAIT_S", "HeldProvider", "Running", "stays", "until", "wait_for"]
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 class Running:
@@ -70,8 +72,51 @@ class Running:
         return assert_balanced(self._dataset.report)
 
 
-def wait_for(is_so: Callable[[], bool]) -> None:
-    until = time.monotonic() + WAIT_S
+class HeldProvider(CountingProvider):
+    """A simulated provider whose requests land when they may: a run with it is where a test wants it, however slow the machine is.
+
+    Attributes:
+        lands: so many of its requests may land in all, those that were sent first; a test raises it.
+        now: how many are in flight; `most`: how many there were at most.
+    """
+
+    def __init__(self, model_id: str | None = None, *, lands: float = math.inf, **options: Any) -> None:
+        super().__init__(model_id, **options)
+        self.lands = lands
+        self.landed = self.now = self.most = 0
+
+    def open(self, *, max_connections: int) -> Any:
+        backend = super().open(max_connections=max_connections)
+        backend._inner = _Held(self, backend._inner)
+        return backend
+
+    async def hold(self) -> None:
+        while self.landed >= self.lands:
+            await asyncio.sleep(0.005)
+        self.landed += 1
+
+
+class _Held:
+    def __init__(self, provider: HeldProvider, inner: Any) -> None:
+        self._provider = provider
+        self._inner = inner
+
+    async def complete(self, request: Request) -> Response:
+        held = self._provider
+        held.now += 1
+        held.most = max(held.most, held.now)
+        try:
+            await held.hold()
+            return await self._inner.complete(request)
+        finally:
+            held.now -= 1
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+def wait_for(is_so: Callable[[], bool], seconds: float = WAIT_S) -> None:
+    until = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < until, "it never came so far"
         time.sleep(0.005)

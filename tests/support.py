@@ -126,7 +126,7 @@ class CountingProvider(SimulatedProvider):
     Args:
         log: the file that gets a line per request: model and last user message.
         reply: given the request, the text of the reply, raw bytes, an error to raise, or None for the simulated reply.
-        hold: given the request, awaited before it is answered, where a test needs something to happen first.
+        waits: given the request, awaited before it is answered, where a test needs something to happen first.
     """
 
     def __init__(
@@ -135,13 +135,13 @@ class CountingProvider(SimulatedProvider):
         *,
         log: Path,
         reply: Callable[[Request], str | bytes | Exception | None] | None = None,
-        hold: Callable[[Request], Awaitable[None]] | None = None,
+        waits: Callable[[Request], Awaitable[None]] | None = None,
         **options: Any,
     ) -> None:
         super().__init__(model_id, **options)
         self.log = log
         self.reply = reply
-        self.hold = hold
+        self.waits = waits
 
     def open(self, *, max_connections: int) -> Any:
         return _CountingBackend(self, super().open(max_connections=max_connections))
@@ -156,8 +156,8 @@ class _CountingBackend:
     async def complete(self, request: Request) -> Response:
         os.write(self._log, orjson.dumps([self._provider.model_id, request.messages[-1]["content"]]) + b"\n")
         response = await self._inner.complete(request)
-        if self._provider.hold is not None:
-            await self._provider.hold(request)
+        if self._provider.waits is not None:
+            await self._provider.waits(request)
         answer = self._provider.reply(request) if self._provider.reply else None
         if answer is None:
             return response
@@ -284,13 +284,23 @@ def counting_raw_run(folder: str, log: str, kill_after_s: float | None, **fields
 
 def interrupted_raw_run(folder: str, log: str, at: int, **fields: Any) -> None:
     """A run of `raw` that is interrupted as by Ctrl-C when so many requests were answered, with others in flight."""
+    heard = threading.Event()
+
+    def interrupt(number: int, frame: Any) -> None:
+        heard.set()
+        signal.default_int_handler(number, frame)
+
     # A shell that runs the tests in the background has it ignored.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, interrupt)
     answered = itertools.count(1)
 
     def reply(_: Request) -> None:
-        if next(answered) == at:
+        number = next(answered)
+        if number == at:
             os.kill(os.getpid(), signal.SIGINT)
+        if number >= at:  # the run does not come to its end before the main thread has heard of it and said so
+            heard.wait()
+            time.sleep(0.02)
 
     provider = CountingProvider("m", log=Path(log), reply=reply, latency_s=0.004, latency_jitter_s=0.016)
     raw(Path(folder), **fields).generate([provider])

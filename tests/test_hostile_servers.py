@@ -22,6 +22,7 @@ import pytest
 from datafast.datasets import RawDataset
 from datafast.errors import RunStopped
 from datafast.llms import OpenAICompatibleProvider
+from tests.servers import loops
 from tests.support import assert_balanced, raw, rows_of
 
 Answer = bytes | Callable[[str], bytes]
@@ -157,18 +158,21 @@ class HostileServer:
         self.url = ""
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),))
+        self._thread = threading.Thread(target=self._main)
         self._over = asyncio.Event()
 
     def __enter__(self) -> HostileServer:
         self._thread.start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(60)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._over.set)
         self._thread.join()
-        self._loop.close()
+
+    def _main(self) -> None:
+        self._loop.run_until_complete(self._serve())
+        loops.end(self._loop)
 
     async def _serve(self) -> None:
         server = await asyncio.start_server(self._answer, "127.0.0.1", 0)
@@ -178,18 +182,23 @@ class HostileServer:
         server.close()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, asyncio.IncompleteReadError):
-            while head := await reader.readuntil(b"\r\n\r\n"):
-                found = re.search(rb"content-length: (\d+)", head.lower())
-                body = await reader.readexactly(int(found[1]) if found else 0)
-                topic = re.findall(rb"topic \d+", body)
-                name = self.names[int(head.split(b"/")[1])]
-                answer = good if name == "well" else SERVERS[name]
-                writer.write(answer(topic[-1].decode()) if callable(answer) else answer)
-                await writer.drain()
-                if name not in ("well", "a second reply behind the first", "length and chunks"):
-                    break
-        writer.close()
+        try:
+            with suppress(OSError, asyncio.IncompleteReadError):
+                while await self._exchange(reader, writer):
+                    pass
+        finally:
+            writer.close()
+
+    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        head = await reader.readuntil(b"\r\n\r\n")
+        found = re.search(rb"content-length: (\d+)", head.lower())
+        body = await reader.readexactly(int(found[1]) if found else 0)
+        topic = re.findall(rb"topic \d+", body)
+        name = self.names[int(head.split(b"/")[1])]
+        answer = good if name == "well" else SERVERS[name]
+        writer.write(answer(topic[-1].decode()) if callable(answer) else answer)
+        await writer.drain()
+        return name in ("well", "a second reply behind the first", "length and chunks")
 
 
 @pytest.fixture(scope="module")
@@ -198,9 +207,9 @@ def server() -> Iterator[HostileServer]:
         yield running
 
 
-def run(dataset: RawDataset, server: HostileServer, name: str, **options: Any) -> None:
+def run(dataset: RawDataset, server: HostileServer, name: str, *, timeout: float, **options: Any) -> None:
     url = f"{server.url}/{server.names.index(name)}/v1"
-    provider = OpenAICompatibleProvider("m", api_base=url, api_key="sk-canary-123456", timeout=0.4, max_reply_mb=1)
+    provider = OpenAICompatibleProvider("m", api_base=url, api_key="sk-canary-123456", timeout=timeout, max_reply_mb=1)
     with suppress(RunStopped):
         dataset.generate([provider], **options)
 
@@ -211,15 +220,15 @@ def test_every_row_is_right_or_missing_with_a_reason(name: str, server: HostileS
     settings = {"max_concurrency": 1, "max_retries": 1, "retry_delay_s": 0.001, "max_retry_delay_s": 0.002}
     dataset = raw(tmp_path, topics=2, run={**settings, "max_parse_retries": 1, "max_stall_s": 0.05, "grace_s": 1})
     began = time.monotonic()
-    run(dataset, server, name)
-    assert time.monotonic() - began < 20
+    run(dataset, server, name, timeout=0.4)
+    assert time.monotonic() - began < 60
     report = assert_balanced(dataset.report)
     assert report.pending == 0 or report.stop_reason
     for item in dataset.failed_items:
         assert item.error
         assert item.error.isprintable()
     json.dumps(report.to_dict())
-    run(dataset, server, "well", retry_failed=True)
+    run(dataset, server, "well", timeout=60, retry_failed=True)
     assert assert_balanced(dataset.report).written == 2
     texts = {row["text"] for row in rows_of(tmp_path / "out.jsonl")}
     assert texts == {"This is all about topic 0.", "This is all about topic 1."}

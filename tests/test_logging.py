@@ -104,13 +104,13 @@ def test_a_run_that_waits_for_a_limit_of_its_config_says_so_once(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], fault_server: FaultServer
 ) -> None:
     configure_logger(format_string="{message}")
-    model = OpenAICompatibleProvider("m", api_base=fault_server.url, rpm_limit=3000)
+    model = OpenAICompatibleProvider("m", api_base=fault_server.url, rpm_limit=1200)
     RawDataset(
         RawDatasetConfig(
             document_types=["note"], topics=list("abcd"), num_samples_per_prompt=1, output_file=tmp_path / "o.jsonl"
         )
     ).generate([model])
-    told = "openai_compatible/m: Requests wait for their turn, as rpm_limit is 3,000 a minute."
+    told = "openai_compatible/m: Requests wait for their turn, as rpm_limit is 1,200 a minute."
     assert capfd.readouterr().err.splitlines().count(told) == 1
 
 

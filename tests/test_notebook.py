@@ -37,7 +37,11 @@ def pages(published: Published, *kinds: str) -> list[str]:
 
 def test_a_run_shows_a_line_for_each_provider_under_its_cell_and_ends_with_the_report(notebook: Notebook) -> None:
     published = notebook.run(
-        "dataset, both = raw('live.jsonl', latency_s=0.15, max_concurrency=2)\nx = dataset.generate(both)"
+        "from datafast.engine import notebook\n"
+        "notebook._EVERY_S = 0.05\n"
+        "dataset, both = raw('live.jsonl', latency_s=0.15, max_concurrency=2)\n"
+        "x = dataset.generate(both)\n"
+        "notebook._EVERY_S = 0.5"
     )
     (first,) = [content for kind, content in published if kind == "display_data"]
     updates = [content for kind, content in published if kind == "update_display_data"]
@@ -49,14 +53,16 @@ def test_a_run_shows_a_line_for_each_provider_under_its_cell_and_ends_with_the_r
 
 def test_a_run_below_the_running_loop_of_a_cell_works_and_leaves_the_loop_free(notebook: Notebook) -> None:
     published = notebook.run(
-        "import asyncio\n"
-        "dataset, both = raw('async.jsonl', latency_s=0.1, max_concurrency=5)\n"
-        "task = asyncio.ensure_future(dataset.generate_async(both))\n"
+        "import asyncio, threading\n"
+        "dataset, both = raw('async.jsonl', latency_s=0.01, max_concurrency=5)\n"
+        "seen = threading.Event()\n"  # the run waits until somebody has seen that the loop is free
+        "task = asyncio.ensure_future(dataset.generate_async(both, on_event=lambda event: seen.wait(60)))\n"
         "await asyncio.sleep(0.05)\n"
         "print('free', task.done())\n"
+        "seen.set()\n"
         "done = await task\n"
     )
-    assert ("stream", {"name": "stdout", "text": "free False\n"}) in published
+    assert "".join(content["text"] for kind, content in published if kind == "stream") == "free False\n"
     assert "40 written" in pages(published, "update_display_data")[-1]
 
 
@@ -103,7 +109,7 @@ def test_datasets_rows_reports_and_estimates_are_tables_without_a_script(noteboo
 def test_an_interruption_saves_what_is_in_flight_and_running_the_cell_again_goes_on(
     notebook: Notebook, call: str, error: str
 ) -> None:
-    made = f"dataset, both = raw('{error}.jsonl', latency_s=0.2, max_concurrency=1)"
+    made = f"dataset, both = raw('{error}.jsonl', latency_s=0.4, max_concurrency=1)"
     published = notebook.run(f"{made}\nx = {call}", interrupt=True)
     assert [content["ename"] for kind, content in published if kind == "error"] == [error]
     written, pending, calls = ast.literal_eval(
@@ -112,5 +118,5 @@ def test_an_interruption_saves_what_is_in_flight_and_running_the_cell_again_goes
     assert written == calls > 0
     assert pending > 0
     assert written + pending == 40
-    again = f"{made.replace('0.2', '0')}\nx = {call}\n(dataset.report.written, dataset.report.calls)"
+    again = f"{made.replace('0.4', '0')}\nx = {call}\n(dataset.report.written, dataset.report.calls)"
     assert ast.literal_eval(notebook.value(again)) == (40, 40 - calls)

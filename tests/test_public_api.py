@@ -338,9 +338,9 @@ def test_an_optional_placeholder_without_expansion_is_kept_as_text_with_one_warn
                 "about {topic} with {{tone}} tone for {{audience}}."
             ],
         )
-    assert [warning.category for warning in caught] == [DatafastWarning]
-    assert "{{tone}}" in str(caught[0].message)
-    assert "{{audience}}" in str(caught[0].message)
+    (ours,) = [warning for warning in caught if issubclass(warning.category, DatafastWarning)]
+    assert "{{tone}}" in str(ours.message)
+    assert "{{audience}}" in str(ours.message)
     assert datafast.RawDataset(config).get_num_expected_rows([datafast.OpenAIProvider()]) == 8
 
 

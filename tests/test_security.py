@@ -29,8 +29,8 @@ CANARY = "sk-canary-0123456789abcdefghij"
 PACKAGE = Path(datafast.__file__).parent
 
 
-def direct(url: str) -> LLMProvider:
-    return OpenAICompatibleProvider("m", api_base=url, api_key=CANARY, timeout=0.3)
+def direct(url: str, timeout: float = 0.3) -> LLMProvider:
+    return OpenAICompatibleProvider("m", api_base=url, api_key=CANARY, timeout=timeout)
 
 
 def through_litellm(url: str) -> LLMProvider:
@@ -171,11 +171,11 @@ def test_what_a_server_says_steers_no_terminal(
     dataset = RawDataset(config)
     told = ""
     try:
-        dataset.generate([direct(fault_server.url)])
+        dataset.generate([direct(fault_server.url, timeout=60)])
     except RunStopped as stopped:
         told = "".join(traceback.format_exception(stopped))
     with pytest.raises(ProviderError) as raised:
-        direct(fault_server.url).generate("hello")
+        direct(fault_server.url, timeout=60).generate("hello")
     told += "".join(traceback.format_exception(raised.value))
     logger_config.unconfigure()
     shown = capfd.readouterr()

@@ -62,7 +62,7 @@ def test_the_pages_stay_until_ctrl_c_and_the_status_is_that_of_the_run(
 
 def test_a_stop_in_the_browser_is_one_in_the_terminal(tmp_path: Path) -> None:
     topics = ", ".join(f"t{number}" for number in range(500))
-    config = CONFIG.replace("tides, ropes", topics).replace("faults: FAULTS", "latency_s: 0.1")
+    config = CONFIG.replace("tides, ropes", topics).replace("faults: FAULTS", "latency_s: 0.5, max_concurrency: 2")
     (tmp_path / "c.yaml").write_text(config, "utf-8")
     with subprocess.Popen(
         [sys.executable, "-m", "datafast", "generate", "c.yaml", "--view", "--no-open", "--json"],

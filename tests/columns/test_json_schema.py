@@ -18,10 +18,10 @@ def form(**properties: Any) -> Any:
 
 def test_a_pattern_takes_linear_time_on_whatever_a_model_writes() -> None:
     model = form(x={"type": "string", "pattern": "^(a+)+$"})
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(ValidationError, match="does not match"):
         model.model_validate({"x": "a" * 50_000 + "!"})
-    assert time.monotonic() - began < 60  # with backtracking it would take for ever
+    assert time.process_time() - began < 60  # with backtracking it would take for ever
     assert model.model_validate({"x": "aaa"}).root == {"x": "aaa"}
 
 
@@ -58,9 +58,9 @@ def test_a_property_may_be_called_pattern() -> None:
 def test_whether_items_are_unique_is_told_of_long_lists_of_objects() -> None:
     model = form(x={"type": "array", "uniqueItems": True})
     items = [{"a": [number]} for number in range(20_000)]  # more than a minute, were each compared with each other
-    began = time.monotonic()
+    began = time.process_time()
     assert model.model_validate({"x": items})
-    assert time.monotonic() - began < 20
+    assert time.process_time() - began < 20
     assert model.model_validate({"x": [1, True, "1", [1], {"a": 1}, {"a": True}, None]})
     for twice in ([1, 1.0], [{"a": 1, "b": [2]}, {"b": [2.0], "a": 1}], [None, None]):
         with pytest.raises(ValidationError, match="the same item twice"):

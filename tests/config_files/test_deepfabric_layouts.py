@@ -120,7 +120,7 @@ def loaded(text: str) -> tuple[Any, LLMProvider, list[str]]:
         warnings.simplefilter("always", DatafastWarning)
         project: Project = load_project(Path("c.yaml"))
     (_, writer), *_ = project.all_providers()
-    return project.config, writer, [str(warning.message) for warning in caught]
+    return project.config, writer, [str(one.message) for one in caught if issubclass(one.category, DatafastWarning)]
 
 
 def refused(text: str) -> str:

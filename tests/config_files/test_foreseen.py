@@ -129,11 +129,11 @@ def test_a_plan_of_a_thousand_million_prompts_is_told_at_once() -> None:
         f"prompts: ['{{num_samples}} {{language_name}} {{document_type}} {{topic}} <<one>>']\n"
         f"expansion: {{placeholders: {{one: [{values}]}}}}\n"
     )
-    begun = time.monotonic()
+    begun = time.process_time()
     parts = parts_of(text)
     assert parts["plan"]["prompts"] == 10**9
     assert parts["estimate"]["calls"] == 10**9
-    assert time.monotonic() - begun < 10
+    assert time.process_time() - begun < 10
 
 
 LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -160,9 +160,9 @@ HOSTILE = {
 
 @pytest.mark.parametrize(("text", "told"), HOSTILE.values(), ids=HOSTILE)
 def test_hostile_text_is_a_problem_and_nothing_else(text: str, told: str) -> None:
-    begun = time.monotonic()
+    begun = time.process_time()
     assert told in " ".join(messages_of(text))
-    assert time.monotonic() - begun < 10
+    assert time.process_time() - begun < 10
     assert list(Path().iterdir()) == []
 
 

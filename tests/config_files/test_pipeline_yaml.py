@@ -146,8 +146,8 @@ def test_the_system_switch_of_the_creation_wins(engine: FaultServer, switch: str
 def test_request_timeout_and_retries_are_those_of_the_file(engine: FaultServer) -> None:
     """One request is given up and sent again; one that is refused in passing has no second try."""
     refused = Answer(status=400, body={"error": {"message": "the model wrote no JSON", "code": "json_validate_failed"}})
-    engine.answer_next(Answer(delay_s=5), refused)
-    text = ENGINE + "  request_timeout: 0.3\n  max_retries: 9\n"
+    engine.answer_next(Answer(delay_s=60), refused)
+    text = ENGINE + "  request_timeout: 1.5\n  max_retries: 9\n"
     text += "  rate_limit: {max_retries: 0, initial_retry_delay: 0.01}\n"
     result = run("generate", text + CREATION.replace("num_steps: 6", "num_steps: 1"))
     assert (result.exit_code, len(engine.requests)) == (3, 2)

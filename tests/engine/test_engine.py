@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import json
 import sqlite3
+import threading
+from collections import Counter
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -131,9 +134,14 @@ def test_a_missing_key_is_named_before_any_request_and_leaves_no_file(tmp_path: 
 
 
 def test_a_wrong_key_stops_the_provider_at_the_first_answer(tmp_path: Path, fault_server: FaultServer) -> None:
+    both_are_there, bad_ones = threading.Event(), itertools.count(1)
+
     def respond(request: Recorded) -> Answer:
-        bad = request.json["model"] == "bad"
-        return Answer(status=401, body={"error": {"message": "no"}}, delay_s=0.05) if bad else Answer(delay_s=0.02)
+        if request.json["model"] != "bad":
+            return Answer(delay_s=0.02)
+        if next(bad_ones) == 2:
+            both_are_there.set()
+        return Answer(status=401, body={"error": {"message": "no"}}, until=both_are_there.is_set)
 
     fault_server.respond = respond
     dataset = raw(tmp_path, topics=40, run=RunConfig(max_concurrency=4))
@@ -230,7 +238,15 @@ def test_a_provider_that_only_answers_429_is_stopped_after_a_bounded_time(
 
 
 def test_one_burst_of_429_lowers_the_limit_once_and_it_climbs_back(tmp_path: Path, fault_server: FaultServer) -> None:
-    fault_server.answer_next(*[Answer(status=429, delay_s=0.1) for _ in range(16)])
+    all_are_there = threading.Event()
+
+    def respond(request: Recorded) -> Answer:
+        number = len(fault_server.requests)
+        if number == 16:
+            all_are_there.set()
+        return Answer(status=429, until=all_are_there.is_set) if number <= 16 else Answer()
+
+    fault_server.respond = respond
     events: list[Event] = []
     raw(tmp_path, topics=120, run={"max_concurrency": 16}).generate([local(fault_server)], on_event=events.append)
     limits = [event.limit for event in events if event.type == "limit_changed"]
@@ -238,21 +254,32 @@ def test_one_burst_of_429_lowers_the_limit_once_and_it_climbs_back(tmp_path: Pat
 
 
 def test_the_server_never_sees_more_in_flight_than_the_setting(tmp_path: Path, fault_server: FaultServer) -> None:
-    fault_server.respond = lambda request: Answer(delay_s=0.02)
+    all_are_there = threading.Event()
+
+    def respond(request: Recorded) -> Answer:
+        if fault_server.in_flight == 7:
+            all_are_there.set()
+        return Answer(until=all_are_there.is_set, delay_s=0.02)
+
+    fault_server.respond = respond
     raw(tmp_path, topics=60, run=RunConfig(max_concurrency=7)).generate([local(fault_server)])
     assert fault_server.max_in_flight == 7
 
 
 def test_a_waiting_provider_does_not_hold_back_another(tmp_path: Path, fault_server: FaultServer) -> None:
+    asked, goes_on = Counter[str](), threading.Event()
+
     def respond(request: Recorded) -> Answer:
-        return Answer(delay_s=0.5 if request.json["model"] == "slow" else 0.0)
+        asked[request.json["model"]] += 1
+        # The slots of the one that has ended go to the one that still works.
+        if asked["quick"] == 12 and asked["slow"] == 4:
+            goes_on.set()
+        return Answer(until=goes_on.is_set) if request.json["model"] == "slow" else Answer()
 
     fault_server.respond = respond
     dataset = raw(tmp_path, topics=12, run=RunConfig(max_concurrency=4))
     dataset.generate([local(fault_server, model_id="slow"), local(fault_server, model_id="quick")])
-    quick = [r.at_s for r in fault_server.requests if r.json["model"] == "quick"]
-    assert max(quick) - fault_server.requests[0].at_s < 0.5
-    # The slots of the one that has ended go to the one that still works.
+    assert goes_on.is_set()
     assert fault_server.max_in_flight == 4
 
 

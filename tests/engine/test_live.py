@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from datafast.engine.control import RunControl
@@ -9,7 +10,7 @@ from datafast.engine.events import AlarmRaised, CallFinished, Retry, RunPaused, 
 from datafast.engine.live import LiveRun, Phase
 from datafast.llms.simulated.provider import SimulatedProvider
 from datafast.types import StopCause
-from tests.running import Running, wait_for
+from tests.running import HeldProvider, Running, wait_for
 from tests.support import raw
 
 
@@ -44,7 +45,7 @@ def test_the_figures_of_a_run_from_its_beginning_to_its_end(tmp_path: Path) -> N
 def test_limits_and_the_budget_while_it_works(tmp_path: Path) -> None:
     control = RunControl()
     live = LiveRun(control)
-    one = SimulatedProvider("m", latency_s=0.02, rpm_limit=60_000, tpm_limit=6_000_000)
+    one = HeldProvider("m", lands=10, log=tmp_path / "requests", rpm_limit=60_000, tpm_limit=6_000_000)
     settings = {"max_concurrency": 4, "max_calls": 100}
     run = Running(raw(tmp_path, topics=100, run=settings), [one], control=control, also=live.take)
     run.until(CallFinished, 10)
@@ -53,12 +54,13 @@ def test_limits_and_the_budget_while_it_works(tmp_path: Path) -> None:
     assert figures.phase is Phase.RUNNING
     (limit,) = figures.budget
     assert (limit.name, limit.limit) == ("max_calls", 100)
-    assert 10 <= limit.used <= 100
+    assert 10 <= limit.used <= 14
     limits = figures.providers[0].limits
     assert limits is not None
     assert (limits.concurrency, limits.limit, limits.rpm_limit, limits.tpm_limit) == (4, 4, 60_000, 6_000_000)
     assert not limits.is_down
     control.stop()
+    one.lands = math.inf
     assert run.ended().stop_cause is StopCause.INTERRUPTED
     assert live.figures().phase is Phase.ENDED
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import random
 import subprocess
 import sys
@@ -17,11 +18,16 @@ import pytest
 from datafast.datasets import RawDataset
 from datafast.datasets.raw import TextRow
 from datafast.engine.events import CallFinished, Event, ItemDone
+from datafast.engine.job import Job
+from datafast.engine.stop import StopSignal
 from datafast.errors import CallFailed, ErrorKind, MissingKeyError, OutputError, ProviderError, RunStopped
+from datafast.executors.local import LocalExecutor
 from datafast.llms import OpenAICompatibleProvider, OpenAIProvider
 from datafast.llms.base import Request
 from datafast.llms.simulated.provider import SimulatedProvider
 from datafast.schema.config import RawDatasetConfig
+from datafast.types import RunReport
+from tests.running import WAIT_S, HeldProvider, wait_for
 from tests.servers.fault_server import Answer, FaultServer
 from tests.support import (
     ROOT,
@@ -383,7 +389,7 @@ def _script(folder: Path, callback: str) -> subprocess.CompletedProcess[str]:
         "raw(folder, topics=40).generate([provider], on_event=callback)\n"
     )
     command = [sys.executable, "-c", script]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=4, check=False)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_a_callback_may_leave_the_program_and_loses_nothing(
@@ -398,21 +404,33 @@ def test_a_callback_may_leave_the_program_and_loses_nothing(
     assert len(requests_in(log)) == 40
 
 
-def test_cancelling_lands_what_is_in_flight(tmp_path: Path, log: Path) -> None:
-    provider = CountingProvider("m", log=log, latency_s=0.05)
+class _Observed(LocalExecutor):
+    """Its job's signal to stop can be read."""
 
+    stopping: StopSignal | None = None
+
+    async def _carry_out(self, job: Job, stop: StopSignal) -> RunReport:
+        self.stopping = stop
+        return await super()._carry_out(job, stop)
+
+
+def test_cancelling_lands_what_is_in_flight(tmp_path: Path, log: Path) -> None:
+    provider = HeldProvider("m", log=log, lands=16)
     dataset = raw(tmp_path, topics=60)
+    dataset.executor = executor = _Observed()
 
     async def main() -> None:
         task = asyncio.ensure_future(dataset.generate_async([provider]))
-        await asyncio.sleep(0.12)
+        await asyncio.to_thread(wait_for, lambda: len(requests_in(log)) == 24)
         task.cancel()
+        await asyncio.to_thread(wait_for, lambda: bool(executor.stopping))
+        provider.lands = math.inf
         with pytest.raises(asyncio.CancelledError):
             await task
 
     asyncio.run(main())
     asked = len(requests_in(log))
-    assert 0 < asked < 60
+    assert asked == 24
     assert len(rows_of(tmp_path / "out.jsonl")) == asked
     assert assert_balanced(dataset.report).written == asked  # there is a report although nothing was returned
     raw(tmp_path, topics=60).generate([CountingProvider("m", log=log)])
@@ -434,12 +452,21 @@ def test_what_does_not_land_in_time_is_given_up(tmp_path: Path, log: Path) -> No
 
 def test_the_executor_stops_on_request_from_any_thread(tmp_path: Path, log: Path) -> None:
     dataset = raw(tmp_path, topics=60)
-    threading.Timer(0.05, lambda: dataset.executor.stop("enough")).start()
+    provider = HeldProvider("m", log=log, lands=16)
+
+    def stop() -> None:
+        wait_for(lambda: len(requests_in(log)) == 24)
+        dataset.executor.stop("enough")
+        provider.lands = math.inf  # what was told the loop before comes before
+
+    thread = threading.Thread(target=stop)
+    thread.start()
     with pytest.raises(RunStopped, match="enough") as stopped:
-        dataset.generate([CountingProvider("m", log=log, latency_s=0.01)])
+        dataset.generate([provider])
+    thread.join()
     report = assert_balanced(stopped.value.report)
     assert report.stop_reason == "enough"
-    assert report.written == len(requests_in(log))
+    assert report.written == len(requests_in(log)) == 24
 
 
 # -- where it is called from
@@ -468,15 +495,21 @@ def test_it_runs_below_a_running_event_loop(tmp_path: Path, provider: CountingPr
     async def main() -> None:
         raw(tmp_path / "sync").generate([provider])
         ticks = 0
+        held = HeldProvider("m", log=tmp_path / "held", lands=0)
+        # A loop that is blocked does not tick: the run then ends all the same, for the test to say so.
+        ends = threading.Timer(WAIT_S, setattr, (held, "lands", math.inf))
+        ends.start()
 
         async def tick() -> None:
             nonlocal ticks
             while True:
-                ticks += 1
+                ticks += len(requests_in(tmp_path / "held")) == 6
+                held.lands = math.inf if ticks > 3 else 0
                 await asyncio.sleep(0.005)
 
         ticking = asyncio.ensure_future(tick())
-        dataset = await raw(tmp_path / "async").generate_async([SimulatedProvider("m", latency_s=0.1)])
+        dataset = await raw(tmp_path / "async").generate_async([held])
+        ends.cancel()
         ticking.cancel()
         assert assert_balanced(dataset.report).written == 6
         assert ticks > 3

@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -23,6 +22,7 @@ from datafast.datasets import RawDataset
 from datafast.llms import OpenAICompatibleProvider
 from datafast.schema.config import RawDatasetConfig, RunConfig
 from tests import support
+from tests.running import wait_for
 from tests.servers.fault_server import Answer, FaultServer, Recorded
 from tests.support import ROOT, rows_of
 
@@ -91,10 +91,7 @@ def test_a_soak_with_all_faults_accounts_for_every_row_and_leaks_nothing(
     assert len({row["uuid"] for row in rows_of(tmp_path / "out.jsonl")}) == report.written
     # The run's tasks and connections have ended with it; the server closes its side a moment later.
     assert background.run(_num_tasks()) <= tasks
-    deadline = time.monotonic() + 5
-    while open_sockets() > before and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert open_sockets() <= before
+    wait_for(lambda: open_sockets() <= before)
 
 
 async def _num_tasks() -> int:
@@ -122,15 +119,18 @@ def test_kills_in_the_middle_of_all_faults_end_with_exactly_the_expected_rows(
     command = [sys.executable, "-c", SCRIPT, str(tmp_path / "out.jsonl"), fault_server.url, str(KILLED_ITEMS)]
     chance, kills = random.Random(3), 0
     for _ in range(500):
+        # Whatever the machine needs to start a process: each gets to send some requests, and then a moment.
+        dies_at = len(fault_server.requests) + chance.randint(1, 2 * 64)
         process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
-        try:
-            ended = process.wait(timeout=chance.uniform(0.6, 1.2))
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
+        wait_for(
+            lambda process=process, at=dies_at: len(fault_server.requests) >= at or process.poll() is not None, 120
+        )
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=chance.uniform(0.0, 0.1))
+        process.send_signal(signal.SIGKILL)
+        if process.wait() == -signal.SIGKILL:
             kills += 1
-            continue
-        if ended == 0 and len(rows_of(tmp_path / "out.jsonl")) == KILLED_ITEMS:
+        elif process.returncode == 0 and len(rows_of(tmp_path / "out.jsonl")) == KILLED_ITEMS:
             break
     rows = rows_of(tmp_path / "out.jsonl")
     assert kills > 0
@@ -155,7 +155,16 @@ print(raw.report.written)
 def test_a_limit_on_open_files_caps_the_requests_in_flight_and_is_told(
     tmp_path: Path, fault_server: FaultServer
 ) -> None:
-    fault_server.respond = lambda request: Answer(delay_s=0.05, text=GOOD)
+    many = threading.Event()
+
+    def respond(request: Recorded) -> Answer:
+        if fault_server.in_flight > 50:
+            many.set()
+        return Answer(
+            until=many.is_set, delay_s=0.2, text=GOOD
+        )  # all wait for the others, and then for those that must not come
+
+    fault_server.respond = respond
     command = [sys.executable, "-c", FEW_FILES, str(tmp_path / "out.jsonl"), fault_server.url]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ended.stdout == "300\n", ended.stderr

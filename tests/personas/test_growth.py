@@ -32,7 +32,12 @@ def test_exactly_as_many_are_grown_by_few_calls(server: FaultServer, tmp_path: P
 
 def test_a_thousand_take_three_rounds(server: FaultServer, tmp_path: Path) -> None:
     delays = random.Random(1)
-    server.respond = lambda request: people(request, delay_s=delays.uniform(0, 0.02))
+    # After the first round, none is answered before many are asked for at once.
+    server.respond = lambda request: people(
+        request,
+        delay_s=delays.uniform(0, 0.02),
+        until=lambda: len(server.requests) == 1 or server.max_in_flight > 10,
+    )
     dataset = texts(tmp_path, 1000, num_rows=5, run={"max_concurrency": 50})
     dataset.generate([provider(server)])
     found = record(tmp_path)

@@ -398,34 +398,36 @@ def test_what_raises_at_the_end_is_said_and_tried_again(
 
 
 class SlowStage(NearStage):
-    """Takes its time until somebody lets it go on."""
+    """Waits for somebody to hear that it has begun, and takes its time with each further row until it may go on."""
 
     compares_live = False
     stage: Literal["slow"] = "slow"  # type: ignore[assignment]
 
     def features(self, rows: Sequence[BaseModel]) -> list[int]:
         REACHED.set()
+        HEARD.wait(60)
         GOES_ON.wait(0.2)
         return super().features(rows)
 
 
-REACHED, GOES_ON = threading.Event(), threading.Event()
+REACHED, HEARD, GOES_ON = threading.Event(), threading.Event(), threading.Event()
 
 
 def interrupted_comparison(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[RawDataset, threading.Thread]:
     """A dataset whose rows are compared slowly, and the thread that interrupts it when that has begun."""
     monkeypatch.setattr("datafast.engine.stop._LAST_WORK_S", 0.05)
-    monkeypatch.setattr("datafast.store.deciding._ROWS_AT_ONCE", 4)
-    REACHED.clear()
-    GOES_ON.clear()
+    monkeypatch.setattr("datafast.store.deciding._ROWS_AT_ONCE", 1)  # so that all of them would take seconds
+    for event in (REACHED, HEARD, GOES_ON):
+        event.clear()
     made = dataset(tmp_path, SlowStage())
 
     def interrupt() -> None:
-        REACHED.wait(30)
+        REACHED.wait(60)
         while not GOES_ON.wait(0.01):
             made.executor.stop()
+            HEARD.set()
 
-    thread = threading.Thread(target=interrupt)
+    thread = threading.Thread(target=interrupt, daemon=True)
     thread.start()
     return made, thread
 
@@ -449,6 +451,17 @@ def test_an_interruption_abandons_a_long_comparison_and_says_so(
     assert texts(tmp_path) == {text for text, stage in oracle(tmp_path, SlowStage()).items() if not stage}
 
 
+class PatientStage(NearStage):
+    """Waits with the first rows until somebody was told of them."""
+
+    compares_live = False
+    stage: Literal["patient"] = "patient"  # type: ignore[assignment]
+
+    def features(self, rows: Sequence[BaseModel]) -> list[int]:
+        GOES_ON.wait(60)
+        return super().features(rows)
+
+
 def test_a_long_comparison_tells_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(winding_up, "_TOLD_S", 0.02)
     monkeypatch.setattr("datafast.store.deciding._ROWS_AT_ONCE", 4)
@@ -460,7 +473,7 @@ def test_a_long_comparison_tells_how_far_it_is(tmp_path: Path, monkeypatch: pyte
         if isinstance(event, RowsDecided):
             GOES_ON.set()
 
-    report = dataset(tmp_path, SlowStage()).generate([provider(tmp_path)], on_event=take).report
+    report = dataset(tmp_path, PatientStage()).generate([provider(tmp_path)], on_event=take).report
     assert report is not None
     told = [event for event in events if isinstance(event, RowsDecided)]
     assert told

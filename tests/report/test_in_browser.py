@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,8 @@ def test_everything_is_reached_by_keyboard(open_page: Browsing, hostile: Path) -
     page.keyboard.press("Tab")
     expect(page.get_by_text("To the numbers")).to_be_focused()
     page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("#main$"))
+    page.evaluate("new Promise(requestAnimationFrame)")  # by then the way of the keyboard begins there
     page.keyboard.press("Tab")
     expect(page.locator("summary").first).to_be_focused()
     page.keyboard.press("Enter")
@@ -74,7 +77,7 @@ def test_below_a_cell_of_a_notebook_links_lead_to_places_of_the_page(
     report = page.frames[1]
     report.get_by_role("link", name="Scores").click()
     expect(report.locator("#scores")).to_be_in_viewport()
-    assert report.url == "about:srcdoc#scores"
+    report.wait_for_url("about:srcdoc#scores")
     assert open_page.requests == [(tmp_path / "notebook.html").as_uri()]
 
 

@@ -100,7 +100,10 @@ class Bank:
             written, is_cut = rng.randint(asked, 8 * asked), False
         shape = habits.shapes[(self.arrived // 7) % len(habits.shapes)]
         dropped = weather > 1.0 - habits.dropped
-        self._charge(request, given, written, asked, told=shape in TOLD and not dropped)
+        if self._charge(request, given, written, asked, told=shape in TOLD and not dropped):
+            delay_s = (
+                0.0  # what others are answered meanwhile would be asked for anew before the client has read of this
+            )
         body = _body(request, given, written, is_cut=is_cut, shape=shape, number=self.arrived)
         self.cut += is_cut
         return Answer(body=body, delay_s=delay_s, cut_after=10 if dropped else None)
@@ -122,14 +125,15 @@ class Bank:
         grown = habits.grows_at is not None and self.arrived >= habits.grows_at
         return needed * habits.times if grown or (habits.has_long and own.random() < 0.1) else needed
 
-    def _charge(self, request: Recorded, given: int, written: int, asked: int | None, *, told: bool) -> None:
+    def _charge(self, request: Recorded, given: int, written: int, asked: int | None, *, told: bool) -> bool:
+        """Returns whether the client is told something of which it cannot have known."""
         price_in, price_out = PRICES[request.json["model"]]
         self.charged_usd += (given * price_in + written * price_out) / 1e6
         self.tokens += given + written
         self.served.append((asked, written))
         beyond, hidden = max(0, written - (asked or written)), self.habits.hidden
         if not beyond and not hidden:
-            return
+            return False
         model = request.json["model"]
         news = (beyond and written > 2 * self.beyond.get(model, 0)) or (hidden and model not in self.hidden)
         if told:
@@ -141,6 +145,7 @@ class Bank:
         if news or self.arrived <= self.excused_until.get(model, 0):
             self.passing_usd += (hidden * price_in + beyond * price_out) / 1e6
             self.passing_tokens += hidden + beyond
+        return bool(told and news)
 
 
 def _body(request: Recorded, given: int, written: int, *, is_cut: bool, shape: str, number: int) -> dict[str, Any]:

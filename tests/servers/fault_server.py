@@ -26,17 +26,21 @@ from tests.servers.vendors import anthropic_message, azure_completion, chat_comp
 
 __all__ = ["Answer", "FaultServer", "Recorded", "reply_to", "schema_of"]
 
+_HELD_S = 60.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
     """What one request gets. `body=None` means a valid reply; `text` is its text; `cut_after` bytes the connection
-    breaks, or, if the answer `stalls`, nothing more comes. `events`: what is streamed in the place of the reply's own events."""
+    breaks, or, if the answer `stalls`, nothing more comes. `events`: what is streamed in the place of the reply's own events.
+    `until`: it is held back until this is so (for a minute at most, so that a test fails and does not hang), and then `delay_s`."""
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes | str | dict[str, Any] | list[Any] | None = None
     text: str | None = None
     finish_reason: str = "stop"
+    until: Callable[[], bool] = lambda: True
     delay_s: float = 0.0
     drop: bool = False
     cut_after: int | None = None
@@ -99,7 +103,7 @@ class FaultServer:
 
     def __enter__(self) -> FaultServer:
         self._thread.start()
-        assert self._started.wait(10)
+        assert self._started.wait(60)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -135,6 +139,9 @@ class FaultServer:
             number = len(self.requests)
             answer = self._script.popleft() if self._script else self.respond(recorded)
             answer = _as_documented(recorded, answer)
+            held_until_s = time.monotonic() + _HELD_S
+            while not answer.until() and time.monotonic() < held_until_s:
+                await asyncio.sleep(0.005)
             await asyncio.sleep(answer.delay_s)
             return await self._answer(request, recorded, answer, number)
         finally:

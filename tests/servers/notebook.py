@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tests.support import ROOT
 __all__ = ["Notebook", "Published"]
 
 Published = list[tuple[str, dict[str, Any]]]
+_WRITTEN = re.compile(r"\b[1-9][\d,]* of [\d,]+ rows")
 
 
 class Notebook:
@@ -47,7 +49,7 @@ class Notebook:
         """Executes a cell.
 
         Args:
-            interrupt: press the stop button half a second after the first output.
+            interrupt: press the stop button when what is shown says that a row is written.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -70,7 +72,7 @@ def main() -> None:
     client = manager.blocking_client()
     client.start_channels()
     try:
-        client.wait_for_ready(timeout=60)
+        client.wait_for_ready(timeout=120)
         for line in sys.stdin:
             asked = json.loads(line)
             published = _execute(client, manager, asked["code"], asked["interrupt"])
@@ -83,14 +85,22 @@ def main() -> None:
 
 def _execute(client: Any, manager: Any, code: str, interrupt: bool) -> Published:
     published: Published = []
-    stop_button = threading.Timer(0.5, lambda: os.kill(manager.provisioner.process.pid, 2))
+    pressed = False
 
     def take(message: dict[str, Any]) -> None:
-        published.append((message["msg_type"], message["content"]))
-        if interrupt and message["msg_type"] == "display_data":
-            stop_button.start()
+        nonlocal pressed
+        kind, content = message["msg_type"], message["content"]
+        published.append((kind, content))
+        if (
+            interrupt
+            and not pressed
+            and kind == "update_display_data"
+            and _WRITTEN.search(content["data"]["text/html"])
+        ):
+            pressed = True
+            os.kill(manager.provisioner.process.pid, signal.SIGINT)
 
-    client.execute_interactive(code, output_hook=take, timeout=60)
+    client.execute_interactive(code, output_hook=take, timeout=120)
     return published
 
 

@@ -100,7 +100,7 @@ def test_every_manifest_is_gone_on_with(
         await until(lambda: len(stood) >= least)
 
     dataset(f"file://{share}/rows.jsonl", tmp_path / "here", topics=TOPICS, **fields).generate(
-        [provider(tmp_path, reply=alike, hold=hold, latency_s=0.1)]
+        [provider(tmp_path, reply=alike, waits=hold, latency_s=0.1)]
     )
     manifests = [Manifest.decoded(data, "") for data in stood]
     assert len(manifests) > 3
@@ -195,7 +195,7 @@ def test_rows_that_were_made_anew_twice_are_uploaded_as_they_are(
             await until(lambda: any(Manifest.decoded(data, "").rows_bytes for data in stood))
 
     monkeypatch.setattr(uploader.Uploader, "finish", finish_late)
-    made.generate([provider(tmp_path, reply=reply, hold=hold, latency_s=0.05)])
+    made.generate([provider(tmp_path, reply=reply, waits=hold, latency_s=0.05)])
     assert made.report is not None
     assert made.report.written == 60
     shutil.rmtree(share)

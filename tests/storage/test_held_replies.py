@@ -56,7 +56,7 @@ def test_what_is_newer_than_the_uploaded_ledger_is_found_elsewhere(
         if bought(tmp_path) == 20:  # and what came after it
             await until(is_newer)
 
-    dataset(url, tmp_path / "here", topics=TOPICS, run=DROPS).generate([provider(tmp_path, hold=hold)])
+    dataset(url, tmp_path / "here", topics=TOPICS, run=DROPS).generate([provider(tmp_path, waits=hold)])
     assert bought(tmp_path) == TOPICS
     shutil.rmtree(share)
     seen.rename(share)
@@ -92,7 +92,7 @@ def test_an_upload_after_the_end_of_the_run_has_the_rows_whose_replies_were_just
         return finish(self, *args, **options)
 
     monkeypatch.setattr(uploader.Uploader, "finish", finish_late)
-    made.generate([provider(tmp_path, hold=hold)])
+    made.generate([provider(tmp_path, waits=hold)])
     shutil.rmtree(share)
     seen.rename(share)
     assert not manifest_at(url).ended
@@ -126,7 +126,7 @@ def test_replies_are_dropped_once_an_uploaded_ledger_has_their_rows(
         if bought(tmp_path) == 10:
             await until(knows_nine)
 
-    made.generate([provider(tmp_path, reply=reply, hold=hold, latency_s=0.03)])
+    made.generate([provider(tmp_path, reply=reply, waits=hold, latency_s=0.03)])
     assert max(held for _, held in kept) > 0
     assert any(held < calls - 3 for calls, held in kept)
     with LedgerReader(made.paths.ledger) as reader:
@@ -178,7 +178,7 @@ def test_what_an_earlier_run_has_dropped_is_uploaded_with_the_ledger_that_knows_
 
     store.plan = plan
     with pytest.raises(RunStopped):
-        dataset(url, tmp_path / "here", topics=TOPICS, run=run).generate([provider(tmp_path, hold=hold)])
+        dataset(url, tmp_path / "here", topics=TOPICS, run=run).generate([provider(tmp_path, waits=hold)])
     store.plan = lambda asked: None
     assert bought(tmp_path) == TOPICS
     uploaded = manifest_at(url).last_call
@@ -210,7 +210,7 @@ def test_rows_without_replies_that_were_never_uploaded_are_kept_aside(
     store.plan = plan
     with pytest.warns(match="upload"), pytest.raises(RunStopped):
         dataset(url, tmp_path / "here", topics=6, run={**DROPS, "max_stall_s": 0.2}).generate(
-            [provider(tmp_path, hold=hold)]
+            [provider(tmp_path, waits=hold)]
         )
     store.plan = lambda asked: None
     dataset(url, tmp_path / "there", topics=3, run=DROPS).generate([provider(tmp_path)])

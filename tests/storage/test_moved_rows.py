@@ -38,7 +38,7 @@ def test_rows_that_moved_are_uploaded_with_the_ledger_that_knows_it(
             await until(is_larger)
 
     seldom = {**settings, "upload_every_s": 0.5}
-    raw(tmp_path, topics=topics[3:], run=seldom, output_file=url).generate([provider(tmp_path, hold=hold)])
+    raw(tmp_path, topics=topics[3:], run=seldom, output_file=url).generate([provider(tmp_path, waits=hold)])
     shutil.rmtree(share)
     seen.rename(share)
     there = {**settings, "spool": tmp_path / "there"}

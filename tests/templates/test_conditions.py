@@ -110,11 +110,11 @@ def test_the_same_is_true_and_false_everywhere(place: str, text: str, expected: 
     ],
 )  # fmt: skip
 def test_the_same_is_refused_everywhere_with_the_same_words(place: str, text: str, words: str) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises((ValidationError, ValueError), match=f"(?i){_escaped(words)}") as caught:
         PLACES[place](text)
     assert " at 0x" not in str(caught.value)
-    assert time.monotonic() - began < 20
+    assert time.process_time() - began < 20
 
 
 def _escaped(words: str) -> str:

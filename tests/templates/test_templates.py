@@ -267,10 +267,10 @@ HOSTILE = [
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_hostile_template_is_stopped_soon(text: str) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises((RenderError, ConfigError)):
         render(text)
-    assert time.monotonic() - began < 10  # a second, on a machine that is not busy
+    assert time.process_time() - began < 10  # a second usually
 
 
 @pytest.mark.parametrize(
@@ -289,12 +289,12 @@ def test_a_hostile_template_is_stopped_soon(text: str) -> None:
     ],
 )
 def test_a_text_full_of_openings_is_read_soon(text: str) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     if "%}" in text:
         refusal(text)  # a tag that is not closed, or is none
     else:
         assert render(text) == text
-    assert time.monotonic() - began < 20
+    assert time.process_time() - began < 20
 
 
 @pytest.mark.parametrize("opening", ["(", "[", "not ", "-"])

@@ -44,7 +44,11 @@ def test_the_schema_asks_for_exactly_as_many_subtopics(server: FaultServer) -> N
 def test_all_topics_of_a_level_are_asked_for_at_once_within_the_concurrency_of_the_run(
     server: FaultServer, concurrency: int
 ) -> None:
-    server.respond = lambda request: subtopics(request, delay_s=0.03)
+    # After the root, none is answered before so many have come, and a moment for more than that.
+    enough = 1 + concurrency
+    server.respond = lambda request: subtopics(
+        request, delay_s=0.03, until=lambda: len(server.requests) == 1 or len(server.requests) >= enough
+    )
     tree(server, degree=8, depth=2, run=RunConfig(max_concurrency=concurrency)).build()
     assert server.max_in_flight == concurrency
 

@@ -174,6 +174,7 @@ function connect() {
   events?.close();
   state = null;
   forget();
+  showAsked();
   show();
   grid.show(0);
   events = new EventSource(`${api}/events?${query()}`);
@@ -230,13 +231,17 @@ function tell(text) {
   told.hidden = !text;
 }
 
-function show() {
+/** Shows what is asked for. Only where that becomes another: what somebody types meanwhile is theirs. */
+function showAsked() {
   get("clear").hidden = !isNarrowed();
   get("text").value = params.get("q") ?? "";
   get("pattern").checked = params.get("pattern") === "1";
   const count = new Set([...params.keys()].filter((name) => name.startsWith("f."))).size;
   get("open-facets").textContent = count ? `Filter (${count})` : "Filter";
   showSort();
+}
+
+function show() {
   if (!state) {
     get("count").textContent = "";
     get("progress").textContent = "";

@@ -8,7 +8,7 @@ import pytest
 
 from datafast.engine.batches import service
 from datafast.engine.control import RunControl
-from datafast.engine.events import BatchDelayed, BatchEnded, BatchSubmitted, RunPaused, RunStarted
+from datafast.engine.events import BatchDelayed, BatchEnded, BatchSubmitted, Event, RunPaused, RunStarted
 from datafast.llms import OpenAIProvider
 from tests.running import Running, stays
 from tests.servers.batch_server import KEY, BatchServer
@@ -42,9 +42,14 @@ def test_a_batch_that_was_put_off_waits_for_the_end_of_the_pause(
 ) -> None:
     monkeypatch.setattr(service, "FIRST_WAIT_S", 0.2)
     server.faults.refuse_submit.append(Answer(status=429, body={"error": {"message": "slow down"}}))
-    run = Running(raw(tmp_path, topics=5, run={"mode": "batch"}), [provider(server)])
-    run.until(BatchDelayed)
-    run.control.pause()
+    control = RunControl()
+
+    def pause_at_once(event: Event) -> None:
+        if isinstance(event, BatchDelayed):
+            control.pause()
+
+    dataset = raw(tmp_path, topics=5, run={"mode": "batch"})
+    run = Running(dataset, [provider(server)], control=control, also=pause_at_once)
     run.until(RunPaused)
     assert stays(lambda: run.count(BatchSubmitted), 0.4)
     assert not server.jobs

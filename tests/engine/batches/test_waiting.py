@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import threading
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from datafast.schema.config import RunConfig
 from datafast.store.batch_book import BatchBook
 from datafast.store.batches import BatchRow
 from datafast.types import StopCause
+from tests.running import WAIT_S
 from tests.servers.batch_server import KEY, BatchServer
 from tests.servers.fault_server import Answer
 from tests.support import assert_balanced, preference, raw, roles
@@ -32,11 +33,6 @@ BATCH = {"mode": "batch"}
 
 def provider(server: BatchServer) -> OpenAIProvider:
     return OpenAIProvider("tiny", api_base=f"{server.url}/v1", api_key=KEY)
-
-
-def soon(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    """Lets every deadline be so many seconds away."""
-    monkeypatch.setattr(opening, "moment_of", lambda text, since: time.time() + seconds)
 
 
 @pytest.mark.parametrize("text", ["18", "25:00", "6 h", "6d", "-1h", ""])
@@ -58,10 +54,19 @@ def test_at_the_deadline_what_is_not_back_is_cancelled_and_asked_online(
     tmp_path: Path, server: BatchServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.faults.polls, server.faults.partly = 10_000, 0.5
-    soon(monkeypatch, 0.3)
+    has_come = threading.Event()
+
+    class Deadline(float):
+        """It comes when a batch is under way, however long that takes."""
+
+        def __sub__(self, now: float) -> float:
+            return 0.0 if has_come.is_set() else 0.02
+
+    monkeypatch.setattr(opening, "moment_of", lambda text, since: Deadline())
 
     def count(event: Event) -> None:
         if isinstance(event, BatchProgress):
+            has_come.set()
             server.faults.polls = 1 if event.state == "being cancelled" else 10_000
 
     dataset = preference(tmp_path, documents=4, run={**BATCH, "batch_deadline": "6h"})
@@ -154,13 +159,16 @@ def test_a_fault_while_a_batch_is_sent_off_is_raised_and_leaves_nothing(
 def test_no_more_than_four_batches_are_uploaded_at_once(
     tmp_path: Path, server: BatchServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    under_way, most = 0, 0
+    under_way, most, all_are_there = 0, 0, asyncio.Event()
     submit = OpenAIBatches.submit
 
     async def counted(self: OpenAIBatches, lines: Path, **named: Any) -> BatchStatus:
         nonlocal under_way, most
         under_way += 1
         most = max(most, under_way)
+        if under_way == 4:
+            all_are_there.set()
+        await asyncio.wait_for(all_are_there.wait(), WAIT_S)
         await asyncio.sleep(0.01)
         under_way -= 1
         return await submit(self, lines, **named)

@@ -33,7 +33,7 @@ DEAD = {
     "503": Answer(status=503, body="busy"),
     "reset": Answer(drop=True),
     "cut": Answer(cut_after=20),
-    "slow": Answer(delay_s=1.0),
+    "slow": Answer(delay_s=2.0),
     "no choices": Answer(body={"choices": []}),
     "error in the choice": Answer(
         body={"choices": [{"message": {"content": ""}, "error": {"message": "upstream broke", "code": 502}}]}
@@ -90,11 +90,15 @@ def test_a_provider_that_dies_for_good_fails_nothing_and_gets_few_requests(
     fault_server.respond = lambda request: Answer() if len(fault_server.requests) <= 30 else dead(make, shape)
     run = {"max_concurrency": concurrency, "max_stall_s": 0.2}
     dataset = raw(tmp_path, topics=90, run=run)
-    timeout = 0.2 if shape == "slow" else 20.0
+    timeout = 0.4 if shape == "slow" else 20.0
     with pytest.raises(RunStopped):
         dataset.generate([make(fault_server.url, timeout=timeout)])
     report = assert_balanced(dataset.report)
-    assert (report.written, report.failed, report.pending) == (30, 0, 60)
+    assert report.failed == 0
+    if shape == "slow":  # on a busy machine a good answer may be too late as well
+        assert 0 < report.written <= 30
+    else:
+        assert report.written == 30
     assert len(fault_server.requests) - 30 <= 3 * concurrency + 20
 
     fault_server.respond = lambda request: Answer()
@@ -118,18 +122,22 @@ def test_a_provider_that_dies_for_good_fails_nothing_and_gets_few_requests(
 def test_an_outage_that_passes_loses_no_row(
     tmp_path: Path, fault_server: FaultServer, make: BackEnd, shape: str
 ) -> None:
-    began: list[float] = []
+    is_over = threading.Event()
 
     def respond(request: Recorded) -> Answer:
-        if len(fault_server.requests) <= 40:
-            return Answer()
-        began.append(request.at_s)
-        return dead(make, shape) if request.at_s < began[0] + 0.4 else Answer()
+        is_up = len(fault_server.requests) <= 40 or is_over.is_set()
+        return Answer() if is_up else dead(make, shape)
 
     fault_server.respond = respond
     seen: list[Event] = []
+
+    def watch(event: Event) -> None:
+        seen.append(event)
+        if [one.type for one in seen].count("provider_paused") == 4:  # a probe goes every now and then
+            is_over.set()
+
     dataset = raw(tmp_path, topics=80, run={"max_concurrency": 8, "max_retries": 1})
-    dataset.generate([make(fault_server.url)], on_event=seen.append)
+    dataset.generate([make(fault_server.url)], on_event=watch)
     report = assert_balanced(dataset.report)
     assert (report.written, report.failed, report.pending) == (80, 0, 0)
     kinds = [event.type for event in seen]
@@ -144,22 +152,27 @@ def test_a_server_that_is_started_late_is_waited_for(
     tmp_path: Path, fault_server: FaultServer, make: BackEnd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also names that are not found for a while: whatever keeps a connection from coming about."""
-    down = threading.Event()
+    is_there = threading.Event()
     real = socket.getaddrinfo
 
     def lookup(host: Any, *rest: Any, **named: Any) -> Any:
-        if host == "localhost" and not down.is_set():
+        if host == "localhost" and not is_there.is_set():
             raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
         return real(host, *rest, **named)
 
     monkeypatch.setattr(socket, "getaddrinfo", lookup)
-    threading.Timer(0.4, down.set).start()
     provider = make(fault_server.url.replace("127.0.0.1", "localhost"))
     dataset = raw(tmp_path, topics=20, run={"max_concurrency": 4, "max_retries": 1})
     seen: list[str] = []
-    dataset.generate([provider], on_event=lambda event: seen.append(event.type))
+
+    def watch(event: Event) -> None:
+        seen.append(event.type)
+        if seen.count("provider_paused") == 4:
+            is_there.set()
+
+    dataset.generate([provider], on_event=watch)
     assert assert_balanced(dataset.report).written == 20
-    assert "provider_paused" in seen
+    assert seen.count("provider_paused") == 4
     assert len(fault_server.requests) == 20
 
 
@@ -180,7 +193,8 @@ def test_one_probe_at_a_time_reopens_a_paused_provider_and_then_the_limit_rises(
         if event.type == "call_finished" and len(seen) > 40 and not in_outage:
             dead.set()
             in_outage.append(len(fault_server.requests))
-            threading.Timer(0.5, dead.clear).start()
+        if event.type == "provider_paused" and [one.type for one in seen].count("provider_paused") == 4:
+            dead.clear()
 
     dataset = raw(tmp_path, topics=300, run={"max_concurrency": 16})
     dataset.generate([direct(fault_server)], on_event=watch)
@@ -189,7 +203,7 @@ def test_one_probe_at_a_time_reopens_a_paused_provider_and_then_the_limit_rises(
     limits = [event.limit for event in seen[at:] if event.type == "limit_changed"]
     assert limits[:15] == list(range(2, 17))
     pauses = [event for event in seen[:at] if event.type == "provider_paused"]
-    assert len(pauses) >= 3  # each probe that failed put the next one off
+    assert len(pauses) == 4  # each probe that failed put the next one off
     sent = len([event for event in seen[:at] if event.type == "retry"])
     assert sent <= 16 + 3 + len(pauses)
 
@@ -338,29 +352,46 @@ def test_a_provider_is_probed_while_a_reply_hangs_and_no_more_often_than_otherwi
     tmp_path: Path, fault_server: FaultServer
 ) -> None:
     """It is not given up while that reply is out."""
-    slow = iter([True])
-    fault_server.respond = lambda request: Answer(delay_s=0.7) if next(slow, False) else DEAD["503"]
+    four_probes = threading.Event()
+
+    def respond(request: Recorded) -> Answer:
+        number = len(fault_server.requests)
+        if number == 8:
+            four_probes.set()
+        return Answer(until=four_probes.is_set) if number == 1 else DEAD["503"]
+
+    fault_server.respond = respond
     dataset = raw(tmp_path, topics=12, run={"max_concurrency": 4, "max_stall_s": 0.3})
     with pytest.raises(RunStopped, match="Nothing else came"):
         dataset.generate([direct(fault_server)])
     report = assert_balanced(dataset.report)
     assert (report.written, report.failed, report.pending) == (1, 0, 11)
-    ended = fault_server.requests[0].at_s + 0.7
-    assert 3 <= sum(request.at_s < ended for request in fault_server.requests) - 4 <= 8
+    probes = [request.at_s for request in fault_server.requests[4:8]]
+    assert probes[3] - probes[0] >= 0.75 * (0.04 + 0.08 + 0.16)  # each after twice the wait
 
 
 def test_replies_that_were_on_their_way_do_not_reopen_a_paused_provider(
     tmp_path: Path, fault_server: FaultServer
 ) -> None:
+    is_paused, have_landed = threading.Event(), threading.Event()
+
     def respond(request: Recorded) -> Answer:
         if len(fault_server.requests) <= 12:
-            return Answer(delay_s=0.1)
-        return DEAD["503"] if request.at_s < fault_server.requests[0].at_s + 0.3 else Answer()
+            return Answer(until=is_paused.is_set)
+        return Answer() if have_landed.is_set() else DEAD["503"]
 
     fault_server.respond = respond
     seen: list[Event] = []
+
+    def watch(event: Event) -> None:
+        seen.append(event)
+        if event.type == "provider_paused":
+            is_paused.set()
+        if event.type == "call_finished" and [one.type for one in seen].count("call_finished") == 12:
+            have_landed.set()
+
     dataset = raw(tmp_path, topics=60, run={"max_concurrency": 15})
-    dataset.generate([direct(fault_server)], on_event=seen.append)
+    dataset.generate([direct(fault_server)], on_event=watch)
     assert assert_balanced(dataset.report).written == 60
     kinds = [event.type for event in seen]
     paused, resumed = kinds.index("provider_paused"), kinds.index("provider_resumed")
@@ -421,8 +452,7 @@ def test_requests_that_wait_for_their_turn_in_the_minute_are_no_probes(
     together: list[int] = []
 
     def respond(request: Recorded) -> Answer:
-        number, began = len(fault_server.requests), fault_server.requests[0].at_s
-        if number <= 20 or request.at_s > began + 1.0:
+        if len(fault_server.requests) <= 20 or together[-2:] == [1, 1]:
             return Answer()
         together.append(fault_server.in_flight)
         return Answer(status=503, delay_s=0.1)
@@ -431,8 +461,7 @@ def test_requests_that_wait_for_their_turn_in_the_minute_are_no_probes(
     dataset = raw(tmp_path, topics=60, run={"max_concurrency": 12})
     dataset.generate([direct(fault_server, rpm_limit=3000)])
     assert assert_balanced(dataset.report).written == 60
-    assert len(together) <= 14
-    assert together[-2:] == [1, 1]
+    assert 2 <= len(together) <= 14
 
 
 @pytest.mark.parametrize("second_hangs", [True, False])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -219,7 +219,14 @@ def test_a_request_that_waited_is_reserved_by_what_was_learned_meanwhile(
     tmp_path: Path, fault_server: FaultServer
 ) -> None:
     """Beside a reply far beyond its limit, no more than what is in flight passes."""
-    fault_server.respond = lambda request: Answer(body=reply(10_000).body, delay_s=0.05)
+    both_are_there = threading.Event()
+
+    def respond(request: Recorded) -> Answer:
+        if len(fault_server.requests) == 2:
+            both_are_there.set()
+        return Answer(body=reply(10_000).body, until=both_are_there.is_set)
+
+    fault_server.respond = respond
     dataset = raw(tmp_path, topics=40, run={"max_concurrency": 2, "budget_usd": 0.35})
     with pytest.raises(RunStopped, match="budget_usd"):
         dataset.generate([direct(fault_server)])
@@ -228,11 +235,18 @@ def test_a_request_that_waited_is_reserved_by_what_was_learned_meanwhile(
 
 
 def test_more_requests_go_at_once_when_limits_fall(tmp_path: Path, fault_server: FaultServer) -> None:
-    fault_server.respond = lambda request: Answer(body=reply(100).body, delay_s=0.02)
+    at_first, many_are_there = 0.18 / 0.021, threading.Event()
+
+    def respond(request: Recorded) -> Answer:
+        if fault_server.in_flight > 1.5 * at_first:
+            many_are_there.set()
+        learns = len(fault_server.requests) <= 2 * at_first
+        return Answer(body=reply(100).body, until=lambda: learns or many_are_there.is_set())
+
+    fault_server.respond = respond
     dataset = raw(tmp_path, topics=120, run={"max_concurrency": 32, "budget_usd": 0.18})
     dataset.generate([direct(fault_server)])
     assert assert_balanced(dataset.report).written == 120
-    at_first = 0.18 / 0.021
     assert fault_server.max_in_flight > 1.5 * at_first
 
 
@@ -288,14 +302,20 @@ def test_a_plan_says_that_a_budget_allows_no_request(tmp_path: Path, fault_serve
 
 def test_a_budget_above_the_estimate_hardly_slows_a_run_down(tmp_path: Path, fault_server: FaultServer) -> None:
     """As many requests are in flight as without one."""
-    fault_server.respond = lambda request: Answer(body=reply(300).body, delay_s=0.05)
+    all_are_there = threading.Event()
+
+    def respond(request: Recorded) -> Answer:
+        if fault_server.in_flight == 32:
+            all_are_there.set()
+        return Answer(body=reply(300).body, until=all_are_there.is_set)
+
+    fault_server.respond = respond
     needed = 400 * (50e-6 + 300e-5)
     dataset = raw(tmp_path, topics=400, run={"max_concurrency": 32, "budget_usd": needed * 1.3})
-    began = time.monotonic()
     dataset.generate([direct(fault_server)])
     assert assert_balanced(dataset.report).written == 400
     assert fault_server.max_in_flight == 32
-    assert time.monotonic() - began < 30
+    assert all_are_there.is_set()
 
 
 def test_the_estimate_says_how_many_requests_the_budget_lets_be_in_flight(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from contextlib import closing
 from pathlib import Path
@@ -97,13 +98,26 @@ def answers_after(server: FaultServer, seconds: float) -> None:
     server.respond = lambda request: Answer(delay_s=seconds)
 
 
+def holds_from(server: FaultServer, number: int, seconds: float) -> threading.Event:
+    """Answers after so many seconds; from the request of this number on, not before what is returned is set."""
+    goes_on = threading.Event()
+
+    def respond(request: Recorded) -> Answer:
+        waits = len(server.requests) >= number
+        return Answer(until=lambda: not waits or goes_on.is_set(), delay_s=seconds)
+
+    server.respond = respond
+    return goes_on
+
+
 def test_a_worker_that_dies_costs_what_it_had_in_flight(tmp_path: Path) -> None:
     with FaultServer() as server:
-        answers_after(server, 0.1)
+        goes_on = holds_from(server, 21, 0.1)
         crew = LocalCrew(3, lease_s=4.0)
         run = Running(remote(raw(tmp_path, topics=90, run={"max_concurrency": 9}), crew), [served(server)])
         wait_for(lambda: len(server.requests) > 20)
         held = background.run(crew.links[0].die())
+        goes_on.set()
         report = run.ended()
     assert len(crew.lost) == 1
     assert report.written == 90
@@ -182,12 +196,12 @@ def test_a_worker_whose_end_does_not_come_holds_up_nothing(tmp_path: Path, monke
 
 def test_a_worker_that_cannot_be_reached_stops_before_its_items_are_given_to_others(tmp_path: Path) -> None:
     with FaultServer() as server:
-        answers_after(server, 0.05)
+        goes_on = holds_from(server, 11, 0.05)
         crew = LocalCrew(2, lease_s=2.0, replaces=False)
         run = Running(remote(raw(tmp_path, topics=120, run={"max_concurrency": 4}), crew), [served(server)])
         wait_for(lambda: len(server.requests) > 10)
-        silent = crew.links[0]
-        silent.is_silent = True
+        crew.links[0].is_silent = True
+        goes_on.set()
         report = run.ended()
     assert report.written == 120
     assert len({row["uuid"] for row in rows_of(tmp_path / "out.jsonl")}) == 120
@@ -199,11 +213,12 @@ def test_a_worker_that_cannot_be_reached_stops_before_its_items_are_given_to_oth
 def test_a_worker_that_hears_too_late_of_a_driver_goes_on_with_nothing(tmp_path: Path) -> None:
     """Messages take longer than a lease: the worker has given up what it had, and another one has it."""
     with FaultServer() as server:
-        answers_after(server, 0.05)
+        goes_on = holds_from(server, 11, 0.05)
         crew = LocalCrew(2, lease_s=0.8)
         run = Running(remote(raw(tmp_path, topics=60, run={"max_concurrency": 4}), crew), [served(server)])
         wait_for(lambda: len(server.requests) > 10)
         crew.links[0].late_s = 0.79  # the driver still counts it as there, and it does not
+        goes_on.set()
         report = run.ended()
     assert report.written == 60
     assert len({row["uuid"] for row in rows_of(tmp_path / "out.jsonl")}) == 60
@@ -224,7 +239,7 @@ class WaitsLong(LocalLink):
 
 def test_what_workers_were_answered_while_the_driver_stood_still_is_not_asked_again(tmp_path: Path) -> None:
     with FaultServer() as server:
-        answers_after(server, 0.1)
+        goes_on = holds_from(server, 17, 0.1)
         crew = LocalCrew(2, lease_s=2.0)
         crew.links[:] = [WaitsLong("worker 0"), WaitsLong("worker 1")]
         first = list(crew.links)
@@ -232,6 +247,7 @@ def test_what_workers_were_answered_while_the_driver_stood_still_is_not_asked_ag
         wait_for(lambda: len(server.requests) > 16)
         for link in first:
             link.waits_s = 2.5
+        goes_on.set()
         report = run.ended()
     assert set(crew.lost) >= set(first)
     assert report.written == report.calls == len(server.requests) == 60
@@ -242,7 +258,7 @@ def test_a_driver_that_stood_still_charges_what_was_answered_at_its_cost(tmp_pat
     """A reply costs less than a hundredth of what is booked for it."""
     price = {"input_usd_per_million": 1.0, "output_usd_per_million": 10.0}
     with FaultServer() as server:
-        answers_after(server, 0.1)
+        goes_on = holds_from(server, 17, 0.1)
         crew = LocalCrew(2, lease_s=2.0)
         crew.links[:] = [WaitsLong("worker 0"), WaitsLong("worker 1")]
         first = list(crew.links)
@@ -252,6 +268,7 @@ def test_a_driver_that_stood_still_charges_what_was_answered_at_its_cost(tmp_pat
         wait_for(lambda: len(server.requests) > 16)
         for link in first:
             link.waits_s = 2.5
+        goes_on.set()
         report = run.ended()
     assert set(crew.lost) >= set(first)
     assert report.written == len(server.requests) == 60
@@ -262,18 +279,17 @@ def test_a_driver_that_stood_still_charges_what_was_answered_at_its_cost(tmp_pat
 
 def test_items_of_a_slow_worker_that_were_not_begun_are_given_to_others(tmp_path: Path) -> None:
     with FaultServer() as server:
-        slow: list[str] = []
+        others_are_there = threading.Event()
 
         def respond(request: Recorded) -> Answer:
-            if not slow:
-                slow.append(request.prompt)
-            return Answer(delay_s=4.0 if request.prompt == slow[0] else 0.0)
+            is_first = len(server.requests) == 1
+            return Answer(until=lambda: not is_first or others_are_there.is_set())
 
         server.respond = respond
         dataset = remote(raw(tmp_path, topics=20, run={"max_concurrency": 2}), LocalCrew(2))
         run = Running(dataset, [served(server)])
-        wait_for(lambda: len(server.requests) == 20)
-        assert server.in_flight == 1  # all others were answered meanwhile
+        wait_for(lambda: len(server.requests) == 20 and server.in_flight == 1)  # all others are answered meanwhile
+        others_are_there.set()
         report = run.ended()
     assert report.written == 20
     assert report.calls == 20
@@ -281,10 +297,11 @@ def test_items_of_a_slow_worker_that_were_not_begun_are_given_to_others(tmp_path
 
 def test_an_interruption_lets_what_is_in_flight_land(tmp_path: Path) -> None:
     with FaultServer() as server:
-        answers_after(server, 0.5)
+        goes_on = holds_from(server, 1, 0.0)
         run = Running(remote(raw(tmp_path, topics=40, run={"max_concurrency": 6})), [served(server)])
         wait_for(lambda: server.in_flight == 6)
         run.control.stop()
+        goes_on.set()
         report = run.ended()
     assert report.stop_cause is StopCause.INTERRUPTED
     assert report.written == report.calls == len(server.requests) <= 12
@@ -362,7 +379,7 @@ def test_a_server_that_limits_slows_down_all_workers_and_loses_nothing(tmp_path:
         def respond(request: Recorded) -> Answer:
             now = time.monotonic()
             bucket[:] = [min(20.0, bucket[0] + 40.0 * (now - bucket[1])), now]
-            if bucket[0] < 1.0:
+            if bucket[0] < 1.0 or 15 < len(server.requests) <= 18:  # a few, however slow the workers are
                 return Answer(status=429, body={"error": {"message": "slow down"}})
             bucket[0] -= 1.0
             return Answer()
