@@ -21,7 +21,16 @@ from datafast.store import matching
 from datafast.store.ledger import Ledger
 from datafast.store.paths import OutputPaths
 from datafast.store.reader import LedgerReader
-from tests.support import CountingProvider, assert_balanced, fork_server, one_of_two, raw, requests_in, rows_of, same_rows
+from tests.support import (
+    CountingProvider,
+    assert_balanced,
+    fork_server,
+    one_of_two,
+    raw,
+    requests_in,
+    rows_of,
+    same_rows,
+)
 
 TEMPLATES = [
     f"{style} {{num_samples}} text in {{language_name}} as {{document_type}} about {{topic}}."
