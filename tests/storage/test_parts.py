@@ -6,6 +6,7 @@ import io
 import os
 import signal
 import threading
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from datafast.storage.parquet import ParquetCodec
 from datafast.storage.row_parts import JSONL, put_together, sealed, still_true
 from datafast.store.reader import LedgerReader
 from datafast.types import StopCause
-from tests.running import until
+from tests.running import until, wait_for
 from tests.servers.s3_server import Asked, S3Proxy
 from tests.storage.conftest import Rounds
 from tests.storage.remote import bought, dataset, provider, rows_there, url_of
@@ -279,11 +280,22 @@ def test_a_store_that_hangs_holds_up_no_call_and_an_interruption_no_longer_than_
     store.hang_s = 1000.0  # until the test is over
     store.plan = lambda asked: "hang" if "/ledger/" in asked.key else None
     made = dataset(url, tmp_path / "here", topics=20, run={"max_stall_s": 0.5})
-    with pytest.raises(RunStopped) as stopped:
-        made.generate([provider(tmp_path, latency_s=0.01)])
+
+    async def hold(request: Any) -> None:
+        if bought(tmp_path) > 16:
+            await until(lambda: any("/ledger/" in asked.key for asked in list(store.asked)))
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        with pytest.raises(RunStopped) as stopped:
+            made.generate([provider(tmp_path, waits=hold)])
+        has_hung = not store.has_ended.is_set()
+        store.has_ended.set()
+        wait_for(lambda: not any(thread.name == "datafast-uploader" for thread in threading.enumerate()))
+    assert has_hung
+    assert not [str(one.message) for one in told if "The run goes on" in str(one.message)]
     report = stopped.value.report
     assert (report.written, report.stop_cause) == (20, StopCause.UPLOAD)
-    assert not store.has_ended.is_set()
     assert report.elapsed_s < 55  # the client itself gives up after a minute
 
 
