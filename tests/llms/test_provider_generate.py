@@ -106,7 +106,8 @@ def test_of_ten_requests_the_good_replies_come_back_in_their_places(
 ) -> None:
     failing = {"2": Answer(status=500), "5": Answer(drop=True), "9": Answer(text="", finish_reason="length")}
     fault_server.respond = lambda request: (
-        failing.get(request.prompt) or Answer(text=f"re {request.prompt}", delay_s=0.02)
+        failing.get(request.prompt)
+        or Answer(text=f"re {request.prompt}", until=lambda: fault_server.max_in_flight >= 3, delay_s=0.02)
     )
     with pytest.raises(PartialResults, match="3 of 10 requests failed") as caught:
         local(fault_server, max_concurrency=3).generate(**many)
@@ -140,21 +141,10 @@ def test_an_unusable_reply_is_a_reply_error(fault_server: FaultServer) -> None:
         local(fault_server).generate("x", response_format=Entries)
 
 
-class GatheringServer(FaultServer):
-    """Answers nobody before five requests have been there at once."""
-
-    async def _answer(self, *args: Any) -> Any:
-        until = time.monotonic() + 20
-        while self.max_in_flight < 5 and time.monotonic() < until:
-            await asyncio.sleep(0.01)
-        return await super()._answer(*args)
-
-
-def test_calls_of_a_list_are_in_flight_together_up_to_the_cap() -> None:
-    with GatheringServer() as server:
-        server.respond = lambda request: Answer(delay_s=0.2)
-        local(server, max_concurrency=5).generate([str(number) for number in range(10)])
-        assert server.max_in_flight == 5
+def test_calls_of_a_list_are_in_flight_together_up_to_the_cap(fault_server: FaultServer) -> None:
+    fault_server.respond = lambda request: Answer(until=lambda: fault_server.max_in_flight >= 5, delay_s=0.1)
+    local(fault_server, max_concurrency=5).generate([str(number) for number in range(10)])
+    assert fault_server.max_in_flight == 5
 
 
 def test_generate_works_below_a_running_loop_and_in_threads(fault_server: FaultServer) -> None:

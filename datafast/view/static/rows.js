@@ -297,6 +297,7 @@ const facets = new Facets(get("facet-list"), {
 // -- columns
 
 function setColumns({ columns: found, more }) {
+  const isSame = JSON.stringify(found) === JSON.stringify(columns);
   columns = found;
   const list = get("column-list");
   list.replaceChildren(
@@ -308,6 +309,7 @@ function setColumns({ columns: found, more }) {
     ...(more ? [element("p", { class: "soft" }, `and ${number(more)} more`)] : []),
   );
   setOrders();
+  if (isSame) return; // a head that somebody is pressing stays below the pointer
   setHead();
   // What was asked for before has other columns.
   forget();

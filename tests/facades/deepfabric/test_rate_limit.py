@@ -15,8 +15,8 @@ from tests.servers.fault_server import Answer, FaultServer, Recorded
 
 
 def test_a_request_that_takes_too_long_is_given_up(server: FaultServer) -> None:
-    server.respond = lambda request: Answer(delay_s=5 if "zeppelin" in request.prompt else 0.02)
-    made = generator(request_timeout=0.3, max_retries=0, max_concurrency=2)
+    server.respond = lambda request: Answer(delay_s=30 if "zeppelin" in request.prompt else 0.0)
+    made = generator(request_timeout=0.8, max_retries=0, max_concurrency=2)
     assert len(made.create_data(12, 1, MANY)) == 11
     assert made.summarize_failures()["failure_types"] == {"timeout": 1}
 

@@ -57,8 +57,8 @@ def opened(open_page: Browsing, client: Client, query: str = "", **options: Any)
 
 def settled(page: Any) -> None:
     """All is known of the file."""
-    expect(page.locator("#count")).to_have_text(re.compile("^[\\d,]+( of [\\d,]+)? rows$"), timeout=30_000)
-    expect(page.locator("#progress")).not_to_contain_text("%", timeout=30_000)
+    expect(page.locator("#count")).to_have_text(re.compile("^[\\d,]+( of [\\d,]+)? rows$"), timeout=120_000)
+    expect(page.locator("#progress")).not_to_contain_text("%", timeout=120_000)
 
 
 def rows(page: Any) -> Any:
@@ -194,6 +194,22 @@ def test_reload_keeps_what_was_asked_for(open_page: Browsing, few: Client) -> No
     wait_for(lambda: first_seen(page) == "180")
     assert page.locator("#sort").input_value() == '["score","number",true]'
     expect(page.get_by_role("columnheader", name="score")).to_have_attribute("aria-sort", "descending")
+
+
+def test_a_head_that_is_pressed_while_rows_are_asked_for_orders_them(open_page: Browsing, few: Client) -> None:
+    page = opened(open_page, few)
+    held: list[Any] = []
+    page.route(re.compile(r"/events\?.*sort=score"), lambda route: held.append(route), times=1)
+    button = page.get_by_role("columnheader", name="score").get_by_role("button")
+    button.click()
+    button.hover()
+    page.mouse.down()
+    wait_for(lambda: bool(held))
+    page._thread.run(held.pop().continue_)
+    settled(page)
+    page.mouse.up()
+    expect(page.get_by_role("columnheader", name="score")).to_have_attribute("aria-sort", "descending")
+    expect(rows(page).first).to_contain_text("Row 300: ")
 
 
 def test_columns_are_ordered_chosen_and_widened(open_page: Browsing, few: Client) -> None:
