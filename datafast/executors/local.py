@@ -31,6 +31,7 @@ __all__ = ["LocalExecutor"]
 
 _SLICE_S = 0.2
 _CLOSE_S = 10.0
+_BEGIN_S = 1.0  # within which a job begins once it was handed to its loop
 _INTERRUPTED = "interrupted"
 
 
@@ -53,7 +54,7 @@ class _Started:
         self._stop = StopSignal()
         self._grace_s = job.settings.grace_s
         self._run = carry_out
-        self._closed = threading.Event()
+        self._begun, self._closed = threading.Event(), threading.Event()
         self._job = job
         self.future: concurrent.futures.Future[RunReport] | None = None
 
@@ -62,6 +63,7 @@ class _Started:
         return self.future
 
     async def _carry_out(self) -> RunReport:
+        self._begun.set()
         try:
             return await self._run(self._job, self._stop)
         except (SystemExit, KeyboardInterrupt) as error:  # raised by a callback; it would end the loop
@@ -78,7 +80,9 @@ class _Started:
 
     def land(self) -> None:
         """Waits until a stopping job has landed and closed its files: its grace and a few seconds."""
-        if not self._closed.wait(self._grace_s + _CLOSE_S) and self.future is not None:
+        # Where its beginning was interrupted, it never runs, or ends as soon as it does.
+        patience_s = self._grace_s + _CLOSE_S if self._begun.wait(_BEGIN_S) else 0.0
+        if not self._closed.wait(patience_s) and self.future is not None:
             self.future.cancel()
 
 

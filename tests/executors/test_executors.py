@@ -56,10 +56,10 @@ class Noting:
         return self.inner.in_flight_by_provider
 
 
-def config(folder: Path, topics: int = 3) -> RawDatasetConfig:
+def config(folder: Path, topics: int = 3, **run: Any) -> RawDatasetConfig:
     names = [f"topic {number}" for number in range(topics)]
     return RawDatasetConfig(
-        document_types=["note"], topics=names, num_samples_per_prompt=1, output_file=folder / "out.jsonl"
+        document_types=["note"], topics=names, num_samples_per_prompt=1, output_file=folder / "out.jsonl", run=run
     )
 
 
@@ -170,17 +170,21 @@ def test_whatever_ends_the_loop_that_waits_stops_the_run(tmp_path: Path, slow: C
     _sends_nothing_more(tmp_path, dataset)
 
 
+@pytest.mark.parametrize("has_begun", [True, False])
 @pytest.mark.parametrize("is_async", [False, True])
 def test_an_interruption_in_the_moment_in_which_a_run_begins_stops_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_async: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_async: bool, has_begun: bool
 ) -> None:
-    """A handler of a signal may raise between any two steps of the thread that waits."""
-    dataset = RawDataset(config(tmp_path, topics=200))
+    """A handler of a signal may raise between any two steps of the thread that waits. Where nothing runs, nothing is waited for."""
+    dataset = RawDataset(config(tmp_path, topics=200, grace_s=30 if has_begun else 10_000))
     provider = CountingProvider("m", log=tmp_path / "requests", latency_s=0.05, max_concurrency=4)
     submit = background.submit
 
     def interrupted(coroutine: Coroutine[Any, Any, Any]) -> None:
-        submit(coroutine)
+        if has_begun:
+            submit(coroutine)
+        else:
+            coroutine.close()
         raise TimeIsUp
 
     monkeypatch.setattr("datafast.executors.local.background.submit", interrupted)
