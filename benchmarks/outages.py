@@ -121,7 +121,7 @@ class _Server:
         self._begins_after = {"first": 0, "topics": 2}.get(cell.variant, cell.rows // 4)
         self._flag = flag
         self._listening: asyncio.Server | None = None
-        self._full: list[socket.socket] = []
+        self._held: list[socket.socket] = []
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.port = 0
@@ -154,14 +154,13 @@ class _Server:
         if shape in {"refused", "swallowed"}:
             assert self._listening is not None
             self._listening.close()
-            if shape == "swallowed":
-                self._full = _full_backlog(self.port)
+            self._held = _full_backlog(self.port) if shape == "swallowed" else [_bound(self.port)]
         if shape not in {"hangs", "swallowed"}:
             self._break_connections()
         try:
             await asyncio.sleep(self.cell.seconds)
         finally:  # a run may end before the outage
-            for each in self._full:
+            for each in self._held:
                 each.close()
         self.ended_at = time.monotonic()
         self.outage_is_over.set()
@@ -218,11 +217,17 @@ class _Server:
         return True
 
 
+def _bound(port: int) -> socket.socket:
+    """A socket that refuses connections, and keeps the port from others."""
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind(("127.0.0.1", port))
+    return bound
+
+
 def _full_backlog(port: int) -> list[socket.socket]:
     """A listening socket that takes no more connections, so that packets of further ones are dropped."""
-    listening = socket.socket()
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.bind(("127.0.0.1", port))
+    listening = _bound(port)
     listening.listen(0)
     waiting = [socket.socket() for _ in range(8)]
     for each in waiting:

@@ -16,7 +16,7 @@ from datafast.llms.base import Request, Response
 from datafast.types import RunReport
 from tests.support import CountingProvider, assert_balanced
 
-__all__ = ["WAIT_S", "HeldProvider", "Running", "stays", "wait_for"]
+__all__ = ["WAIT_S", "HeldProvider", "Running", "stays", "until", "wait_for"]
 
 WAIT_S = 60.0
 
@@ -122,6 +122,14 @@ def wait_for(is_so: Callable[[], bool], seconds: float = WAIT_S) -> None:
     while not is_so():
         assert time.monotonic() < until, "it never came so far"
         time.sleep(0.005)
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """`wait_for` on an event loop, which stays free."""
+    end = time.monotonic() + WAIT_S
+    while not is_so():
+        assert time.monotonic() < end, "it never came so far"
+        await asyncio.sleep(0.005)
 
 
 def stays(read: Callable[[], object], seconds: float = 0.15) -> bool:

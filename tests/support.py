@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -126,6 +126,7 @@ class CountingProvider(SimulatedProvider):
     Args:
         log: the file that gets a line per request: model and last user message.
         reply: given the request, the text of the reply, raw bytes, an error to raise, or None for the simulated reply.
+        waits: given the request, awaited before it is answered, where a test needs something to happen first.
     """
 
     def __init__(
@@ -134,11 +135,13 @@ class CountingProvider(SimulatedProvider):
         *,
         log: Path,
         reply: Callable[[Request], str | bytes | Exception | None] | None = None,
+        waits: Callable[[Request], Awaitable[None]] | None = None,
         **options: Any,
     ) -> None:
         super().__init__(model_id, **options)
         self.log = log
         self.reply = reply
+        self.waits = waits
 
     def open(self, *, max_connections: int) -> Any:
         return _CountingBackend(self, super().open(max_connections=max_connections))
@@ -153,6 +156,8 @@ class _CountingBackend:
     async def complete(self, request: Request) -> Response:
         os.write(self._log, orjson.dumps([self._provider.model_id, request.messages[-1]["content"]]) + b"\n")
         response = await self._inner.complete(request)
+        if self._provider.waits is not None:
+            await self._provider.waits(request)
         answer = self._provider.reply(request) if self._provider.reply else None
         if answer is None:
             return response

@@ -14,7 +14,7 @@ import pytest
 from datafast import logger_config
 from datafast.datasets import RawDataset
 from datafast.engine.event_log import EventLog
-from datafast.engine.events import ItemFailed, LimitChanged, Retry, RunEnded
+from datafast.engine.events import ItemDone, ItemFailed, LimitChanged, Retry, RoundStarted, RunEnded, RunStarted
 from datafast.errors import ConfigError
 from datafast.llms import OpenAICompatibleProvider, SimulatedProvider
 from datafast.logger_config import configure_logger
@@ -86,6 +86,21 @@ def test_equal_failures_are_logged_once_and_counted_at_the_end(capfd: pytest.Cap
     assert len(said) == 10 + 1 + 1 + 1 + 10 + 1
     assert "In all, 40 rows failed at p (truncated): Too long." in said
     assert "In all, 8 rows failed at p (refused): No 0." in said
+
+
+def test_progress_is_told_also_where_a_round_begins_with_fewer_rows_than_the_run(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure_logger(format_string="{message}")
+    monkeypatch.setattr("datafast.engine.event_log._PROGRESS_S", 0.0)
+    log = EventLog()
+    begun = {"output_file": "o.jsonl", "providers": ["p"], "simulated": False, "target": 20}
+    log(RunStarted(requested=20, written=10, filtered=2, failed=0, **begun))  # type: ignore[arg-type]
+    log(RoundStarted(requested=20, written=11, filtered=0, failed=0))
+    log(ItemDone(item="0a", provider="p", rows=1, filtered=0, replayed=False))
+    assert capfd.readouterr().err.splitlines()[-1] == "12/20 rows, 0 failed."
+    log(ItemDone(item="0b", provider="p", rows=1, filtered=0, replayed=False))
+    assert " s to go." in capfd.readouterr().err.splitlines()[-1]
 
 
 def test_a_lower_limit_is_a_warning_and_its_climb_back_is_none(capfd: pytest.CaptureFixture[str]) -> None:

@@ -79,9 +79,9 @@ class ShownRun:
         """In a terminal, keeps the pages until Ctrl-C."""
         if not (sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()):
             return
-        self._say("The pages stay. Ctrl-C ends the viewer.")
         try:
             with interruptible():
+                self._say("The pages stay. Ctrl-C ends the viewer.")
                 self._server.wait()
         except KeyboardInterrupt:
             self._say("The viewer has ended.")

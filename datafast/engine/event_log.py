@@ -200,10 +200,9 @@ class EventLog:
         rate = (came - self._at_start) / (now - self._started)
         left = self._requested - came - self._failed if self._target is None else max(0, self._target - self._written)
         filtered = f"{self._filtered} filtered, " if self._filtered else ""
-        logger.info(
-            f"{self._written}/{self._requested} rows, {filtered}{self._failed} failed, {rate:.1f} rows/s, "
-            f"about {left / rate:.0f} s to go."
-        )
+        # A round may begin with fewer rows than the run, whose rate says nothing then.
+        speed = f", {rate:.1f} rows/s, about {left / rate:.0f} s to go" if rate > 0 else ""
+        logger.info(f"{self._written}/{self._requested} rows, {filtered}{self._failed} failed{speed}.")
 
     def _end(self, event: RunEnded) -> None:
         for failure, rows in self._failures.items():

@@ -31,6 +31,7 @@ __all__ = ["LocalExecutor"]
 
 _SLICE_S = 0.2
 _CLOSE_S = 10.0
+_BEGIN_S = 1.0  # within which a job begins once it was handed to its loop
 _INTERRUPTED = "interrupted"
 
 
@@ -43,18 +44,28 @@ class _ProgramEnd(Exception):
 
 
 class _Started:
-    """A running job."""
+    """A job that runs from `begin` on.
+
+    Attributes:
+        future: of its report; None until it has begun.
+    """
 
     def __init__(self, job: Job, carry_out: Callable[[Job, StopSignal], Awaitable[RunReport]]) -> None:
         self._stop = StopSignal()
         self._grace_s = job.settings.grace_s
         self._run = carry_out
-        self._closed = threading.Event()
-        self.future = background.submit(self._carry_out(job))
+        self._begun, self._closed = threading.Event(), threading.Event()
+        self._job = job
+        self.future: concurrent.futures.Future[RunReport] | None = None
 
-    async def _carry_out(self, job: Job) -> RunReport:
+    def begin(self) -> concurrent.futures.Future[RunReport]:
+        self.future = background.submit(self._carry_out())
+        return self.future
+
+    async def _carry_out(self) -> RunReport:
+        self._begun.set()
         try:
-            return await self._run(job, self._stop)
+            return await self._run(self._job, self._stop)
         except (SystemExit, KeyboardInterrupt) as error:  # raised by a callback; it would end the loop
             raise _ProgramEnd(error) from error
         finally:
@@ -69,7 +80,9 @@ class _Started:
 
     def land(self) -> None:
         """Waits until a stopping job has landed and closed its files: its grace and a few seconds."""
-        if not self._closed.wait(self._grace_s + _CLOSE_S):
+        # Where its beginning was interrupted, it never runs, or ends as soon as it does.
+        patience_s = self._grace_s + _CLOSE_S if self._begun.wait(_BEGIN_S) else 0.0
+        if not self._closed.wait(patience_s) and self.future is not None:
             self.future.cancel()
 
 
@@ -89,39 +102,43 @@ class LocalExecutor:
             raise RuntimeError(
                 "generate() would wait for the event loop that it runs on. Await generate_async() instead."
             )
-        started = self._start(job)
+        started = _Started(job, self._carry_out)
         try:
+            future = self._begin(started)
             # Waiting in slices lets Ctrl-C through on every platform.
-            while not concurrent.futures.wait((started.future,), timeout=_SLICE_S).done:
+            while not concurrent.futures.wait((future,), timeout=_SLICE_S).done:
                 pass
         except BaseException:  # Ctrl-C, or what a handler of a signal raises: nobody waits for the run any more
             started.stop(_INTERRUPTED)
             started.land()
+            self._started.discard(started)
             raise
         try:
-            return started.future.result()
+            return future.result()
         except _ProgramEnd as end:
             raise end.error from None
 
     async def run_async(self, job: Job) -> RunReport:
         """Carries out a job, awaited from any event loop, which stays free."""
-        started = self._start(job)
-        future = asyncio.wrap_future(started.future)
-        future.add_done_callback(_retrieved)
+        started = _Started(job, self._carry_out)
         try:
+            future = asyncio.wrap_future(self._begin(started))
+            future.add_done_callback(_retrieved)
             # Waiting in slices lets an interruption through in notebooks, whose signal handler does not wake their loop.
             while not (await asyncio.wait((future,), timeout=_SLICE_S))[0]:
                 pass
-            return future.result()
-        except _ProgramEnd as end:
-            raise end.error from None
-        except asyncio.CancelledError:
-            started.stop(_INTERRUPTED)
-            await asyncio.to_thread(started.land)
-            raise
         except GeneratorExit:  # the caller's loop is over, and nothing can be awaited in it
             started.stop(_INTERRUPTED)
             raise
+        except BaseException:  # it is cancelled, or a handler of a signal raises in the midst of a step
+            started.stop(_INTERRUPTED)
+            await asyncio.to_thread(started.land)
+            self._started.discard(started)
+            raise
+        try:
+            return future.result()
+        except _ProgramEnd as end:
+            raise end.error from None
 
     @property
     def in_flight(self) -> int:
@@ -153,11 +170,12 @@ class LocalExecutor:
         async with crew_of(job.settings.ray) as crew:
             return await run_job(job, stop, crew)
 
-    def _start(self, job: Job) -> _Started:
-        started = _Started(job, self._carry_out)
+    def _begin(self, started: _Started) -> concurrent.futures.Future[RunReport]:
+        """Begins a job. Whoever is interrupted in here, or later, has to stop it."""
         self._started.add(started)
-        started.future.add_done_callback(lambda _: self._started.discard(started))
-        return started
+        future = started.begin()
+        future.add_done_callback(lambda _: self._started.discard(started))
+        return future
 
 
 def _ray_crew() -> Callable[[RayConfig], AbstractAsyncContextManager[RayCrew]]:

@@ -107,7 +107,7 @@ class Uploader:
         except (OutputError, OSError, sqlite3.Error) as error:
             self.error = error
             self._failures += 1
-            if self._failures == 1 and not is_end:
+            if self._failures == 1 and not is_end and not self._uploads.is_given_up.is_set():
                 _tell(
                     f"An upload failed: {str(error).removesuffix('.')}. The run goes on, and uploads are tried again."
                 )

@@ -44,7 +44,7 @@ from datafast.store.database import Transaction, cannot_open, connect, unreadabl
 from datafast.store.filtered import FilteredTable
 from datafast.store.in_place import leads_to
 from datafast.store.meta import MetaTable
-from datafast.store.migrations import migrate, show_as_newest
+from datafast.store.migrations import create, migrate, show_as_newest
 from datafast.store.records import (
     Append,
     Counts,
@@ -90,6 +90,8 @@ class Ledger:
     def __init__(self, path: Path, *, full_durability: bool = False, read_only: bool = False) -> None:
         self.path = path
         try:
+            if not read_only and not path.exists():
+                create(path)
             self._db = connect(path, full_durability=full_durability, read_only=read_only)
             try:
                 self._opened = path.stat()

@@ -15,16 +15,17 @@ only read do not migrate: temporary views show them an old ledger in the newest 
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
-from datafast.errors import OutputError
+from datafast.errors import OutputError, OutputWriteError
 from datafast.store.database import Transaction
 from datafast.store.reply_forms import FORMS, NO_FORMS
 from datafast.store.sealed import NOT_SEALED, SEALED
 
-__all__ = ["FORMAT", "MIGRATIONS", "migrate", "show_as_newest"]
+__all__ = ["FORMAT", "MIGRATIONS", "create", "migrate", "show_as_newest"]
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
@@ -95,6 +96,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 )
 FORMAT = len(MIGRATIONS)
 
+_SIDES = ("-journal", "-wal", "-shm")
+
 _NO_BATCHES = (
     """CREATE TEMP VIEW batches AS SELECT 0 AS id, '' AS provider, '' AS tag, 0 AS phase, '' AS service_id, 0 AS first_call,
         0 AS num_calls, 0.0 AS announced_at, 0.0 AS submitted_at, 0.0 AS ended_at, 0 AS answered, 0 AS failed, 0.0 AS cost_usd WHERE 0""",
@@ -127,6 +130,31 @@ _AS_NEWEST: dict[int, tuple[str, ...]] = {
     5: (*NOT_SEALED, *NO_FORMS),
     6: NO_FORMS,
 }
+
+
+def create(path: Path) -> None:
+    """Makes a new ledger where there is none. It is there with all its tables or, whenever this is killed, not at all, so that nobody
+    finds one that says nothing.
+
+    Raises:
+        sqlite3.DatabaseError: there is no such folder, or it cannot be written to.
+        OutputWriteError: there is no room for it, or it cannot get its name.
+    """
+    place = path.resolve()  # a link stays one
+    new = place.with_name(f"{place.name}-new")
+    try:
+        new.unlink(missing_ok=True)  # that of a process which was killed
+        with contextlib.closing(sqlite3.connect(new, isolation_level=None)) as db:
+            db.execute("PRAGMA journal_mode=OFF")
+            migrate(db, path)
+        for side in _SIDES:  # what is left of one that was deleted is no part of this one
+            place.with_name(place.name + side).unlink(missing_ok=True)
+        new.replace(place)
+    except OSError as error:
+        raise OutputWriteError(
+            f"Cannot make the ledger {path}: {error.strerror}. Check that its folder exists and is writable, and that no other program has "
+            f"a file of that name open."
+        ) from error
 
 
 def migrate(db: sqlite3.Connection, path: Path) -> None:

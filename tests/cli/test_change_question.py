@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -73,15 +71,15 @@ def on_terminal(*arguments: str, answer: bytes | None = None, interrupt: bool = 
         command, stdin=terminal, stdout=subprocess.PIPE, stderr=terminal, start_new_session=True, text=True
     )
     os.close(terminal)
-    shown, deadline, answered = b"", time.monotonic() + 60, False
-    while time.monotonic() < deadline:
-        if select.select([controller], [], [], 0.1)[0]:
-            try:
-                shown += os.read(controller, 65536)
-            except OSError:  # the other end is closed
-                break
-        elif process.poll() is not None:
+    shown, answered = b"", False
+    while True:
+        try:
+            part = os.read(controller, 65536)
+        except OSError:  # Linux says so when the other end is closed
             break
+        if not part:
+            break
+        shown += part
         if not answered and QUESTION.encode() in shown:
             answered = True
             if interrupt:

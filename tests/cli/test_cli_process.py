@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -29,6 +30,16 @@ providers:
 run: {max_concurrency: 2}
 """
 
+HELD = (
+    SLOW.partition("providers:")[0]
+    + """\
+providers:
+  - {provider: simulated, model_id: quick, max_concurrency: 2}
+  - {provider: simulated, model_id: held, max_concurrency: 2, latency_s: %s}
+run: {max_concurrency: 4}
+"""
+)
+
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,10 +51,10 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, encoding="utf-8", check=False)
 
 
-@pytest.fixture
-def started() -> Iterator[subprocess.Popen[str]]:
-    """A slow run of which some rows are there and two calls are in flight."""
-    Path("c.yaml").write_text(SLOW % 2.0, encoding="utf-8")
+@contextlib.contextmanager
+def running(config: str, rows: int) -> Iterator[subprocess.Popen[str]]:
+    """A run of which so many rows are there."""
+    Path("c.yaml").write_text(config, encoding="utf-8")
     with subprocess.Popen(
         [*COMMAND, "generate", "c.yaml", "--json"],
         stdout=subprocess.PIPE,
@@ -51,15 +62,30 @@ def started() -> Iterator[subprocess.Popen[str]]:
         text=True,
         encoding="utf-8",
     ) as process:
-        wait_for_rows(process)
-        yield process
-        if process.poll() is None:
+        try:
+            wait_for_rows(process, rows)
+            yield process
+        finally:
             process.kill()
 
 
-def wait_for_rows(process: subprocess.Popen[str]) -> None:
+@pytest.fixture
+def started() -> Iterator[subprocess.Popen[str]]:
+    """A slow run of which some rows are there and two calls are in flight, which land soon."""
+    with running(SLOW % 2.0, 2) as process:
+        yield process
+
+
+@pytest.fixture
+def held() -> Iterator[subprocess.Popen[str]]:
+    """A run of which half the rows are there, with 10 calls, and two calls are in flight, which do not land."""
+    with running(HELD % 3600, 20) as process:
+        yield process
+
+
+def wait_for_rows(process: subprocess.Popen[str], rows: int) -> None:
     deadline = time.monotonic() + 60
-    while not (Path("rows.jsonl").exists() and Path("rows.jsonl").stat().st_size):
+    while not Path("rows.jsonl").exists() or Path("rows.jsonl").read_bytes().count(b"\n") < rows:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -141,38 +167,38 @@ def test_an_interruption_lands_what_is_in_flight_and_the_next_run_goes_on(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows delivers no signals to a child like this")
-def test_a_second_interruption_leaves_at_once_and_loses_no_paid_reply(started: subprocess.Popen[str]) -> None:
-    started.send_signal(signal.SIGINT)
-    assert started.stderr is not None
-    while "in flight" not in started.stderr.readline():
-        pass
-    started.send_signal(signal.SIGINT)
-    out, _ = started.communicate(timeout=60)
-    assert started.returncode == 130
+def test_a_second_interruption_leaves_at_once_and_loses_no_paid_reply(held: subprocess.Popen[str]) -> None:
+    held.send_signal(signal.SIGINT)
+    assert held.stderr is not None
+    assert any("Ctrl-C again leaves now." in line for line in iter(held.stderr.readline, ""))
+    held.send_signal(signal.SIGINT)
+    out, _ = held.communicate(timeout=60)
+    assert held.returncode == 130
     assert out == ""
-    Path("c.yaml").write_text(SLOW % 0, encoding="utf-8")
-    assert json.loads(run("generate", "c.yaml", "--json").stdout)["written"] == 20
+    Path("c.yaml").write_text(HELD % 0, encoding="utf-8")
+    report = json.loads(run("generate", "c.yaml", "--json").stdout)
+    assert (report["written"], report["calls"]) == (40, 10)
 
 
-def test_status_tells_of_a_run_that_is_writing(started: subprocess.Popen[str]) -> None:
+def test_status_tells_of_a_run_that_is_writing(held: subprocess.Popen[str]) -> None:
     status = json.loads(run("status", "rows.jsonl", "--json").stdout)
     assert status["running"] is True
-    assert 0 < status["written"] < 20
+    assert 0 < status["written"] < 40
     assert "a run is writing to it now" in run("status", "rows.jsonl").stdout
     second = run("generate", "c.yaml")
     assert second.returncode == 2
     assert "Another run is writing" in second.stderr
 
 
-def test_status_after_a_kill_shows_where_it_stands_and_the_next_run_finishes(started: subprocess.Popen[str]) -> None:
-    started.kill()
-    started.wait()
+def test_status_after_a_kill_shows_where_it_stands_and_the_next_run_finishes(held: subprocess.Popen[str]) -> None:
+    held.kill()
+    held.wait()
     status = json.loads(run("status", "rows.jsonl", "--json").stdout)
     assert status["running"] is False
-    assert status["requested"] == status["written"] + status["failed"] + status["pending"] == 20
-    Path("c.yaml").write_text(SLOW % 0, encoding="utf-8")
+    assert status["requested"] == status["written"] + status["failed"] + status["pending"] == 40
+    Path("c.yaml").write_text(HELD % 0, encoding="utf-8")
     assert run("generate", "c.yaml").returncode == 0
-    assert json.loads(run("status", "rows.jsonl", "--json").stdout)["written"] == 20
+    assert json.loads(run("status", "rows.jsonl", "--json").stdout)["written"] == 40
 
 
 @pytest.mark.parametrize("budget", ["", ", max_calls: 100"], ids=["no budget", "a budget"])

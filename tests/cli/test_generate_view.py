@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from datafast.cli.main import cli
+from datafast.cli.shown import ShownRun
 from tests.support import ROOT
 
 CONFIG = """\
@@ -60,9 +62,33 @@ def test_the_pages_stay_until_ctrl_c_and_the_status_is_that_of_the_run(
     assert shown.rstrip().endswith(b"The viewer has ended.")
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
+def test_ctrl_c_ends_the_viewer_from_the_moment_that_it_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        if "Ctrl-C" in line:
+            signal.raise_signal(signal.SIGINT)
+
+    ours, theirs = os.openpty()
+    with os.fdopen(ours, "rb"), os.fdopen(theirs, encoding="utf-8") as terminal:
+        monkeypatch.setattr(sys, "stdin", terminal)
+        monkeypatch.setattr(sys, "stderr", terminal)
+        with ShownRun(tmp_path / "out.jsonl", None, say=say, opens=False) as shown:
+            try:
+                shown.stay()
+            except KeyboardInterrupt:
+                pytest.fail("Ctrl-C was not taken for the end of the viewer")
+        monkeypatch.undo()
+    assert said[1:] == ["The pages stay. Ctrl-C ends the viewer.", "The viewer has ended."]
+
+
 def test_a_stop_in_the_browser_is_one_in_the_terminal(tmp_path: Path) -> None:
     topics = ", ".join(f"t{number}" for number in range(500))
-    config = CONFIG.replace("tides, ropes", topics).replace("faults: FAULTS", "latency_s: 0.1")
+    config = CONFIG.replace("tides, ropes", topics).replace("faults: FAULTS", "latency_s: 0.5, max_concurrency: 2")
     (tmp_path / "c.yaml").write_text(config, "utf-8")
     with subprocess.Popen(
         [sys.executable, "-m", "datafast", "generate", "c.yaml", "--view", "--no-open", "--json"],

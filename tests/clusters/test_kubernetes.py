@@ -154,7 +154,7 @@ def test_only_what_another_try_can_change_is_tried_again() -> None:
 def test_pods_that_are_told_to_go_or_killed_are_replaced_until_every_row_is_there(
     cluster: Cluster, tmp_path: Path
 ) -> None:
-    write_config(cluster.config, latency_s=0.5)
+    write_config(cluster.config, latency_s=0.5, run="ordered: true, max_concurrency: 1")
     others = [cluster.pod("generate.yaml", index=index) for index in (0, 3)]
     drained = cluster.pod("generate.yaml", index=1)
     until_rows(cluster.shard(1), 1, drained)

@@ -91,7 +91,7 @@ def test_the_ids_of_arrays_are_read_as_slurm_reads_them() -> None:
 
 
 def test_an_array_that_runs_out_of_time_and_loses_a_node_makes_every_row_once(slurm: Slurm, work: Path) -> None:
-    write_config(work, latency_s=0.5)
+    write_config(work, latency_s=0.5, run="ordered: true, max_concurrency: 1")
     done = submitted(slurm, work)
     assert done.returncode == 0, done.stderr
     array, merge = slurm.jobs
@@ -211,7 +211,7 @@ def test_a_task_with_rows_that_failed_for_good_has_ended(slurm: Slurm, work: Pat
 
 
 def test_a_task_that_is_cancelled_lets_its_calls_land_and_is_not_queued_again(slurm: Slurm, work: Path) -> None:
-    write_config(work, latency_s=0.5)
+    write_config(work, latency_s=0.5, run="ordered: true, max_concurrency: 1")
     submitted(slurm, work)
     task = slurm.begin(slurm.jobs[0], work, task=1)
     until_rows(shard(work, 1), 1, task)
@@ -223,7 +223,7 @@ def test_a_task_that_is_cancelled_lets_its_calls_land_and_is_not_queued_again(sl
 
 
 def test_a_task_that_is_restarted_too_often_is_not_queued_again(slurm: Slurm, work: Path) -> None:
-    write_config(work, latency_s=0.5)
+    write_config(work, latency_s=0.5, run="ordered: true, max_concurrency: 1")
     submitted(slurm, work)
     slurm.environment["MOST_RESTARTS"] = "3"
     task = slurm.begin(slurm.jobs[0], work, task=1, restarts=3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import signal
 import socket
 import sys
@@ -14,15 +15,17 @@ from typing import Any
 
 import pytest
 
+from datafast._util import background
 from datafast.datasets import RawDataset
 from datafast.engine.job import Job
+from datafast.engine.stop import StopSignal
 from datafast.errors import ConfigError, MissingExtraError, RunStopped
 from datafast.executors.base import Executor
 from datafast.executors.local import LocalExecutor
 from datafast.llms import SimulatedProvider
 from datafast.schema.config import RawDatasetConfig, RayConfig
 from datafast.types import RunReport, StopCause
-from tests.running import wait_for
+from tests.running import WAIT_S, until, wait_for
 from tests.support import CountingProvider, assert_balanced, requests_in, rows_of
 
 
@@ -53,10 +56,10 @@ class Noting:
         return self.inner.in_flight_by_provider
 
 
-def config(folder: Path, topics: int = 3) -> RawDatasetConfig:
+def config(folder: Path, topics: int = 3, **run: Any) -> RawDatasetConfig:
     names = [f"topic {number}" for number in range(topics)]
     return RawDatasetConfig(
-        document_types=["note"], topics=names, num_samples_per_prompt=1, output_file=folder / "out.jsonl"
+        document_types=["note"], topics=names, num_samples_per_prompt=1, output_file=folder / "out.jsonl", run=run
     )
 
 
@@ -74,17 +77,36 @@ def test_a_dataset_hands_its_job_with_its_plan_to_whatever_executor_it_was_given
     assert executor.in_flight == 0
 
 
-def test_stopping_is_an_interruption_whatever_the_words(tmp_path: Path) -> None:
+@pytest.fixture
+def slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CountingProvider:
+    """A provider of which two requests are answered at once, and the others when the run is told to stop."""
+    stops, numbers, now = threading.Event(), itertools.count(1), StopSignal.now
+
+    def noted(self: StopSignal, *args: Any, **options: Any) -> Any:
+        try:
+            return now(self, *args, **options)
+        finally:
+            stops.set()
+
+    async def waits(_: object) -> None:
+        if next(numbers) > 2:
+            await until(stops.is_set)
+
+    monkeypatch.setattr(StopSignal, "now", noted)
+    return CountingProvider("m", log=tmp_path / "requests", max_concurrency=4, waits=waits)
+
+
+def test_stopping_is_an_interruption_whatever_the_words(tmp_path: Path, slow: CountingProvider) -> None:
     executor = LocalExecutor()
     dataset = RawDataset(config(tmp_path, topics=60), executor=executor)
 
     def stop() -> None:
-        wait_for(lambda: executor.in_flight == 2)
+        wait_for(lambda: executor.in_flight == 4)
         executor.stop("enough for today")
 
     threading.Thread(target=stop, daemon=True).start()
     with pytest.raises(RunStopped, match="enough for today"):
-        dataset.generate([SimulatedProvider("m", latency_s=0.05, max_concurrency=2)])
+        dataset.generate([slow])
     report = assert_balanced(dataset.report)
     assert (report.stop_cause, report.stop_reason) == (StopCause.INTERRUPTED, "enough for today")
     assert executor.in_flight == 0
@@ -133,35 +155,62 @@ def _sends_nothing_more(folder: Path, dataset: RawDataset) -> None:
 
 
 @pytest.mark.usefixtures("alarm")
-def test_whatever_interrupts_the_waiting_stops_the_run(tmp_path: Path) -> None:
+def test_whatever_interrupts_the_waiting_stops_the_run(tmp_path: Path, slow: CountingProvider) -> None:
     dataset = RawDataset(config(tmp_path, topics=200))
     with pytest.raises(TimeIsUp):
-        dataset.generate([CountingProvider("m", log=tmp_path / "requests", latency_s=0.05, max_concurrency=4)])
+        dataset.generate([slow])
     _sends_nothing_more(tmp_path, dataset)
 
 
 @pytest.mark.usefixtures("alarm")
-def test_whatever_ends_the_loop_that_waits_stops_the_run(tmp_path: Path) -> None:
+def test_whatever_ends_the_loop_that_waits_stops_the_run(tmp_path: Path, slow: CountingProvider) -> None:
     dataset = RawDataset(config(tmp_path, topics=200))
-    provider = CountingProvider("m", log=tmp_path / "requests", latency_s=0.05, max_concurrency=4)
     with pytest.raises(TimeIsUp):
-        asyncio.run(dataset.generate_async([provider]))
+        asyncio.run(dataset.generate_async([slow]))
     _sends_nothing_more(tmp_path, dataset)
 
 
-def test_a_coroutine_that_is_closed_stops_its_run(tmp_path: Path) -> None:
-    dataset = RawDataset(config(tmp_path, topics=200))
+@pytest.mark.parametrize("has_begun", [True, False])
+@pytest.mark.parametrize("is_async", [False, True])
+def test_an_interruption_in_the_moment_in_which_a_run_begins_stops_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_async: bool, has_begun: bool
+) -> None:
+    """A handler of a signal may raise between any two steps of the thread that waits. Where nothing runs, nothing is waited for."""
+    dataset = RawDataset(config(tmp_path, topics=200, grace_s=30 if has_begun else 10_000))
     provider = CountingProvider("m", log=tmp_path / "requests", latency_s=0.05, max_concurrency=4)
+    submit = background.submit
+
+    def interrupted(coroutine: Coroutine[Any, Any, Any]) -> None:
+        if has_begun:
+            submit(coroutine)
+        else:
+            coroutine.close()
+        raise TimeIsUp
+
+    monkeypatch.setattr("datafast.executors.local.background.submit", interrupted)
+    generate = (
+        (lambda: asyncio.run(dataset.generate_async([provider]))) if is_async else lambda: dataset.generate([provider])
+    )
+    with pytest.raises(TimeIsUp):
+        generate()
+    monkeypatch.setattr("datafast.executors.local.background.submit", submit)
+    assert len(requests_in(tmp_path / "requests")) < 200
+    RawDataset(dataset.config).generate([CountingProvider("m", log=tmp_path / "requests")])
+    assert len(requests_in(tmp_path / "requests")) == 200
+
+
+def test_a_coroutine_that_is_closed_stops_its_run(tmp_path: Path, slow: CountingProvider) -> None:
+    dataset = RawDataset(config(tmp_path, topics=200))
     landed = threading.Event()
     running: Coroutine[Any, Any, Any] = dataset.generate_async(
-        [provider], on_event=lambda event: landed.set() if event.type == "run_ended" else None
+        [slow], on_event=lambda event: landed.set() if event.type == "run_ended" else None
     )
 
     async def main() -> None:
         running.send(None)  # as a task does that is never awaited to its end
         await asyncio.to_thread(wait_for, lambda: _is_asked(tmp_path))
         running.close()
-        await asyncio.to_thread(landed.wait, 10)
+        await asyncio.to_thread(landed.wait, WAIT_S)
 
     asyncio.run(main())
     _sends_nothing_more(tmp_path, dataset)

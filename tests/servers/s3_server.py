@@ -11,7 +11,6 @@ import logging
 import os
 import signal
 import threading
-import time
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
@@ -73,6 +72,7 @@ class S3Proxy:
     bucket: str = field(default_factory=lambda: f"b-{uuid.uuid4().hex[:12]}")
     asked: list[Asked] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    has_ended: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> S3Proxy:
         urllib.request.urlopen(urllib.request.Request(f"{self.upstream}/{self.bucket}", method="PUT")).close()
@@ -91,6 +91,7 @@ class S3Proxy:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.has_ended.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -130,7 +131,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         if trouble == "hang":
-            time.sleep(proxy.hang_s)
+            proxy.has_ended.wait(proxy.hang_s)
         if trouble in {"500", "503", "403"}:
             self._answer(int(trouble), b"<Error><Code>Trouble</Code></Error>", {})
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,13 @@ import orjson
 
 from datafast._util.remote import remote_url
 from datafast.datasets import RawDataset
-from datafast.storage.manifest import Manifest, read_manifest
+from datafast.storage.manifest import MANIFEST, Manifest, read_manifest
 from datafast.storage.opening import objects_of
 from datafast.storage.restoring import codec_of
 from tests.servers.s3_server import S3Proxy
 from tests.support import CountingProvider, raw, requests_in
 
-__all__ = ["bought", "dataset", "manifest_at", "provider", "rows_there", "url_of"]
+__all__ = ["bought", "copied", "dataset", "manifest_at", "provider", "rows_there", "url_of"]
 
 
 def url_of(store: S3Proxy) -> str:
@@ -44,6 +45,12 @@ def manifest_at(url: str) -> Manifest:
     found = read_manifest(objects_of(place), url)
     assert found is not None
     return found[0]
+
+
+def copied(share: Path, target: Path, manifest: Manifest) -> None:
+    """Copies the output of a folder as this manifest speaks of it. An upload may go on meanwhile: its unfinished files have a dot."""
+    shutil.copytree(share, target, ignore=shutil.ignore_patterns(".*", "*.json"))
+    (target / manifest.output / MANIFEST).write_bytes(manifest.encoded())
 
 
 def rows_there(url: str, objects: Any = None) -> bytes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,9 @@ from datafast.storage import ledger_parts, uploader, uploads
 from datafast.storage.folders import Folder
 from datafast.storage.manifest import MANIFEST, Manifest
 from datafast.store import group_commit
-from tests.running import Running, wait_for
+from tests.running import Running, until, wait_for
 from tests.servers.batch_server import KEY, BatchServer
-from tests.storage.remote import bought, dataset, manifest_at, provider, rows_there
+from tests.storage.remote import bought, copied, dataset, manifest_at, provider, rows_there
 from tests.support import raw, requests_in, rows_of, same_rows
 
 TOPICS = 12
@@ -94,17 +93,22 @@ def test_every_manifest_is_gone_on_with(
     assert local.report is not None
     assert bool(local.report.filtered) == ("quality" in fields)
     share = tmp_path / "share"
+
+    async def hold(request: Request) -> None:
+        """Of the first replies, each two are uploaded before the next ones come."""
+        least = min(4, (bought(tmp_path) - 1) // 2)
+        await until(lambda: len(stood) >= least)
+
     dataset(f"file://{share}/rows.jsonl", tmp_path / "here", topics=TOPICS, **fields).generate(
-        [provider(tmp_path, reply=alike, latency_s=0.1)]
+        [provider(tmp_path, reply=alike, waits=hold, latency_s=0.1)]
     )
     manifests = [Manifest.decoded(data, "") for data in stood]
     assert len(manifests) > 3
     assert manifests[-1].ended
-    for number, (data, manifest) in enumerate(list(zip(stood, manifests, strict=True))):
+    for number, manifest in enumerate(manifests):
         elsewhere = tmp_path / f"elsewhere-{number}"
         elsewhere.mkdir()
-        shutil.copytree(share, elsewhere / "share", ignore=shutil.ignore_patterns(".*", "*.json"))
-        (elsewhere / "share/rows.jsonl" / MANIFEST).write_bytes(data)
+        copied(share, elsewhere / "share", manifest)
         url = f"file://{elsewhere}/share/rows.jsonl"
         seen = rows_there(url).splitlines()
         assert len(seen) == len(set(seen)) <= manifest.last_call, number
@@ -127,18 +131,27 @@ def test_a_batch_that_was_submitted_is_not_submitted_again_elsewhere(
     monkeypatch.setattr(service, "FIRST_WAIT_S", 0.2)
     monkeypatch.setattr(service, "LONGEST_WAIT_S", 0.2)
     share, run = tmp_path / "share", {"mode": "batch"}
+    upload = uploads.Uploads.upload
+    noted: list[bool] = []  # for each upload, whether the ledger knew a submitted batch when it began
+
+    def note(self: uploads.Uploads, *, ended: bool) -> bool:
+        ledger = self.spool.paths.ledger
+        is_noted = ledger_parts.is_made(ledger) and any(one.service_id for one in ledger_parts.batches_of(ledger))
+        is_new = upload(self, ended=ended)
+        noted.append(is_noted)
+        return is_new
+
+    monkeypatch.setattr(uploads.Uploads, "upload", note)
     with BatchServer() as server:
         server.faults.polls = 1_000_000
         model = OpenAIProvider("tiny", api_base=f"{server.url}/v1", api_key=KEY)
         run_here = Running(dataset(f"file://{share}/rows.jsonl", tmp_path / "here", topics=TOPICS, run=run), [model])
-        wait_for(lambda: len(server.jobs) == 1)
-        time.sleep(1.0)
+        wait_for(lambda: any(noted))
         run_here.control.stop()
         run_here.join()
         server.faults.polls = 0
-        before = [data for data in stood if not Manifest.decoded(data, "").ended]
-        shutil.copytree(share, tmp_path / "share-2", ignore=shutil.ignore_patterns(".*", "*.json"))
-        (tmp_path / "share-2/rows.jsonl" / MANIFEST).write_bytes(before[-1])
+        before = [manifest for data in stood if not (manifest := Manifest.decoded(data, "")).ended]
+        copied(share, tmp_path / "share-2", before[-1])
         url = f"file://{tmp_path}/share-2/rows.jsonl"
         made = dataset(url, tmp_path / "there", topics=TOPICS, run=run).generate([model])
         assert len(rows_of(made.paths.rows)) == TOPICS
@@ -148,7 +161,7 @@ def test_a_batch_that_was_submitted_is_not_submitted_again_elsewhere(
 
 @pytest.mark.filterwarnings("ignore::datafast.errors.DatafastWarning")
 def test_rows_that_were_made_anew_twice_are_uploaded_as_they_are(
-    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    url: str, stood: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are compared with each other, some are made again, and all are put in order. The last file may have the number of the first,
     which an upload beside the run sees after its end."""
@@ -165,7 +178,7 @@ def test_rows_that_were_made_anew_twice_are_uploaded_as_they_are(
         size = made.paths.rows.stat().st_size
         has_ended.set()
         wait_for(lambda: manifest_at(url).rows_bytes == size)
-        shutil.copytree(share, seen)
+        copied(share, seen, manifest_at(url))
         return finish(self, *args, **options)
 
     monkeypatch.setattr(uploads.Uploads, "upload", upload_once_before_the_end)
@@ -177,8 +190,12 @@ def test_rows_that_were_made_anew_twice_are_uploaded_as_they_are(
         asked.add(prompt)
         return alike(request) if is_first else None
 
+    async def hold(request: Request) -> None:
+        if bought(tmp_path) >= 30:
+            await until(lambda: any(Manifest.decoded(data, "").rows_bytes for data in stood))
+
     monkeypatch.setattr(uploader.Uploader, "finish", finish_late)
-    made.generate([provider(tmp_path, reply=reply, latency_s=0.05)])
+    made.generate([provider(tmp_path, reply=reply, waits=hold, latency_s=0.05)])
     assert made.report is not None
     assert made.report.written == 60
     shutil.rmtree(share)

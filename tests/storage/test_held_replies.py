@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import time
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ from datafast.storage import patient, uploader, uploads
 from datafast.storage.buckets import Buckets
 from datafast.store import group_commit
 from datafast.store.reader import LedgerReader
+from tests.running import until, wait_for
 from tests.servers.s3_server import Asked, S3Proxy
-from tests.storage.remote import bought, dataset, manifest_at, provider, rows_there, url_of
+from tests.storage.conftest import Rounds
+from tests.storage.remote import bought, copied, dataset, manifest_at, provider, rows_there, url_of
 from tests.support import raw, rows_of, same_rows
 
 TOPICS = 30
@@ -36,21 +38,25 @@ def _clears_often(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("_clears_often")
 @pytest.mark.filterwarnings("ignore::datafast.errors.DatafastWarning")
 def test_what_is_newer_than_the_uploaded_ledger_is_found_elsewhere(
-    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    url: str, tmp_path: Path, rounds: Rounds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(uploads, "_MOST_OFTEN", 1e12)
     share, seen = tmp_path / "share", tmp_path / "seen"
 
-    def reply(request: Any) -> None:
-        if not seen.exists() and (share / "rows.jsonl/manifest.json").exists():
-            found = manifest_at(url)
-            if found.ledger is not None and found.rows_bytes > found.ledger.rows_bytes + 1000:
-                shutil.copytree(share, seen, ignore=shutil.ignore_patterns(".*", "*.json"))
-                (seen / "rows.jsonl/manifest.json").write_bytes(found.encoded())
+    def is_newer() -> bool:
+        found = manifest_at(url)
+        if found.ledger is None or found.rows_bytes <= found.ledger.rows_bytes + 1000:
+            return False
+        copied(share, seen, found)
+        return True
 
-    dataset(url, tmp_path / "here", topics=TOPICS, run=DROPS).generate(
-        [provider(tmp_path, reply=reply, latency_s=0.03)]
-    )
+    async def hold(request: Any) -> None:
+        if bought(tmp_path) == 6:  # the ledger is uploaded
+            await rounds.another()
+        if bought(tmp_path) == 20:  # and what came after it
+            await until(is_newer)
+
+    dataset(url, tmp_path / "here", topics=TOPICS, run=DROPS).generate([provider(tmp_path, waits=hold)])
     assert bought(tmp_path) == TOPICS
     shutil.rmtree(share)
     seen.rename(share)
@@ -67,7 +73,7 @@ def test_what_is_newer_than_the_uploaded_ledger_is_found_elsewhere(
 
 @pytest.mark.usefixtures("_clears_often")
 def test_an_upload_after_the_end_of_the_run_has_the_rows_whose_replies_were_just_dropped(
-    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    url: str, tmp_path: Path, rounds: Rounds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is one of those beside the run, which had slept over its end; the last one never comes."""
     monkeypatch.setattr(uploads, "_MOST_OFTEN", 1e12)
@@ -75,16 +81,18 @@ def test_an_upload_after_the_end_of_the_run_has_the_rows_whose_replies_were_just
     share, seen = tmp_path / "share", tmp_path / "seen"
     finish = uploader.Uploader.finish
 
+    async def hold(request: Any) -> None:
+        if bought(tmp_path) == 6:
+            await rounds.another()
+
     def finish_late(self: uploader.Uploader, *args: Any, **options: Any) -> bool:
         size = made.paths.rows.stat().st_size
-        until = time.monotonic() + 30
-        while manifest_at(url).rows_bytes < size and time.monotonic() < until:
-            time.sleep(0.01)
-        shutil.copytree(share, seen, ignore=shutil.ignore_patterns(".*", "lock.json"))
+        wait_for(lambda: manifest_at(url).rows_bytes == size)
+        copied(share, seen, manifest_at(url))
         return finish(self, *args, **options)
 
     monkeypatch.setattr(uploader.Uploader, "finish", finish_late)
-    made.generate([provider(tmp_path, latency_s=0.03)])
+    made.generate([provider(tmp_path, waits=hold)])
     shutil.rmtree(share)
     seen.rename(share)
     assert not manifest_at(url).ended
@@ -97,7 +105,7 @@ def test_an_upload_after_the_end_of_the_run_has_the_rows_whose_replies_were_just
 
 @pytest.mark.usefixtures("_clears_often")
 def test_replies_are_dropped_once_an_uploaded_ledger_has_their_rows(
-    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    url: str, tmp_path: Path, rounds: Rounds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(uploads, "_MOST_OFTEN", 0)
     made = dataset(url, tmp_path / "here", topics=TOPICS, run=DROPS)
@@ -108,7 +116,17 @@ def test_replies_are_dropped_once_an_uploaded_ledger_has_their_rows(
             with LedgerReader(made.paths.ledger) as reader:
                 kept.append((reader.max_id("calls"), len(reader.calls.newer(0, TOPICS))))
 
-    made.generate([provider(tmp_path, reply=reply, latency_s=0.03)])
+    def knows_nine() -> bool:
+        ledger = manifest_at(url).ledger
+        return ledger is not None and ledger.last_call == 9
+
+    async def hold(request: Any) -> None:
+        if bought(tmp_path) == 5:  # uploads count from now on
+            await rounds.another()
+        if bought(tmp_path) == 10:
+            await until(knows_nine)
+
+    made.generate([provider(tmp_path, reply=reply, waits=hold, latency_s=0.03)])
     assert max(held for _, held in kept) > 0
     assert any(held < calls - 3 for calls, held in kept)
     with LedgerReader(made.paths.ledger) as reader:
@@ -130,24 +148,37 @@ def test_what_an_earlier_run_has_dropped_is_uploaded_with_the_ledger_that_knows_
     monkeypatch.setattr(uploader, "_FIRST_WAIT_S", 0.02)
     monkeypatch.setattr(Buckets, "lease_s", -1.0)
     url, run = url_of(store), {**DROPS, "max_stall_s": 0.2}
-    dataset(url, tmp_path / "here", topics=4, run=run).generate([provider(tmp_path)])
+    here = dataset(url, tmp_path / "here", topics=4, run=DROPS).generate([provider(tmp_path)])
     store.plan = lambda asked: "500" if asked.method == "PUT" and "/rows/" in asked.key else None
     with pytest.raises(RunStopped):
         dataset(url, tmp_path / "here", topics=8, run=run).generate([provider(tmp_path)])
     manifests: list[str] = []
-    fails = patient.SHORT
+    is_due: list[bool] = []  # for each upload that failed, whether there are new rows for the next one
+    is_there = threading.Event()
 
     def plan(asked: Asked) -> Any:
         if asked.method != "PUT" or "probe" in asked.key or "lock" in asked.key:
             return None
+        if is_there.is_set():
+            return "500"
         if not asked.key.endswith("/manifest.json"):
-            return "500" if len(manifests) > fails else None
+            return None
+        if any(is_due):
+            is_there.set()
+            return None
         manifests.append(asked.key)
-        return None if len(manifests) == fails + 1 else "500"
+        if len(manifests) % patient.SHORT == 0:
+            with LedgerReader(here.paths.ledger) as reader:
+                is_due.append(reader.counts().written > 8)
+        return "500"
+
+    async def hold(request: Any) -> None:
+        if bought(tmp_path) == 20:
+            await until(is_there.is_set)
 
     store.plan = plan
     with pytest.raises(RunStopped):
-        dataset(url, tmp_path / "here", topics=TOPICS, run=run).generate([provider(tmp_path, latency_s=0.03)])
+        dataset(url, tmp_path / "here", topics=TOPICS, run=run).generate([provider(tmp_path, waits=hold)])
     store.plan = lambda asked: None
     assert bought(tmp_path) == TOPICS
     uploaded = manifest_at(url).last_call
@@ -164,10 +195,22 @@ def test_rows_without_replies_that_were_never_uploaded_are_kept_aside(
     monkeypatch.setattr(Buckets, "lease_s", -1.0)
     url = url_of(store)
     dataset(url, tmp_path / "here", topics=2, run=DROPS).generate([provider(tmp_path)])
-    store.plan = lambda asked: "500" if asked.method == "PUT" and "/rows/" in asked.key else None
+    refused = threading.Event()
+
+    def plan(asked: Asked) -> Any:
+        if asked.method != "PUT" or "/rows/" not in asked.key:
+            return None
+        refused.set()
+        return "500"
+
+    async def hold(request: Any) -> None:
+        if bought(tmp_path) == 6:
+            await until(refused.is_set)
+
+    store.plan = plan
     with pytest.warns(match="upload"), pytest.raises(RunStopped):
         dataset(url, tmp_path / "here", topics=6, run={**DROPS, "max_stall_s": 0.2}).generate(
-            [provider(tmp_path, latency_s=0.1)]
+            [provider(tmp_path, waits=hold)]
         )
     store.plan = lambda asked: None
     dataset(url, tmp_path / "there", topics=3, run=DROPS).generate([provider(tmp_path)])

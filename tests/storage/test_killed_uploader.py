@@ -55,12 +55,13 @@ def test_a_process_that_is_killed_at_any_request_loses_nothing(
 
 
 def _killed(
-    store: S3Proxy, children: ForkServer, url: str, folder: Path, at: int, how: Any, replies: Any = "keep"
+    store: S3Proxy, children: ForkServer, url: str, folder: Path, at: int | str, how: Any, replies: Any = "keep"
 ) -> int:
+    """`at`: the number of a request, or the name of an object that is put."""
     begin = len(store.asked)
 
     def plan(asked: Asked) -> Any:
-        if asked.number - begin != at:
+        if at not in (asked.number - begin, asked.key.rpartition("/")[2] if asked.method == "PUT" else None):
             return None
         store.victim = int((folder / "pid").read_text())
         return how
@@ -109,7 +110,7 @@ def test_the_same_machine_goes_on_with_its_spool_at_once(store: S3Proxy, tmp_pat
     local = rows_of(raw(tmp_path, topics=TOPICS).generate([provider(tmp_path)]).paths.rows)
     folder = tmp_path / "here"
     folder.mkdir()
-    assert _killed(store, children, url, folder, 24, "kill-after") != 0
+    assert _killed(store, children, url, folder, "manifest.json", "kill-after") != 0
     sent = bought(folder)
     made = dataset(url, folder / "spool", topics=TOPICS).generate([provider(folder)])
     assert bought(folder) <= TOPICS + IN_FLIGHT

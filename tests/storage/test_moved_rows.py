@@ -8,11 +8,9 @@ from typing import Any
 
 import pytest
 
-from datafast._util.remote import remote_url
 from datafast.storage import ledger_parts
-from datafast.storage.manifest import read_manifest
-from datafast.storage.opening import objects_of
-from tests.storage.remote import provider, rows_there
+from tests.running import until
+from tests.storage.remote import bought, copied, manifest_at, provider, rows_there
 from tests.support import raw, rows_of, same_rows
 
 
@@ -22,27 +20,27 @@ def test_rows_that_moved_are_uploaded_with_the_ledger_that_knows_it(
 ) -> None:
     share, seen = tmp_path / "share", tmp_path / "seen"
     url = f"file://{share}/rows.jsonl"
-    place = remote_url(url)
-    assert place is not None
     topics = [f"topic {number}" for number in range(30)]
     settings = {"spool": tmp_path / "here", "upload_every_s": 0.05, "max_concurrency": 1}
     raw(tmp_path, topics=topics[:6], run=settings, output_file=url).generate([provider(tmp_path)])
     size = len(rows_there(url))
     monkeypatch.setattr(ledger_parts, "_SMALL_LEDGER", 0)
 
-    def reply(request: Any) -> None:
-        found = read_manifest(objects_of(place), url)
-        if not seen.exists() and found is not None and found[0].rows_bytes > size:
-            shutil.copytree(share, seen)
+    def is_larger() -> bool:
+        found = manifest_at(url)
+        if found.rows_bytes <= size:
+            return False
+        copied(share, seen, found)
+        return True
+
+    async def hold(request: Any) -> None:
+        if bought(tmp_path) == 20:
+            await until(is_larger)
 
     seldom = {**settings, "upload_every_s": 0.5}
-    raw(tmp_path, topics=topics[3:], run=seldom, output_file=url).generate(
-        [provider(tmp_path, reply=reply, latency_s=0.05)]
-    )
-    assert seen.exists()
+    raw(tmp_path, topics=topics[3:], run=seldom, output_file=url).generate([provider(tmp_path, waits=hold)])
     shutil.rmtree(share)
     seen.rename(share)
-    (share / "rows.jsonl/lock.json").unlink()
     there = {**settings, "spool": tmp_path / "there"}
     made = raw(tmp_path, topics=topics[3:], run=there, output_file=url).generate([provider(tmp_path)])
     local = raw(tmp_path, topics=topics[3:]).generate([provider(tmp_path)])

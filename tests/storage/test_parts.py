@@ -6,6 +6,7 @@ import io
 import os
 import signal
 import threading
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,9 @@ from datafast.storage.parquet import ParquetCodec
 from datafast.storage.row_parts import JSONL, put_together, sealed, still_true
 from datafast.store.reader import LedgerReader
 from datafast.types import StopCause
+from tests.running import until, wait_for
 from tests.servers.s3_server import Asked, S3Proxy
+from tests.storage.conftest import Rounds
 from tests.storage.remote import bought, dataset, provider, rows_there, url_of
 from tests.support import raw, rows_of, same_rows
 
@@ -143,7 +146,7 @@ def test_a_file_name_of_a_manifest_leads_nowhere_else(store: S3Proxy, tmp_path: 
 
 @pytest.mark.parametrize(("kept", "folder"), [("keep", "/replies/"), ({"drop_after": "written"}, "/ledger/")])
 def test_a_large_ledger_is_uploaded_as_the_replies_that_came(
-    kept: Any, folder: str, store: S3Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kept: Any, folder: str, store: S3Proxy, tmp_path: Path, rounds: Rounds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Until the run ends: then another machine goes on from an earlier ledger and the replies since. Where replies are dropped, from the
     newest ledger."""
@@ -159,10 +162,18 @@ def test_a_large_ledger_is_uploaded_as_the_replies_that_came(
             seen.append(asked.number)
         return "500" if len(seen) > 3 and asked.method == "PUT" else None
 
+    async def hold(request: Any) -> None:
+        """The first ledger is uploaded, and then what is new, each time before there is more."""
+        sent = bought(tmp_path) - before
+        if sent == 4:
+            await rounds.another()
+        elif sent in (7, 10, 13, 16):
+            await until(lambda: len(seen) >= (sent - 4) // 3)
+
     store.plan = plan
     run = {"max_concurrency": 1, "max_stall_s": 0.5, "ledger": {"replies": kept}}
     with pytest.warns(match="An upload failed"), pytest.raises(RunStopped) as stopped:
-        dataset(url, tmp_path / "here", topics=topics, run=run).generate([provider(tmp_path, latency_s=0.05)])
+        dataset(url, tmp_path / "here", topics=topics, run=run).generate([provider(tmp_path, waits=hold)])
     assert stopped.value.report.stop_cause is StopCause.UPLOAD
     store.plan = lambda asked: None
     place = remote_url(url)
@@ -198,13 +209,21 @@ def test_replies_that_were_not_uploaded_are_taken_along(
     url = url_of(store)
     monkeypatch.setattr(Buckets, "lease_s", -1.0)
     dataset(url, tmp_path / "here", topics=2).generate([provider(tmp_path)])
-    store.plan = lambda asked: (
-        "500" if asked.method == "PUT" and "lock" not in asked.key and "probe" not in asked.key else None
-    )
+    refused = threading.Event()
+
+    def plan(asked: Asked) -> Any:
+        if asked.method != "PUT" or "lock" in asked.key or "probe" in asked.key:
+            return None
+        refused.set()
+        return "500"
+
+    async def hold(request: Any) -> None:
+        if bought(tmp_path) == 6:
+            await until(refused.is_set)
+
+    store.plan = plan
     with pytest.warns(match="upload"), pytest.raises(RunStopped):
-        dataset(url, tmp_path / "here", topics=6, run={"max_stall_s": 0.2}).generate(
-            [provider(tmp_path, latency_s=0.1)]
-        )
+        dataset(url, tmp_path / "here", topics=6, run={"max_stall_s": 0.2}).generate([provider(tmp_path, waits=hold)])
     store.plan = lambda asked: None
     assert bought(tmp_path) == 6
     (tmp_path / "other").mkdir()
@@ -258,15 +277,26 @@ def test_a_store_that_hangs_holds_up_no_call_and_an_interruption_no_longer_than_
     store: S3Proxy, tmp_path: Path
 ) -> None:
     url = url_of(store)
-    store.hang_s = 20.0
+    store.hang_s = 1000.0  # until the test is over
     store.plan = lambda asked: "hang" if "/ledger/" in asked.key else None
     made = dataset(url, tmp_path / "here", topics=20, run={"max_stall_s": 0.5})
-    with pytest.raises(RunStopped) as stopped:
-        made.generate([provider(tmp_path, latency_s=0.01)])
+
+    async def hold(request: Any) -> None:
+        if bought(tmp_path) > 16:
+            await until(lambda: any("/ledger/" in asked.key for asked in list(store.asked)))
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        with pytest.raises(RunStopped) as stopped:
+            made.generate([provider(tmp_path, waits=hold)])
+        has_hung = not store.has_ended.is_set()
+        store.has_ended.set()
+        wait_for(lambda: not any(thread.name == "datafast-uploader" for thread in threading.enumerate()))
+    assert has_hung
+    assert not [str(one.message) for one in told if "The run goes on" in str(one.message)]
     report = stopped.value.report
     assert (report.written, report.stop_cause) == (20, StopCause.UPLOAD)
-    assert report.elapsed_s < 20
-    store.plan = lambda asked: None
+    assert report.elapsed_s < 55  # the client itself gives up after a minute
 
 
 def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -13,10 +15,11 @@ from datafast._util.remote import remote_url
 from datafast.datasets import RawDataset
 from datafast.errors import ConfigError, DatafastWarning, MissingExtraError, OutputInUseError, RunStopped
 from datafast.storage import lock as lock_module
-from datafast.storage import patient
+from datafast.storage import patient, uploader
 from datafast.storage.buckets import Buckets
 from datafast.storage.objects import StoreError
 from datafast.types import StopCause
+from tests.running import until
 from tests.servers.s3_server import Asked, S3Proxy
 from tests.storage.remote import bought, dataset, provider, rows_there, url_of
 from tests.support import ForkServer, raw, rows_of, same_rows
@@ -51,11 +54,17 @@ def test_another_machine_goes_on_with_what_is_there_and_buys_nothing_again(
 
 def test_parts_are_never_changed_and_no_part_that_a_manifest_names_is_missing(store: S3Proxy, tmp_path: Path) -> None:
     url = url_of(store)
-    dataset(url, tmp_path / "spool", topics=40, run={"max_concurrency": 2}).generate(
-        [provider(tmp_path, latency_s=0.02)]
-    )
-    written = [asked.key for asked in store.asked if asked.method == "PUT" and "/rows/" in asked.key]
-    assert len(set(written)) == len(written) > 3
+
+    def written() -> list[str]:
+        return [asked.key for asked in list(store.asked) if asked.method == "PUT" and "/rows/" in asked.key]
+
+    async def hold(request: Any) -> None:
+        """Of the first rows, each four are uploaded before the next ones come."""
+        least = min(4, (bought(tmp_path) - 1) // 4)
+        await until(lambda: len(written()) >= least)
+
+    dataset(url, tmp_path / "spool", topics=40, run={"max_concurrency": 2}).generate([provider(tmp_path, waits=hold)])
+    assert len(set(written())) == len(written()) > 3
     assert len(rows_there(url).splitlines()) == 40
 
 
@@ -69,10 +78,12 @@ def test_readers_see_whole_rows_after_every_request_of_the_uploader(
     direct = Buckets(place)
     monkeypatch.setenv("AWS_ENDPOINT_URL", store.url)
     sizes: list[int] = []
+    in_order = threading.Lock()  # the lock of the output is renewed by another thread than the one that uploads
 
     def watch(asked: Asked) -> None:
         if asked.method != "GET":
-            sizes.append(len(rows_there(url, direct)))
+            with in_order:
+                sizes.append(len(rows_there(url, direct)))
 
     first = [{"stage": "length", "max_characters": 100_000}]
     store.watch = watch
@@ -173,24 +184,29 @@ def test_a_store_that_is_away_delays_nothing_and_the_same_command_uploads(store:
     assert str(tmp_path / "spool") in str(report.stop_reason)
     assert rows_there(url) == b""
     store.plan = lambda asked: None
-    there = dataset(url, tmp_path / "spool", run=run).generate([provider(tmp_path)])
+    there = dataset(url, tmp_path / "spool").generate([provider(tmp_path)])
     assert bought(tmp_path) == 6
     assert rows_there(url) == there.paths.rows.read_bytes()
 
 
-def test_a_last_upload_may_take_its_time_while_the_store_answers(store: S3Proxy, tmp_path: Path) -> None:
+def test_a_last_upload_may_take_its_time_while_the_store_answers(
+    store: S3Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     slow: list[float] = []
+    clock = SimpleNamespace(monotonic=lambda: sum(slow))  # goes on with the answers alone
+    for module in (patient, uploader):
+        monkeypatch.setattr(module, "time", clock)
 
     def slowly(asked: Asked) -> None:
         if asked.method == "PUT" and any(f"/{folder}/" in asked.key for folder in ("rows", "ledger", "files")):
-            time.sleep(1.0)
-            slow.append(1.0)
+            slow.append(100.0)
+            time.sleep(2 * uploader._LOOK_S)  # so that it is looked whether this has taken too long
 
     url = url_of(store)
     store.plan = slowly
-    there = dataset(url, tmp_path / "spool", run={"max_stall_s": 2.5, "upload_every_s": 1000.0})
+    there = dataset(url, tmp_path / "spool", run={"max_stall_s": 250.0, "upload_every_s": 1000.0})
     there.generate([provider(tmp_path)])
-    assert sum(slow) > 2.5
+    assert sum(slow) > 250
     assert rows_there(url) == there.paths.rows.read_bytes()
 
 

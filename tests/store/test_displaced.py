@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import os
 import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +17,7 @@ from datafast.engine.events import Event
 from datafast.errors import OutputChangedError, RunStopped
 from datafast.llms import SimulatedProvider
 from datafast.store import group_commit
+from datafast.store.group_commit import GroupCommit
 from datafast.types import RunReport, StopCause
 from tests.support import CountingProvider, assert_balanced, raw, requests_in, rows_of, same_rows
 
@@ -44,10 +48,26 @@ def stopped(folder: Path, act: Callable[[], object], *, reason: str = "was delet
         if event.type == "call_finished" and calls == 30:
             act()
 
+    commits: list[GroupCommit] = []
+    begin, numbers = GroupCommit.__init__, itertools.count(1)
+
+    def noted(self: GroupCommit, *args: Any, **options: Any) -> None:
+        begin(self, *args, **options)
+        commits.append(self)
+
+    async def waits(_: object) -> None:
+        """The files are looked at now and then: the later calls take their time until that has been."""
+        for _ in range(50 if next(numbers) > 100 else 0):
+            if commits[0].displaced or commits[0].broken:
+                break
+            await asyncio.sleep(0.005)
+
     dataset = raw(folder, topics=TOPICS, run={"max_concurrency": 4})
-    provider = CountingProvider("m", log=folder.parent / "requests", latency_s=0.02)
-    with pytest.raises(RunStopped, match=f"{reason} while the run went on"):
-        dataset.generate([provider], on_event=on_event)
+    provider = CountingProvider("m", log=folder.parent / "requests", latency_s=0.02, waits=waits)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(GroupCommit, "__init__", noted)
+        with pytest.raises(RunStopped, match=f"{reason} while the run went on"):
+            dataset.generate([provider], on_event=on_event)
     report = dataset.report
     assert report is not None
     assert report.stop_cause is StopCause.OUTPUT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import sqlite3
@@ -25,6 +26,7 @@ from datafast.errors import (
 from datafast.llms import OpenAICompatibleProvider, OpenAIProvider
 from datafast.llms.simulated.provider import SimulatedProvider
 from datafast.store.database import unreadable, unwritable
+from tests.running import HeldProvider
 from tests.servers.fault_server import Answer, FaultServer
 from tests.support import ROOT, CountingProvider, assert_balanced, raw, requests_in, rows_of, same_rows, snapshot
 
@@ -270,10 +272,13 @@ def test_a_second_dataset_on_the_same_output_is_refused(tmp_path: Path, log: Pat
             made(tmp_path).generate([CountingProvider("m", log=log)])
         except OutputInUseError as error:
             refusals.append(str(error))
+        finally:
+            first.lands = math.inf
 
     threads: list[threading.Thread] = []
+    first = HeldProvider("m", log=tmp_path / "first", lands=1)
     dataset = made(tmp_path, topics=30, run={"max_concurrency": 1})
-    dataset.generate([SimulatedProvider("m", latency_s=0.03)], on_event=second)
+    dataset.generate([first], on_event=second)
     for thread in threads:
         thread.join()
     assert refusals
@@ -311,6 +316,8 @@ def test_two_ledgers_cannot_share_one_output(tmp_path: Path, log: Path) -> None:
             made(tmp_path, run={"ledger": tmp_path / "elsewhere"}).generate([CountingProvider("m", log=log)])
         except OutputError as error:
             refusals.append(error)
+        finally:
+            first.lands = math.inf
 
     def second(event: Event) -> None:
         if event.type == "run_started":
@@ -318,8 +325,9 @@ def test_two_ledgers_cannot_share_one_output(tmp_path: Path, log: Path) -> None:
             threads[0].start()
 
     threads: list[threading.Thread] = []
+    first = HeldProvider("m", log=tmp_path / "first", lands=0)
     dataset = made(tmp_path, run={"max_concurrency": 2})
-    dataset.generate([SimulatedProvider("m", latency_s=0.1)], on_event=second)
+    dataset.generate([first], on_event=second)
     threads[0].join()
     assert len(refusals) == 1
     assert not requests_in(log)
@@ -341,9 +349,12 @@ def test_a_file_under_two_names_has_one_lock(tmp_path: Path, out: Path, log: Pat
     refusals: list[str] = []
 
     def attempt() -> None:
-        with pytest.raises(OutputInUseError) as raised:
-            made(other, run=run).generate([CountingProvider("m", log=log)])
-        refusals.append(str(raised.value))
+        try:
+            with pytest.raises(OutputInUseError) as raised:
+                made(other, run=run).generate([CountingProvider("m", log=log)])
+            refusals.append(str(raised.value))
+        finally:
+            first.lands = math.inf
 
     def second(event: Event) -> None:
         if event.type == "run_started":
@@ -351,9 +362,8 @@ def test_a_file_under_two_names_has_one_lock(tmp_path: Path, out: Path, log: Pat
             threads[0].start()
 
     threads: list[threading.Thread] = []
-    made(out, languages={"en": "English", "de": "German"}).generate(
-        [SimulatedProvider("m", latency_s=0.4)], on_event=second
-    )
+    first = HeldProvider("m", log=tmp_path / "first", lands=0)
+    made(out, languages={"en": "English", "de": "German"}).generate([first], on_event=second)
     threads[0].join()
     assert "Another run is writing" in refusals[0]
     assert not requests_in(log)

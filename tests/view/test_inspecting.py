@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import http.client
 import os
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.running import wait_for
 from tests.servers.notebook import Notebook
 from tests.support import ROOT
 
@@ -60,6 +62,7 @@ class Terminal:
         )
         os.close(slave)
         self.shown = ""
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
 
     def until(self, pattern: str) -> re.Match[str]:
         """Waits until the terminal shows something."""
@@ -67,7 +70,7 @@ class Terminal:
         while (found := re.search(pattern, self.shown)) is None:
             assert time.monotonic() < end, self.shown
             try:
-                self.shown += os.read(self._master, 4096).decode()
+                self.shown += self._decoder.decode(os.read(self._master, 4096))
             except OSError:  # the other side is closed
                 raise AssertionError(self.shown) from None
         return found
@@ -113,10 +116,9 @@ def test_in_a_terminal_it_opens_the_browser_and_goes_on_after_ctrl_c(
         address = terminal.until(r"(http://127\.0\.0\.1:\d+/\S+)\s+Ctrl-C ends it")[1]
         answer, place = status(address)
         assert (answer, place.startswith("/o/notes.jsonl-"), place.endswith("/rows")) == (303, True, True)
-        until = time.monotonic() + 30
-        while not (tmp_path / "opened").exists() and time.monotonic() < until:
-            time.sleep(0.02)
-        opened = (tmp_path / "opened").read_text().strip()
+        opens = tmp_path / "opened"
+        wait_for(lambda: opens.exists() and opens.read_text().endswith("\n"))
+        opened = opens.read_text().strip()
         assert opened.partition("token=")[0] == address.partition("token=")[0]
         assert opened != address, "the command line of a browser can be read by others"
         terminal.press_ctrl_c()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import itertools
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from datafast.engine.control import RunControl
-from datafast.engine.events import CallFinished, ConcurrencyChanged, RunPaused, RunResumed
+from datafast.engine.events import CallFinished, ConcurrencyChanged, Event, RunPaused, RunResumed
 from datafast.engine.live import LiveRun
 from datafast.errors import DatafastWarning, RunStopped
 from datafast.llms.simulated.provider import SimulatedProvider
@@ -30,17 +31,26 @@ from tests.view.client import Client, viewing
 
 
 @contextlib.contextmanager
-def shown(folder: Path, *, topics: int = 2000, latency_s: float = 0.02) -> Iterator[tuple[Client, Running]]:
-    """A run of this process with a viewer that can control it."""
+def shown(
+    folder: Path, *, topics: int = 2000, latency_s: float = 0.1, pauses_after: int | None = None
+) -> Iterator[tuple[Client, Running]]:
+    """A run of this process with a viewer that can control it: one that outlasts any test, or that pauses itself after some calls."""
     control = RunControl()
     live = LiveRun(control)
+    calls = itertools.count(1)
+
+    def take(event: Event) -> None:
+        live.take(event)
+        if isinstance(event, CallFinished) and next(calls) == pauses_after:
+            control.pause()
+
     outputs = Outputs(folder / "out.jsonl", is_coming=True)
     with ViewerServer(Viewer(outputs, permits=["control"], run=live)) as server:
         client = Client(server)
         client.enter()
         one = SimulatedProvider("m", latency_s=latency_s)
         dataset = raw(folder, topics=topics, run={"max_concurrency": 2})
-        run = Running(dataset, [one], control=control, also=live.take)
+        run = Running(dataset, [one], control=control, also=take)
         try:
             yield client, run
         finally:
@@ -116,10 +126,11 @@ def test_only_its_own_page_steers_a_run(tmp_path: Path, what: str) -> None:
 
 
 def test_a_stream_begins_with_the_whole_state_and_ends_with_the_run(tmp_path: Path) -> None:
-    with shown(tmp_path, topics=30) as (client, run):
-        run.until(CallFinished, 3)
+    with shown(tmp_path, topics=30, latency_s=0.02, pauses_after=3) as (client, run):
+        run.until(RunPaused)
         with streaming(client, "/api/live/stream") as states:
             first = next(states)
+            run.control.resume()
             assert first["run"]["requested"] == 30
             assert first["run"]["providers"][0]["name"] == "simulated/m"
             *_, last = states
@@ -226,9 +237,7 @@ def test_a_run_that_was_killed_is_not_called_running(tmp_path: Path) -> None:
 
 
 def test_a_run_that_goes_on_elsewhere_is_shown_as_it_grows(tmp_path: Path) -> None:
-    with shown(tmp_path, topics=60) as (_, run):
-        run.until(CallFinished, 5)
-        run.control.pause()
+    with shown(tmp_path, topics=60, latency_s=0.02, pauses_after=5) as (_, run):
         run.until(RunPaused)
         with viewing(tmp_path / "out.jsonl") as other:
             output = other.output("out.jsonl")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 
 from datafast.view import reports
+from tests.running import wait_for
 from tests.view.client import Client, viewing
 
 
@@ -38,12 +41,26 @@ def client(rows: Path) -> Iterator[Client]:
         yield made_client
 
 
-def test_a_report_is_made_in_the_background_and_stays(client: Client) -> None:
+@pytest.fixture
+def goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The process of a report waits until this file is there."""
+    goes_on = tmp_path / "goes on"
+    python = tmp_path / "python"
+    waiting = f'while [ ! -e "{goes_on}" ]; do sleep 0.02; done\nexec "{sys.executable}" "$@"\n'
+    python.write_text(f"#!/bin/sh\n{waiting}")
+    python.chmod(0o755)
+    monkeypatch.setattr(reports.sys, "executable", str(python))
+    return goes_on
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the process waits in a shell")
+def test_a_report_is_made_in_the_background_and_stays(client: Client, goes_on: Path) -> None:
     output = client.output("notes.jsonl")
     first = client.get(f"/api/o/{output}/report").json()
     assert (first["number"], first["rows"], first["problem"]) == (0, None, "")
     assert first["making_s"] is not None
     assert client.get(f"/api/o/{output}/report.html").status == 404
+    goes_on.touch()
     told = made(client, output)
     assert (told["rows"], told["is_newest"], told["making_s"]) == (9, True, None)
     page = client.get(f"/api/o/{output}/report.html").text
@@ -92,14 +109,10 @@ def test_a_process_that_cannot_start_is_told(client: Client, monkeypatch: pytest
     assert told["making_s"] is None
 
 
-def test_a_viewer_that_ends_leaves_no_process(rows: Path) -> None:
+@pytest.mark.skipif(os.name == "nt", reason="the process waits in a shell")
+def test_a_viewer_that_ends_leaves_no_process(rows: Path, goes_on: Path) -> None:
     with viewing(rows.parent) as client:
         client.get(f"/api/o/{client.output('notes.jsonl')}/report")
         kept = client.server.viewer.reports
-        until = time.monotonic() + 60
-        while not kept._children and time.monotonic() < until:
-            time.sleep(0.01)
-    until = time.monotonic() + 60
-    while kept._children and time.monotonic() < until:
-        time.sleep(0.01)
-    assert not kept._children
+        wait_for(lambda: bool(kept._children))
+    wait_for(lambda: not kept._children)

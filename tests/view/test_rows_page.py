@@ -15,6 +15,7 @@ import pytest
 from datafast.llms import SimulatedProvider
 from datafast.plan.items import row_uuid
 from datafast.store.reader import LedgerReader
+from tests.running import wait_for
 from tests.support import raw
 from tests.view.client import Client, viewing
 
@@ -175,22 +176,16 @@ def test_passes_stop_when_nobody_listens(place: Path) -> None:
         (output,) = client.server.viewer.outputs.all()
         settled(client, base(client), q="ice")
         table = output.table()
-        for _ in range(200):  # the server finds out when it writes next
-            if not any(table._watched.values()):
-                break
-            client.get(f"{base(client)}?count=0")
-        else:
-            pytest.fail("Somebody is still taken to listen")
+        wait_for(lambda: not any(table._watched.values()))
 
 
 def test_rows_that_a_run_writes_are_told_of(place: Path) -> None:
     with viewing(place) as client, listening(client, f"{base(client)}/events") as events:
-        for name, value in events:
-            if name == "state" and value["rows"] == {"rows": 120, "exact": True}:
-                with place.open("ab") as file:
-                    file.write(b'{"text": "new", "language": "de", "n": 7}\n')
-            if name == "state" and value["rows"]["rows"] == 121:
-                break
+        rows = (value["rows"] for name, value in events if name == "state")
+        assert {"rows": 120, "exact": True} in rows
+        with place.open("ab") as file:
+            file.write(b'{"text": "new", "language": "de", "n": 7}\n')
+        assert 121 in (told["rows"] for told in rows)
         found = client.get(f"{base(client)}?start=120&c=language").json()
     assert found["rows"] == [{"number": 121, "cells": ["de"]}]
 

@@ -174,6 +174,7 @@ function connect() {
   events?.close();
   state = null;
   forget();
+  showAsked();
   show();
   grid.show(0);
   events = new EventSource(`${api}/events?${query()}`);
@@ -230,13 +231,17 @@ function tell(text) {
   told.hidden = !text;
 }
 
-function show() {
+/** Shows what is asked for. Only where that becomes another: what somebody types meanwhile is theirs. */
+function showAsked() {
   get("clear").hidden = !isNarrowed();
   get("text").value = params.get("q") ?? "";
   get("pattern").checked = params.get("pattern") === "1";
   const count = new Set([...params.keys()].filter((name) => name.startsWith("f."))).size;
   get("open-facets").textContent = count ? `Filter (${count})` : "Filter";
   showSort();
+}
+
+function show() {
   if (!state) {
     get("count").textContent = "";
     get("progress").textContent = "";
@@ -292,6 +297,7 @@ const facets = new Facets(get("facet-list"), {
 // -- columns
 
 function setColumns({ columns: found, more }) {
+  const isSame = JSON.stringify(found) === JSON.stringify(columns);
   columns = found;
   const list = get("column-list");
   list.replaceChildren(
@@ -303,6 +309,7 @@ function setColumns({ columns: found, more }) {
     ...(more ? [element("p", { class: "soft" }, `and ${number(more)} more`)] : []),
   );
   setOrders();
+  if (isSame) return; // a head that somebody is pressing stays below the pointer
   setHead();
   // What was asked for before has other columns.
   forget();

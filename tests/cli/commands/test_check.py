@@ -167,9 +167,9 @@ def test_where_no_list_tells_it_a_short_reply_tells_how_structure_is_asked_for(
 def test_a_model_that_is_listed_and_slow_to_load_is_no_error(
     fault_server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("datafast.llms.check.TIMEOUT_S", 0.4)
+    monkeypatch.setattr("datafast.llms.check.TIMEOUT_S", 1.5)
     fault_server.respond = lambda request: (
-        Answer(body={"data": [{"id": "tiny"}]}) if request.target.endswith("/models") else Answer(delay_s=5.0)
+        Answer(body={"data": [{"id": "tiny"}]}) if request.target.endswith("/models") else Answer(delay_s=30.0)
     )
     check = checked(config(at(fault_server, "openai_compatible")))
     assert (check["status"], check["model"], check["structured_replies"]) == ("ok", "listed", None)
@@ -297,7 +297,7 @@ def test_a_server_that_never_answers_is_given_up_soon(
     fault_server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("datafast.llms.check.TIMEOUT_S", 0.2)
-    fault_server.respond = lambda request: Answer(delay_s=5.0)
+    fault_server.respond = lambda request: Answer(delay_s=30.0)
     check = checked(config(at(fault_server)))
     assert check["status"] == "error"
     assert "within 0.2 s" in check["message"]

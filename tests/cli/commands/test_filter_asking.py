@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from datafast.cli.main import cli
+from tests.running import wait_for
 from tests.servers.fault_server import Answer, FaultServer, Recorded
 
 ROWS = [
@@ -130,19 +131,23 @@ def test_a_budget_ends_it_and_another_run_goes_on(server: FaultServer) -> None:
 @pytest.mark.skipif(not hasattr(os, "kill") or sys.platform == "win32", reason="kills a process")
 def test_kills_cost_only_what_was_in_flight(server: FaultServer) -> None:
     stages(server, max_concurrency=2)
-    server.respond = lambda request: Answer(text=worth(request).text, delay_s=0.05)
-    asked = 0
+    lands = [0]  # so many of the requests, in all; two more are in flight when it is killed
+
+    def respond(request: Recorded) -> Answer:
+        number = len(server.requests)
+        return dataclasses.replace(worth(request), until=lambda: number <= lands[-1])
+
+    server.respond = respond
     for _ in range(2):
+        lands.append(len(server.requests) + 10)
         process = subprocess.Popen([sys.executable, "-m", "datafast", "filter", *WORDS], stdout=subprocess.DEVNULL)
-        end = time.monotonic() + 60
-        while len(server.requests) < asked + 10 and time.monotonic() < end and process.poll() is None:
-            time.sleep(0.005)
+        wait_for(lambda: len(server.requests) >= lands[-1] + 2)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        asked = len(server.requests)
+    assert len(server.requests) == 2 * (10 + 2)
+    server.respond = worth
     run()
-    assert asked < 40
-    assert len(server.requests) <= 40 + 2 * 2
+    assert len(server.requests) == 40 + 2 * 2
     assert lines("kept.jsonl") == KEPT
 
 

@@ -38,12 +38,12 @@ def test_it_prints_its_address_and_serves_until_ctrl_c(tmp_path: Path) -> None:
         address = process.stdout.readline().strip()
         assert address.startswith("http://127.0.0.1:")
         port, _, path = address.removeprefix("http://127.0.0.1:").partition("/")
-        connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=60)
         connection.request("GET", f"/{path}")
         assert connection.getresponse().status == 303
         connection.close()
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=60)
     assert (out, process.returncode) == ("", 0), err
     assert "token" not in err
     assert sorted(tmp_path.iterdir()) == before
@@ -52,7 +52,7 @@ def test_it_prints_its_address_and_serves_until_ctrl_c(tmp_path: Path) -> None:
 def test_a_place_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "datafast", "view", str(tmp_path / "none"), "--no-open"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    ended = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=30, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=False)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "There is no file or folder" in ended.stderr
 

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections import deque
 from pathlib import Path
@@ -211,12 +212,14 @@ def test_a_call_without_its_key_leaves_no_folder(temporary_files: Path) -> None:
 
 
 async def cancelled(made: DataSetGenerator, server: FaultServer, *, after: int) -> None:
-    """Cancels a call that makes four rows once the server has seen so many requests."""
-    server.respond = lambda request: Answer(delay_s=0.05)
+    """Cancels a call that makes four rows while the request of this number is in flight, which then lands."""
+    lands = threading.Event()
+    server.respond = lambda request: Answer(until=lambda: len(server.requests) < after or lands.is_set())
     task = asyncio.ensure_future(made.create_data_async(4, 1, TREE))
     while len(server.requests) < after:
         await asyncio.sleep(0.005)
     task.cancel()
+    asyncio.get_running_loop().call_later(0.05, lands.set)
     await task
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import itertools
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from datafast import DataSetGenerator, DataSetGeneratorError
 from datafast.facades.deepfabric.generated import Dataset
 from tests import support
 from tests.facades.deepfabric.making import BAD, TREE, generator
+from tests.running import wait_for
 from tests.servers.fault_server import Answer, FaultServer
 
 
@@ -126,17 +129,26 @@ made = DataSetGenerator(generation_system_prompt="You teach.", provider="openai"
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_a_real_interruption_is_told_before_it_is_raised(server: FaultServer, script: str) -> None:
     usual = server.respond
-    # The script must be waiting for the iteration when it is interrupted, not printing.
-    server.respond = lambda request: dataclasses.replace(usual(request), delay_s=1.0 if len(server.requests) > 4 else 0)
+
+    def respond(request: Any) -> Answer:
+        number = len(server.requests)
+        return dataclasses.replace(usual(request), until=lambda: number <= 4 or lands.is_set())
+
+    lands = threading.Event()
+    server.respond = respond
     with subprocess.Popen(
         [sys.executable, "-c", HEAD + SCRIPTS[script]], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        while len(server.requests) < 6:
-            assert process.poll() is None
-            time.sleep(0.01)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        # The script must be waiting for the iteration when it is interrupted, not printing.
+        steps = (line for line in process.stdout if line.startswith("step_complete"))
+        assert len(list(itertools.islice(steps, 3))) == 3
+        wait_for(lambda: len(server.requests) >= 6)
         time.sleep(0.3)
         process.send_signal(signal.SIGINT)
-        told, errors = process.communicate(timeout=60)
+        threading.Timer(1.0, lands.set).start()
+        told, errors = process.stdout.read(), process.stderr.read()
     assert told, errors
     assert told.splitlines()[-1].startswith("generation_interrupted Interrupted. Rows and replies so far are kept in")
     assert errors.rstrip().endswith("KeyboardInterrupt")

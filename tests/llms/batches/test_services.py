@@ -332,13 +332,13 @@ def test_certificates_are_those_of_ssl_ca(
 
 
 def test_a_download_of_which_nothing_comes_is_begun_again(server: BatchServer, tmp_path: Path) -> None:
-    client = Client("openai", server, tmp_path, timeout=0.3)
+    client = Client("openai", server, tmp_path, timeout=1.5)
     status = client.ended(client.submit("a").id)
     server.faults.stalls = 1
     assert list(texts(client.replies(status))) == [f"{TAG}-0"]
     told = from_transport(client.provider.origin, QuietTimeout("nothing moves"))
     assert told.kind is ErrorKind.TIMEOUT
-    assert "nothing went or came for timeout=0.3 s. Raise" in str(told)
+    assert "nothing went or came for timeout=1.5 s. Raise" in str(told)
 
 
 def test_keys_are_not_sent_elsewhere(server: BatchServer, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from datafast.llms import LLMProvider
 from tests import support
 from tests.llms.asking import completed
 from tests.llms.contract.backends import BackEnd, every_backend, every_backend_in_runs, every_direct_backend
+from tests.running import wait_for
 from tests.servers.streams import as_bytes, events_of
 from tests.servers.wire_server import CLOSE, WireServer, http
 from tests.support import assert_balanced, raw
@@ -108,7 +109,7 @@ def _garbage(make: BackEnd) -> Pieces:
 
 def _slow(make: BackEnd) -> Pieces:
     body, kind = good(make)
-    return [HEAD + kind + b"\r\nContent-Length: %d\r\n\r\n" % len(body) + body[:20], 0.6, body[20:]]
+    return [HEAD + kind + b"\r\nContent-Length: %d\r\n\r\n" % len(body) + body[:20], 30.0, body[20:]]
 
 
 CUT = {ErrorKind.CONNECTION}
@@ -150,6 +151,7 @@ def test_each_fault_is_told_as_what_it_is_by_one_request(make: BackEnd, fault: s
     does, expected = MATRIX[fault]
     with WireServer(lambda asked: does(make)) as server:
         assert outcome(make(server.url, timeout=0.3 if fault == "too slow" else 20.0)) in expected
+        wait_for(lambda: bool(server.requests))
         assert len(server.requests) == 1
 
 
@@ -162,7 +164,7 @@ def test_each_fault_costs_time_and_no_row(
     does, _ = MATRIX[fault]
     with WireServer(lambda asked: does(make) if len(server.requests) in {2, 3} else answer(make)) as server:
         price = {"input_usd_per_million": 1, "output_usd_per_million": 1}
-        timeout = 0.3 if fault == "too slow" else 20.0
+        timeout = 1.0 if fault == "too slow" else 20.0  # which answers that are not slow have to come in
         provider = make(server.url, timeout=timeout, price=price, max_completion_tokens=50)
         dataset = raw(tmp_path, topics=4, run={"max_concurrency": 1, "budget_usd": 1})
         dataset.generate([provider])
@@ -191,7 +193,8 @@ def test_a_reply_larger_than_it_may_be_is_not_read(make: BackEnd) -> None:
 
 @every_backend
 def test_a_late_answer_is_a_timeout_that_names_the_setting(make: BackEnd) -> None:
-    with WireServer(lambda asked: [1.0, *answer(make)]) as server:
+    with WireServer(lambda asked: [30.0, *answer(make)]) as server:
         with pytest.raises(ProviderError, match=r"timeout(\.idle_s)?=0\.3") as caught:
             completed(make(server.url, timeout=0.3))
+        wait_for(lambda: bool(server.requests))
         assert (caught.value.kind, len(server.requests)) == (ErrorKind.TIMEOUT, 1)

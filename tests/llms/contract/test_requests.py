@@ -226,7 +226,7 @@ def test_extra_headers_are_sent(fault_server: FaultServer, make: BackEnd) -> Non
 
 @every_backend
 def test_as_many_requests_as_allowed_are_in_flight(fault_server: FaultServer, make: BackEnd) -> None:
-    fault_server.respond = lambda request: Answer(delay_s=0.5)
+    fault_server.respond = lambda request: Answer(until=lambda: fault_server.max_in_flight >= 20)
     send(make(fault_server.url), *(asked(str(number)) for number in range(20)))
     assert fault_server.max_in_flight == 20
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 import os
 import re
 import signal
@@ -16,6 +18,7 @@ import pytest
 
 from tests.browser import LOOKS, Browsing, Look, assert_accessible, expect
 from tests.running import wait_for
+from tests.servers.fault_server import FaultServer
 from tests.support import ROOT
 from tests.view.test_live import shown
 
@@ -29,11 +32,22 @@ document_types: [letter, recipe]
 topics: [tides, cranes, ropes, storms, bread, ships, gulls, maps, salt, piers]
 num_samples_per_prompt: 1
 quality:
-  - {{stage: length, min_words: 60}}
+  - {{stage: keep_if, expression: "uuid < 'a'"}}
 run: {{max_concurrency: 2}}
 providers:
-  - {{provider: simulated, model_id: one, latency_s: {latency_s}}}
+  - {{provider: openai_compatible, model_id: one, api_base: {url}}}
 """
+
+
+class HoldingServer(FaultServer):
+    """Answers as many requests as it may, and leaves all others open until it may: a run lasts as long as its test wants."""
+
+    may_answer: float = 0
+
+    async def _answer(self, *args: Any) -> Any:
+        while args[-1] > self.may_answer:
+            await asyncio.sleep(0.02)
+        return await super()._answer(*args)
 
 
 class Process:
@@ -86,13 +100,23 @@ def start(tmp_path: Path) -> Iterator[Any]:
         process.end()
 
 
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[HoldingServer]:
+    """The provider of the config."""
+    with HoldingServer() as server:
+        (tmp_path / "c.yaml").write_text(CONFIG.format(url=server.url), encoding="utf-8")
+        yield server
+
+
 def state(page: Any, words: str) -> None:
     expect(page.locator("#state")).to_have_text(words)
 
 
-def test_a_run_is_paused_killed_resumed_and_watched_to_its_end(tmp_path: Path, start: Any, open_page: Browsing) -> None:
+def test_a_run_is_paused_killed_resumed_and_watched_to_its_end(
+    start: Any, open_page: Browsing, server: HoldingServer
+) -> None:
     open_page.allow(LOST)
-    (tmp_path / "c.yaml").write_text(CONFIG.format(latency_s=0.7))
+    server.may_answer = 6
     run = start("generate", "c.yaml", "--view", "--no-open")
     page = open_page(run.address())
     state(page, "running")
@@ -101,7 +125,7 @@ def test_a_run_is_paused_killed_resumed_and_watched_to_its_end(tmp_path: Path, s
     state(page, "paused")
     page.reload()
     state(page, "paused")
-    page.get_by_label("Requests in flight at simulated/one, at most").fill("3")
+    page.get_by_label("Requests in flight at openai_compatible/one, at most").fill("3")
     page.get_by_role("button", name="Set").click()
     expect(page.get_by_role("button", name="Set")).to_be_hidden()
     page.get_by_role("button", name="Resume").click()
@@ -119,16 +143,19 @@ def test_a_run_is_paused_killed_resumed_and_watched_to_its_end(tmp_path: Path, s
     assert_accessible(other)
     goes_on = start("generate", "c.yaml")
     state(other, "running")
+    server.may_answer = math.inf
     assert goes_on.ended() == 0, goes_on.told
     state(other, "complete")
     expect(other.locator("#told")).to_contain_text("all 20 rows are done")
 
 
-def test_a_run_that_ends_by_itself_says_so_and_ends_its_pages(tmp_path: Path, start: Any, open_page: Browsing) -> None:
-    (tmp_path / "c.yaml").write_text(CONFIG.format(latency_s=0.5))
+def test_a_run_that_ends_by_itself_says_so_and_ends_its_pages(
+    start: Any, open_page: Browsing, server: HoldingServer
+) -> None:
     run = start("generate", "c.yaml", "--view", "--no-open")
     page = open_page(run.address())
     state(page, "running")
+    server.may_answer = math.inf
     assert run.ended() == 0, run.told
     state(page, "complete")
     for name in ("the rows", "the report"):
@@ -152,6 +179,7 @@ def test_a_stop_is_asked_for_once_more_and_can_be_done_by_keyboard(tmp_path: Pat
         page.keyboard.press("Enter")
         state(page, "stopped")
         expect(page.locator("#told")).to_contain_text("The run stopped early")
+        open_page.leave()  # a page that is open misses a server that stops
 
 
 @pytest.mark.parametrize("look", LOOKS, ids=str)
@@ -164,3 +192,4 @@ def test_everyone_can_use_the_page(tmp_path: Path, open_page: Browsing, look: Lo
         page.wait_for_timeout(600)
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
         assert_accessible(page)
+        open_page.leave()

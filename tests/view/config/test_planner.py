@@ -125,7 +125,7 @@ def test_the_newest_text_of_a_page_wins(planner: Planner, folder: Path) -> None:
     while "one" not in planner._newest:
         time.sleep(0.01)
     newest = planned(planner, folder, SMALL, "one")
-    asking.join(30)
+    asking.join(60)
     assert newest["plan"]["rows"] == 10
     assert found == [{}]
 
