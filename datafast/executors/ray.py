@@ -33,6 +33,7 @@ from datafast.engine.remote.crew import WorkerLostError
 from datafast.engine.remote.packing import reduced
 from datafast.engine.remote.worker import Worker
 from datafast.errors import ConfigError
+from datafast.executors.clusters import none_free, nowhere, shown, unreachable, workers_on
 
 if TYPE_CHECKING:
     from datafast.engine.remote.crew import Link
@@ -268,17 +269,17 @@ class RayCrew:
         while True:
             wanted = await asyncio.to_thread(self._wanted)
             if not wanted and not self._has_had_one:
-                raise self._nowhere()
+                raise nowhere(self._needed, [node["Resources"] for node in ray.nodes() if node["Alive"]])
             for seat in wanted:
                 if seat not in self._seats:
                     self._seats[seat] = asyncio.get_running_loop().create_task(self._told(self._start(seat)))
             waited_s = asyncio.get_running_loop().time() - began
             if not self._has_had_one and waited_s > _PATIENCE_S:
-                raise self._none_free()
+                raise none_free(self._needed, ray.available_resources(), _PATIENCE_S)
             if not self._has_had_one and waited_s > _TOLD_AFTER_S and not has_told:
                 has_told = True
                 warn_user(
-                    f"run.executor: No worker could be started yet; each needs {_shown(self._needed)}. The run waits."
+                    f"run.executor: No worker could be started yet; each needs {shown(self._needed)}. The run waits."
                 )
             await asyncio.sleep(_LOOK_S)
 
@@ -296,7 +297,7 @@ class RayCrew:
             _knock(address)
             _connection.enter(address)
         except (ConnectionError, RuntimeError, ValueError, OSError, RayError) as error:
-            raise ConfigError(self._unreachable(address, error), key="address") from error
+            raise unreachable(address, error) from error
         self._has_connected = True
         if self._is_closed:  # a run that is stopped does not wait for this
             self._disconnect()
@@ -306,18 +307,6 @@ class RayCrew:
             if self._has_connected:
                 self._has_connected = False
                 _connection.leave()
-
-    def _unreachable(self, address: str, error: Exception) -> str:
-        named = os.environ.get("RAY_ADDRESS") if address == "auto" else address
-        if not named:
-            return (
-                "run.ray.address: No Ray cluster runs on this machine. Start one with `ray start --head` (and `ray start "
-                "--address=HOST:PORT` on the others), give its address, or set address: local to use this machine alone."
-            )
-        return (
-            f"run.ray.address: No Ray cluster can be used at {named!r}: {error}. `ray start --head` starts one there, and says its "
-            "address. One that asks for a token needs RAY_AUTH_MODE=token here, and its token in ~/.ray/auth_token."
-        )
 
     def _wanted(self) -> list[_Seat]:
         """The seats that there are to be now."""
@@ -333,7 +322,7 @@ class RayCrew:
             _Seat(node["NodeID"], number)
             for node in nodes
             if node["Alive"]
-            for number in range(_workers_on(node["Resources"], self._needed))
+            for number in range(workers_on(node["Resources"], self._needed))
         ]
 
     async def _start(self, seat: _Seat) -> None:
@@ -373,25 +362,12 @@ class RayCrew:
             return options.remote()
         except ValueError as error:  # a part that is too small, or no whole number where it has to be one
             raise ConfigError(
-                f"run.ray.resources: Ray cannot reserve {_shown(self._needed)}: {error}", key="resources"
+                f"run.ray.resources: Ray cannot reserve {shown(self._needed)}: {error}", key="resources"
             ) from error
 
     def _tell(self, came: RayLink | ConfigError) -> None:
         for queue in self._coming:
             queue.put_nowait(came)
-
-    def _nowhere(self) -> ConfigError:
-        nodes = "; ".join(_shown(node["Resources"]) for node in ray.nodes() if node["Alive"])
-        return ConfigError(
-            f"run.ray.resources: No node of the cluster has {_shown(self._needed)}, which a worker needs. They have: {nodes}.",
-            key="resources",
-        )
-
-    def _none_free(self) -> ConfigError:
-        return ConfigError(
-            f"run.executor: No worker could be started within {_PATIENCE_S:.0f} s. Each needs {_shown(self._needed)}, and the cluster has "
-            f"free: {_shown(ray.available_resources())}. Wait for others to end, or set smaller run.ray.resources."
-        )
 
     async def close(self) -> None:
         """Ends all actors, and the connection if it was made here and nobody else uses it."""
@@ -415,19 +391,6 @@ async def open_crew(settings: RayConfig) -> AsyncIterator[RayCrew]:
         yield crew
     finally:
         await crew.close()
-
-
-def _workers_on(has: dict[str, float], needed: dict[str, float]) -> int:
-    """How many workers there are to be on a node: one, or as many as it has GPUs for."""
-    if any(has.get(name, 0.0) < number for name, number in needed.items()):
-        return 0
-    return int(has["GPU"] // needed["GPU"]) if needed.get("GPU") else 1
-
-
-def _shown(resources: dict[str, float]) -> str:
-    """Resources in words, without those that Ray has of its own."""
-    own = {name: number for name, number in resources.items() if ":" not in name and name != "object_store_memory"}
-    return ", ".join(f"{number:g} {name}" for name, number in sorted(own.items())) or "nothing"
 
 
 def _kill(actor: Any) -> None:
