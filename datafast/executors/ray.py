@@ -26,6 +26,7 @@ from ray import cloudpickle
 from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from datafast._util.daemon_thread import in_daemon_thread
 from datafast._util.fd_limit import raise_limit
 from datafast._util.notify import warn_user
 from datafast._util.version import VERSION
@@ -47,6 +48,7 @@ _LOOK_S = 1.0  # how often it is looked whether nodes have come or gone
 _PATIENCE_S = 60.0  # for the first worker
 _TOLD_AFTER_S = 10.0
 _KNOCK_S = 10.0
+_SILENT_S = 30.0  # without an answer of the cluster, before that is told
 _CALLS_AT_ONCE = 16  # to one actor: an exchange, nudges, and its end
 _CONNECTIONS = 4096
 
@@ -265,7 +267,7 @@ class RayCrew:
         """Starts a worker on each seat that has none, as nodes come and go."""
         began = asyncio.get_running_loop().time()
         has_told = False
-        await asyncio.to_thread(self._connect)
+        await self._connected()
         while True:
             wanted = await asyncio.to_thread(self._wanted)
             if not wanted and not self._has_had_one:
@@ -282,6 +284,14 @@ class RayCrew:
                     f"run.executor: No worker could be started yet; each needs {shown(self._needed)}. The run waits."
                 )
             await asyncio.sleep(_LOOK_S)
+
+    async def _connected(self) -> None:
+        """Joins the cluster. Ray may take minutes and cannot be interrupted in that, so neither the run nor the process waits for it at its
+        end."""
+        connecting = asyncio.wrap_future(in_daemon_thread(self._connect, name="datafast-ray"))
+        if not (await asyncio.wait((connecting,), timeout=_SILENT_S))[0]:
+            warn_user("run.ray.address: The Ray cluster does not answer yet. The run waits for it.")
+        await connecting
 
     def _connect(self) -> None:
         """Joins the cluster. In a thread of its own, where Ray leaves the handlers of signals alone."""

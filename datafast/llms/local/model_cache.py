@@ -16,6 +16,8 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
+from datafast._util.daemon_thread import in_daemon_thread
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
@@ -31,7 +33,6 @@ class Loadable(Protocol):
 
 
 M = TypeVar("M", bound=Loadable)
-T = TypeVar("T")
 
 
 @dataclass(slots=True, eq=False)
@@ -73,7 +74,7 @@ async def acquire(key: Hashable, load: Callable[[], M], *, fits: Callable[[M, in
         fits: given a loaded model and the number of its users, says whether it can be used; if not, it is closed and
             loaded again.
     """
-    future = _in_thread(lambda: _take(key, load, fits))
+    future = in_daemon_thread(lambda: _take(key, load, fits), name="datafast-load-model")
     try:
         return await asyncio.wrap_future(future)
     except asyncio.CancelledError:
@@ -120,23 +121,6 @@ def _take(key: Hashable, load: Callable[[], M], fits: Callable[[M, int], bool] |
 def _give_back(future: concurrent.futures.Future[Lease[M]]) -> None:
     if future.exception() is None:
         future.result().release()
-
-
-def _in_thread(work: Callable[[], T]) -> concurrent.futures.Future[T]:
-    """Runs `work` in a thread that, unlike an executor's, does not delay the end of the process."""
-    future: concurrent.futures.Future[T] = concurrent.futures.Future()
-    future.set_running_or_notify_cancel()
-
-    def run() -> None:
-        try:
-            result = work()
-        except BaseException as error:  # noqa: BLE001 - handed to whoever waits for the future
-            future.set_exception(error)
-        else:
-            future.set_result(result)
-
-    threading.Thread(target=run, name="datafast-load-model", daemon=True).start()
-    return future
 
 
 def _close_all() -> None:
