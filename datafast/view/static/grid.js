@@ -8,6 +8,7 @@ import { element } from "/static/shared.js";
 const HIGHEST = 8_000_000; // pixels; Firefox has the lowest limit, at 17 million
 const AROUND = 6; // rows in the page above and below those in sight
 const IDLE_MS = 140;
+const LEAST_MOVE = 0.01; // pixels
 
 export class Grid {
   /**
@@ -67,6 +68,7 @@ export class Grid {
   }
 
   setTotal(total) {
+    this.#catchUp();
     this.total = total;
     this.furthest = Math.max(0, total * this.rowHeight - this.height);
     const higher = Math.min(total * this.rowHeight + this.head.offsetHeight, HIGHEST);
@@ -111,10 +113,17 @@ export class Grid {
     this.lastScroll = this.scroller.scrollTop;
   }
 
+  /** Follows a movement of the scroll bar that the browser has not told of yet: to put the bar elsewhere would undo it. Whether there was one. */
+  #catchUp() {
+    const has = Math.abs(this.scroller.scrollTop - this.lastScroll) >= LEAST_MOVE;
+    if (has) this.#scrolled();
+    return has;
+  }
+
   #scrolled() {
     const at = this.scroller.scrollTop;
     const moved = at - this.lastScroll;
-    if (Math.abs(moved) < 0.01) return;
+    if (Math.abs(moved) < LEAST_MOVE) return;
     this.lastScroll = at;
     if (at <= 0) this.top = 0;
     else if (at >= this.room - 1) this.top = this.furthest;
@@ -123,7 +132,7 @@ export class Grid {
     this.top = Math.max(0, Math.min(this.top, this.furthest));
     if (this.ratio > 1) {
       clearTimeout(this.idle);
-      this.idle = setTimeout(() => this.#place(), IDLE_MS);
+      this.idle = setTimeout(() => this.#catchUp() || this.#place(), IDLE_MS);
     }
     this.draw();
   }

@@ -352,22 +352,24 @@ def test_a_provider_is_probed_while_a_reply_hangs_and_no_more_often_than_otherwi
     tmp_path: Path, fault_server: FaultServer
 ) -> None:
     """It is not given up while that reply is out."""
-    four_probes = threading.Event()
+    is_probed = threading.Event()
+    fault_server.respond = lambda request: (
+        Answer(until=is_probed.is_set) if len(fault_server.requests) == 1 else DEAD["503"]
+    )
+    pauses: list[float] = []
 
-    def respond(request: Recorded) -> Answer:
-        number = len(fault_server.requests)
-        if number == 8:
-            four_probes.set()
-        return Answer(until=four_probes.is_set) if number == 1 else DEAD["503"]
+    def watch(event: Event) -> None:
+        if event.type == "provider_paused":  # before the first probe, and with each that fails
+            pauses.append(time.monotonic())
+            if len(pauses) == 4:
+                is_probed.set()
 
-    fault_server.respond = respond
     dataset = raw(tmp_path, topics=12, run={"max_concurrency": 4, "max_stall_s": 0.3})
     with pytest.raises(RunStopped, match="Nothing else came"):
-        dataset.generate([direct(fault_server)])
+        dataset.generate([direct(fault_server)], on_event=watch)
     report = assert_balanced(dataset.report)
     assert (report.written, report.failed, report.pending) == (1, 0, 11)
-    probes = [request.at_s for request in fault_server.requests[4:8]]
-    assert probes[3] - probes[0] >= 0.75 * (0.04 + 0.08 + 0.16)  # each after twice the wait
+    assert pauses[3] - pauses[0] >= 0.02 + 0.04 + 0.08  # each after twice the wait
 
 
 def test_replies_that_were_on_their_way_do_not_reopen_a_paused_provider(

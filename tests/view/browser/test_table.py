@@ -104,6 +104,28 @@ def test_rows_are_scrolled_to_the_very_last_one(open_page: Browsing, many: Clien
     wait_for(lambda: first_seen(page) == "250,002")
 
 
+def test_a_movement_of_the_scroll_bar_that_the_browser_tells_late_is_not_undone(
+    open_page: Browsing, many: Client
+) -> None:
+    page = opened(open_page, many)
+    expect(page.locator("#count")).to_have_text("600,000 rows")
+    page.evaluate(
+        """async () => {
+            const grid = document.getElementById("grid");
+            const scrolled = new Promise((done) => grid.addEventListener("scroll", done, { once: true }));
+            const pauses = [];
+            const later = window.setTimeout;
+            window.setTimeout = (task) => pauses.push(task);
+            grid.scrollTop = 1e9;
+            await scrolled;
+            window.setTimeout = later;
+            grid.scrollTop /= 2;
+            for (const task of pauses) task(); // as a busy machine may do it, before the browser tells of the movement
+        }"""
+    )
+    expect(page.locator(".grid-body")).to_contain_text(re.compile("(299|300),\\d{3}"))
+
+
 def test_every_row_is_reached_by_keys_alone(open_page: Browsing, many: Client) -> None:
     page = opened(open_page, many)
     page.keyboard.press("/")
