@@ -6,7 +6,6 @@ import asyncio
 import itertools
 import signal
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Coroutine, Iterator
@@ -27,7 +26,7 @@ from datafast.llms import SimulatedProvider
 from datafast.schema.config import RawDatasetConfig, RayConfig
 from datafast.types import RunReport, StopCause
 from tests.running import WAIT_S, until, wait_for
-from tests.support import ROOT, CountingProvider, assert_balanced, requests_in, rows_of
+from tests.support import CountingProvider, assert_balanced, requests_in, rows_of
 
 
 class Noting:
@@ -264,39 +263,3 @@ def test_an_address_where_nothing_listens_is_told_at_once(
 def test_a_number_of_workers_is_at_least_one(number: int) -> None:
     with pytest.raises(ValueError, match="expected at least 1, or auto"):
         RayConfig(num_workers=number)
-
-
-_ON_RAY = """
-import sys
-from datafast.datasets import RawDataset
-from datafast.llms import SimulatedProvider
-from datafast.schema.config import RawDatasetConfig
-
-config = RawDatasetConfig(
-    document_types=["note"], topics=["a"], num_samples_per_prompt=1, output_file=sys.argv[1],
-    run={"executor": "ray", "ray": {"address": sys.argv[2]}},
-)
-RawDataset(config).generate([SimulatedProvider("m")])
-"""
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="interrupts by signal")
-def test_a_run_that_waits_for_a_cluster_that_never_answers_ends_with_ctrl_c(tmp_path: Path) -> None:
-    pytest.importorskip("ray", reason="it has no wheel here")
-    # Ray asks for this machine by the address that others know it by.
-    with socket.create_server(("", 0)) as silent:
-        silent.settimeout(WAIT_S)
-        address = f"127.0.0.1:{silent.getsockname()[1]}"
-        command = [sys.executable, "-c", _ON_RAY, str(tmp_path / "out.jsonl"), address]
-        with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
-            try:
-                held = [silent.accept(), silent.accept()]  # it has knocked, and Ray has come in
-                process.send_signal(signal.SIGINT)
-                _, told = process.communicate(timeout=WAIT_S)
-            finally:
-                process.kill()
-        assert "KeyboardInterrupt" in told
-        assert len(held) == 2
-        for connection, _ in held:
-            connection.close()
-    assert not (tmp_path / "out.jsonl").exists() or not rows_of(tmp_path / "out.jsonl")
