@@ -55,6 +55,8 @@ class TableStates:
         search, sorting = table.search(query), table.sorting(query)
         selected = table.selected(query)
         is_copying = isinstance(rows, CopiedRows) and rows.is_copying
+        # Of a copy that was not made yet, or cannot be, only it says why.
+        lacks_copy = isinstance(rows, CopiedRows) and not rows.path.exists()
         waits = [facets, *(through for through in (search, sorting) if through is not None)]
         self.is_busy = is_copying or not rows.is_complete or not all(through.is_done for through in waits)
         return {
@@ -63,7 +65,7 @@ class TableStates:
             "selected": selected.rows._asdict(),
             "isCopying": is_copying,
             "problem": (rows.problem if isinstance(rows, CopiedRows) else None)
-            or next((through.error for through in waits if through.error), None),
+            or next((through.error for through in waits if through.error and not lacks_copy), None),
             "facets": {
                 "share": _share(facets.share),
                 "rows": facets.taker.rows,

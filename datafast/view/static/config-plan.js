@@ -3,6 +3,7 @@
 import { element } from "./shared.js";
 
 const $ = (id) => document.getElementById(id);
+const TRIES = 5;
 
 const whole = (count) => Math.round(count).toLocaleString("en-US");
 
@@ -155,13 +156,17 @@ export class PlanPane {
     $("previous").disabled = at === 0;
     $("next").disabled = at >= this.count - 1;
     try {
-      const answer = await fetch("/api/config/prompt", {
-        method: "POST",
-        headers: { "Content-Type": "application/json" },
-        body: JSON.stringify({ page: this.asks.page, path: this.asks.path(), text: this.text, position }),
-        signal: own.signal,
-      });
-      const told = (await answer.text()).trim();
+      let told = "";
+      // An answer without parts: a question that was given up has come after this one, and in its place.
+      for (let tries = 0; !told && tries < TRIES && !own.signal.aborted; tries += 1) {
+        const answer = await fetch("/api/config/prompt", {
+          method: "POST",
+          headers: { "Content-Type": "application/json" },
+          body: JSON.stringify({ page: this.asks.page, path: this.asks.path(), text: this.text, position }),
+          signal: own.signal,
+        });
+        told = (await answer.text()).trim();
+      }
       if (told && !own.signal.aborted) this.showPrompt(JSON.parse(told.split("\n").at(-1)), position);
     } catch (error) {
       if (error.name !== "AbortError") $("prompt-which").textContent = "The prompt could not be made.";

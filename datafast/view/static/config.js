@@ -9,6 +9,7 @@ import { Schema } from "./config-schema.js";
 import { placeAt } from "./config-yaml.js";
 
 const PAUSE_MS = 500;
+const TRIES = 5;
 const BIDI = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/;
 
 const $ = (id) => document.getElementById(id);
@@ -110,7 +111,7 @@ function tell(told) {
   if ($("planned").textContent !== told) $("planned").textContent = told;
 }
 
-async function plan() {
+async function plan(tries = 1) {
   planning?.abort();
   const own = new AbortController();
   planning = own;
@@ -126,12 +127,16 @@ async function plan() {
     showGone(false);
     if (!answer.ok) throw new Error((await answer.json()).error?.message ?? `The viewer answered ${answer.status}.`);
     let isFailed = false;
+    let isAnswered = false;
     for await (const part of partsOf(answer)) {
       if (own.signal.aborted) return;
+      isAnswered = true;
       isFailed ||= part.part === "failed" || (part.part === "problems" && part.problems.length > 0);
       take(part, text);
     }
-    if (!isFailed && planning === own) tell("The plan is that of this text.");
+    // No part: a question that was given up has come after this one, and in its place.
+    if (!isAnswered && planning === own && tries < TRIES) plan(tries + 1);
+    else if (!isFailed && planning === own) tell("The plan is that of this text.");
   } catch (error) {
     if (error.name === "AbortError") return;
     if (error instanceof TypeError) showGone(true);

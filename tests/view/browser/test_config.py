@@ -146,6 +146,28 @@ def test_prompts_are_gone_through(edit: Callable[..., Any]) -> None:
     expect(which).to_contain_text("Prompt 1 of 8")
 
 
+def test_a_question_in_whose_place_one_that_was_given_up_has_come_is_asked_again(edit: Callable[..., Any]) -> None:
+    page = edit()
+    page.locator("#order").select_option("all")
+    expect(page.locator("#prompt-which")).to_have_text("Prompt 1 of 8, to openai/gpt-6-luna")
+    empty = {"prompt": 1, "plan": 1}
+
+    def respond(route: Any) -> None:
+        what = route.request.url.rpartition("/")[2]
+        empty[what] -= 1
+        if empty[what] >= 0:
+            route.fulfill(status=200, body="")  # as the viewer answers a question that is not the newest
+        else:
+            route.continue_()
+
+    page.route(re.compile("/api/config/(plan|prompt)$"), respond)
+    page.get_by_role("button", name="Next").click()
+    expect(page.locator("#prompt-which")).to_have_text("Prompt 2 of 8, to openai/gpt-6-luna")
+    assert empty["prompt"] == -1
+    write(page, 4, "document_types: [letter, poem]")
+    expect(page.locator("#plan")).to_contain_text("poem")
+
+
 def test_it_is_used_by_keyboard_alone_and_is_no_trap(edit: Callable[..., Any]) -> None:
     page = edit()
     planned(page)
