@@ -18,6 +18,7 @@ from datafast.store.shards import (
     SHARD,
     ShardName,
     ShardNote,
+    going_on_with_shards,
     is_shard_folder,
     noted_members,
     shards_in,
@@ -153,11 +154,7 @@ def refuse_without_shard(paths: OutputPaths) -> None:
         OutputError: says how to go on.
     """
     if is_shard_folder(paths.rows):
-        of = shards_in(paths.rows)[0].of
-        raise OutputError(
-            f"{paths.rows} is a folder of shards. Add --shard i/{of} (shard=(i, {of})) to go on with one of them. `datafast merge "
-            f"{paths.rows} -o FILE.jsonl` puts them together, and --from FILE.jsonl goes on with that."
-        )
+        raise going_on_with_shards(paths.rows, shards_in(paths.rows)[0].of)
     found = _noted(paths.ledger)
     if found is not None:
         raise OutputError(

@@ -289,9 +289,12 @@ class RayCrew:
         """Joins the cluster. Ray may take minutes and cannot be interrupted in that, so neither the run nor the process waits for it at its
         end."""
         connecting = asyncio.wrap_future(in_daemon_thread(self._connect, name="datafast-ray"))
-        if not (await asyncio.wait((connecting,), timeout=_SILENT_S))[0]:
-            warn_user("run.ray.address: The Ray cluster does not answer yet. The run waits for it.")
-        await connecting
+        try:
+            if not (await asyncio.wait((connecting,), timeout=_SILENT_S))[0]:
+                warn_user("run.ray.address: The Ray cluster does not answer yet. The run waits for it.")
+            await connecting
+        finally:
+            connecting.cancel()  # nobody hears any more what becomes of it
 
     def _connect(self) -> None:
         """Joins the cluster. In a thread of its own, where Ray leaves the handlers of signals alone."""

@@ -9,7 +9,7 @@ from datafast.storage.objects import Objects
 from datafast.storage.opening import objects_of
 from datafast.storage.patient import LONG, Patient
 from datafast.storage.restoring import whole_manifest
-from datafast.store.shards import ShardName
+from datafast.store.shards import ShardName, going_on_with_shards
 
 __all__ = ["refuse_neighbours", "shards_at"]
 
@@ -35,11 +35,7 @@ def refuse_neighbours(url: RemoteUrl) -> None:
     if shard is None:
         found = shards_at(Patient(objects_of(url), LONG))
         if found:
-            of = found[0].of
-            raise OutputError(
-                f"{url} is a folder of shards. Add --shard i/{of} (shard=(i, {of})) to go on with one of them. `datafast merge {url} "
-                f"-o FILE.jsonl` puts them together, and --from FILE.jsonl goes on with that."
-            )
+            raise going_on_with_shards(url, found[0].of)
         return
     folder = url.above
     if not folder.key:

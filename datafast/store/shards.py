@@ -32,6 +32,7 @@ __all__ = [
     "ShardFolder",
     "ShardName",
     "ShardNote",
+    "going_on_with_shards",
     "is_shard_folder",
     "noted_members",
     "refuse_divided_anew",
@@ -200,6 +201,14 @@ class ShardFolder:
     def outputs(self) -> list[OutputPaths]:
         """The files of each shard that is there, in order."""
         return list(map(self.paths, self.numbers))
+
+
+def going_on_with_shards(folder: object, of: int) -> OutputError:
+    """A run without a shard was to work on a folder that has shards, given as its path or URL: how to go on with them."""
+    return OutputError(
+        f"{folder} is a folder of shards. Add --shard i/{of} (shard=(i, {of})) to go on with one of them. `datafast merge {folder} "
+        f"-o FILE.jsonl` puts them together, and --from FILE.jsonl goes on with that."
+    )
 
 
 def refuse_divided_anew(paths: OutputPaths) -> None:

@@ -238,15 +238,7 @@ def test_a_provider_that_only_answers_429_is_stopped_after_a_bounded_time(
 
 
 def test_one_burst_of_429_lowers_the_limit_once_and_it_climbs_back(tmp_path: Path, fault_server: FaultServer) -> None:
-    all_are_there = threading.Event()
-
-    def respond(request: Recorded) -> Answer:
-        number = len(fault_server.requests)
-        if number == 16:
-            all_are_there.set()
-        return Answer(status=429, until=all_are_there.is_set) if number <= 16 else Answer()
-
-    fault_server.respond = respond
+    fault_server.refuse_together(16)
     events: list[Event] = []
     raw(tmp_path, topics=120, run={"max_concurrency": 16}).generate([local(fault_server)], on_event=events.append)
     limits = [event.limit for event in events if event.type == "limit_changed"]

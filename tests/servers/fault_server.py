@@ -101,6 +101,17 @@ class FaultServer:
         """Queues answers; each is given once, in order, before `respond` is asked again."""
         self._script.extend(answers)
 
+    def refuse_together(self, number: int) -> None:
+        """The first requests, so many, are refused with 429 once all of them are there."""
+        all_are_there = threading.Event()
+
+        def respond(request: Recorded) -> Answer:
+            if len(self.requests) == number:
+                all_are_there.set()
+            return Answer(status=429, until=all_are_there.is_set) if len(self.requests) <= number else Answer()
+
+        self.respond = respond
+
     def __enter__(self) -> FaultServer:
         self._thread.start()
         assert self._started.wait(60)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,11 @@ from datafast.datasets import RawDataset
 from datafast.storage.manifest import MANIFEST, Manifest, read_manifest
 from datafast.storage.opening import objects_of
 from datafast.storage.restoring import codec_of
-from tests.servers.s3_server import S3Proxy
+from tests.running import until
+from tests.servers.s3_server import Asked, S3Proxy
 from tests.support import CountingProvider, raw, requests_in
 
-__all__ = ["bought", "copied", "dataset", "manifest_at", "provider", "rows_there", "url_of"]
+__all__ = ["bought", "copied", "dataset", "manifest_at", "provider", "refused_puts", "rows_there", "url_of"]
 
 
 def url_of(store: S3Proxy) -> str:
@@ -31,6 +34,24 @@ def dataset(url: str, spool: Path, *, topics: int = 6, run: dict[str, Any] | Non
 
 def provider(folder: Path, **options: Any) -> CountingProvider:
     return CountingProvider("m", log=folder / "requests.log", **options)
+
+
+def refused_puts(store: S3Proxy, folder: Path, is_meant: Callable[[str], bool], *, after: int) -> Callable[[Any], Any]:
+    """Lets a store refuse to take objects with such keys. Gives what holds a provider's replies, once so many were bought, until it has."""
+    refused = threading.Event()
+
+    def plan(asked: Asked) -> Any:
+        if asked.method != "PUT" or not is_meant(asked.key):
+            return None
+        refused.set()
+        return "500"
+
+    async def hold(request: Any) -> None:
+        if bought(folder) == after:
+            await until(refused.is_set)
+
+    store.plan = plan
+    return hold
 
 
 def bought(folder: Path) -> int:

@@ -17,7 +17,7 @@ from datafast.store.reader import LedgerReader
 from tests.running import until, wait_for
 from tests.servers.s3_server import Asked, S3Proxy
 from tests.storage.conftest import Rounds
-from tests.storage.remote import bought, copied, dataset, manifest_at, provider, rows_there, url_of
+from tests.storage.remote import bought, copied, dataset, manifest_at, provider, refused_puts, rows_there, url_of
 from tests.support import raw, rows_of, same_rows
 
 TOPICS = 30
@@ -195,19 +195,7 @@ def test_rows_without_replies_that_were_never_uploaded_are_kept_aside(
     monkeypatch.setattr(Buckets, "lease_s", -1.0)
     url = url_of(store)
     dataset(url, tmp_path / "here", topics=2, run=DROPS).generate([provider(tmp_path)])
-    refused = threading.Event()
-
-    def plan(asked: Asked) -> Any:
-        if asked.method != "PUT" or "/rows/" not in asked.key:
-            return None
-        refused.set()
-        return "500"
-
-    async def hold(request: Any) -> None:
-        if bought(tmp_path) == 6:
-            await until(refused.is_set)
-
-    store.plan = plan
+    hold = refused_puts(store, tmp_path, lambda key: "/rows/" in key, after=6)
     with pytest.warns(match="upload"), pytest.raises(RunStopped):
         dataset(url, tmp_path / "here", topics=6, run={**DROPS, "max_stall_s": 0.2}).generate(
             [provider(tmp_path, waits=hold)]

@@ -28,7 +28,7 @@ from datafast.types import StopCause
 from tests.running import until, wait_for
 from tests.servers.s3_server import Asked, S3Proxy
 from tests.storage.conftest import Rounds
-from tests.storage.remote import bought, dataset, provider, rows_there, url_of
+from tests.storage.remote import bought, dataset, provider, refused_puts, rows_there, url_of
 from tests.support import raw, rows_of, same_rows
 
 COLUMNS = [
@@ -209,19 +209,7 @@ def test_replies_that_were_not_uploaded_are_taken_along(
     url = url_of(store)
     monkeypatch.setattr(Buckets, "lease_s", -1.0)
     dataset(url, tmp_path / "here", topics=2).generate([provider(tmp_path)])
-    refused = threading.Event()
-
-    def plan(asked: Asked) -> Any:
-        if asked.method != "PUT" or "lock" in asked.key or "probe" in asked.key:
-            return None
-        refused.set()
-        return "500"
-
-    async def hold(request: Any) -> None:
-        if bought(tmp_path) == 6:
-            await until(refused.is_set)
-
-    store.plan = plan
+    hold = refused_puts(store, tmp_path, lambda key: "lock" not in key and "probe" not in key, after=6)
     with pytest.warns(match="upload"), pytest.raises(RunStopped):
         dataset(url, tmp_path / "here", topics=6, run={"max_stall_s": 0.2}).generate([provider(tmp_path, waits=hold)])
     store.plan = lambda asked: None

@@ -3,7 +3,8 @@
 import { element } from "./shared.js";
 
 const $ = (id) => document.getElementById(id);
-const TRIES = 5;
+/** How often a question is asked in whose place another one has come. */
+export const TRIES = 5;
 
 const whole = (count) => Math.round(count).toLocaleString("en-US");
 

@@ -4,12 +4,11 @@
 import { element, getJson, postJson, showGone } from "./shared.js";
 import { Choices } from "./config-choices.js";
 import { Editor } from "./config-editor.js";
-import { PlanPane } from "./config-plan.js";
+import { PlanPane, TRIES } from "./config-plan.js";
 import { Schema } from "./config-schema.js";
 import { placeAt } from "./config-yaml.js";
 
 const PAUSE_MS = 500;
-const TRIES = 5;
 const BIDI = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/;
 
 const $ = (id) => document.getElementById(id);
@@ -136,7 +135,7 @@ async function plan(tries = 1) {
     }
     // No part: a question that was given up has come after this one, and in its place.
     if (!isAnswered && planning === own && tries < TRIES) plan(tries + 1);
-    else if (!isFailed && planning === own) tell("The plan is that of this text.");
+    else if (isAnswered && !isFailed && planning === own) tell("The plan is that of this text.");
   } catch (error) {
     if (error.name === "AbortError") return;
     if (error instanceof TypeError) showGone(true);

@@ -462,15 +462,7 @@ def test_no_minute_at_the_server_holds_more_than_the_limit_although_the_way_take
 def test_the_limit_falls_once_per_burst_and_climbs_back(
     tmp_path: Path, fault_server: FaultServer, short_waits: None
 ) -> None:
-    all_are_there = threading.Event()
-
-    def respond(request: Recorded) -> Answer:
-        number = len(fault_server.requests)
-        if number == 16:
-            all_are_there.set()
-        return Answer(status=429, until=all_are_there.is_set) if number <= 16 else Answer()
-
-    fault_server.respond = respond
+    fault_server.refuse_together(16)
     events: list[Event] = []
     dataset = raw(tmp_path, topics=300, run={"max_concurrency": 16})
     dataset.generate([direct(fault_server)], on_event=events.append)
